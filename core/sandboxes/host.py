@@ -1,0 +1,213 @@
+"""The host sandbox: the agent is a process of this machine, under a launcher of ours.
+
+It isolates nothing but the environment: what the user may do, the agent may do. Processes
+are found by pid, start time and boot id, so a bot that was killed finds them again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.errors import Broken
+from core.ports import Exit, Line, Order, Ran, Status
+from core.sandboxes import output, procs
+from core.sandboxes.attempt import REVOKED, Attempt, claimant, handle_of, identity
+
+LAUNCHER = Path(__file__).with_name("launcher.py")
+RUN_TAIL = 256 << 10
+"""Bytes of a short command's output that are handed back: its end."""
+
+_LARGE = 256 << 10
+_START_PATIENCE = 60.0
+_STOP_PATIENCE = 30.0
+
+
+class HostSandbox:
+    """Runs agents as processes of this machine. `python` runs the launcher (≥ 3.9)."""
+
+    name = "host"
+
+    def __init__(self, python: str = sys.executable) -> None:
+        self._python = python
+        self._spawning: set[asyncio.Task[None]] = set()
+
+    def missing(self) -> str | None:
+        if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
+            return "the host sandbox needs Linux 5.3 or newer: choose a container sandbox"
+        if not (procs.PROC / "self/stat").exists():
+            return "the host sandbox needs /proc: mount it (mount -t proc proc /proc)"
+        if shutil.which(self._python) is None:
+            return f"{self._python} is missing: install Python 3.9 or newer"
+        return None
+
+    async def start(self, order: Order) -> str:
+        attempt = Attempt(order.folder)
+        if attempt.claim() is None:
+            attempt.prepare(order)
+            await self._spawn(order.folder)
+        handle = await _handle(attempt)
+        if handle is None:
+            raise Broken(_why_not(attempt))
+        return handle
+
+    async def find(self, folder: Path) -> str | None:
+        attempt = Attempt(folder)
+        if not folder.exists():
+            return None
+        try:
+            return None if attempt.revoke() else await _handle(attempt)
+        except OSError as error:
+            raise Broken(f"can't look into {folder}: {error.strerror}") from error
+
+    async def status(self, folder: Path, handle: str) -> Status:
+        return await _status(Attempt(folder), handle, "gone")
+
+    async def ended(self, folder: Path, handle: str) -> None:
+        if Attempt(folder).end() is None:
+            await procs.gone(identity(handle))
+
+    async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
+        path = Attempt(folder).output
+        try:
+            if limit > _LARGE and path.exists() and path.stat().st_size - position > _LARGE:
+                return await asyncio.to_thread(output.read, path, position, limit)
+            return output.read(path, position, limit)
+        except OSError as error:
+            raise Broken(f"{path} can't be read: {error.strerror}") from error
+
+    async def send(self, folder: Path, number: int, data: bytes, last: bool = False) -> None:
+        attempt = Attempt(folder)
+        try:
+            attempt.send(number, data, last)
+        except OSError as error:
+            raise Broken(f"can't give input to {folder}: {error.strerror}") from error
+        attempt.wake()
+
+    async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
+        attempt, launcher = Attempt(folder), identity(handle)
+        status = await self.status(folder, handle)
+        if status.alive:
+            await _end(launcher, 0.0 if force else attempt.grace())
+            status = await _status(attempt, handle, "stopped")
+        await _within(_STOP_PATIENCE, launcher)
+        left = await _left(attempt, handle) if attempt.left() else []
+        if status.end is None or left:
+            pids = f" (pids {', '.join(map(str, left))})" if left else ""
+            raise Broken(f"not all of the attempt in {folder} can be ended{pids}: look with ps")
+        return status.end
+
+    async def run(self, order: Order) -> Ran:
+        handle = await self.start(order)
+        try:
+            await self.ended(order.folder, handle)
+        except asyncio.CancelledError:
+            await self.stop(order.folder, handle, force=True)
+            raise
+        end = (await self.status(order.folder, handle)).end
+        if end is None:
+            raise Broken(f"not all of the command in {order.folder} can be ended")
+        lines = await asyncio.to_thread(output.tail, Attempt(order.folder).output, RUN_TAIL)
+        return Ran(end, "".join(line.text + "\n" for line in lines))
+
+    async def _spawn(self, folder: Path) -> None:
+        """Run the launcher until it is in the background. A caller that is cancelled leaves
+        no zombie: the wait goes on without it."""
+        waiting = asyncio.create_task(self._launch(folder.absolute()))
+        self._spawning.add(waiting)
+        waiting.add_done_callback(self._spawning.discard)
+        await asyncio.shield(waiting)
+
+    async def _launch(self, folder: Path) -> None:
+        argv = [self._python, "-I", "-S", "-X", "utf8", str(LAUNCHER), str(folder)]
+        try:
+            with open(folder / "launcher.log", "ab") as log:  # noqa: ASYNC230
+                first = subprocess.Popen(  # noqa: ASYNC220 (asyncio's costs a thread)
+                    argv,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    env=procs.environment(),
+                    start_new_session=True,
+                )
+        except OSError as error:
+            raise Broken(f"can't start {self._python}: {error.strerror}") from error
+        fd = os.pidfd_open(first.pid)
+        try:
+            async with asyncio.timeout(_START_PATIENCE):
+                await procs.readable(fd)
+        except TimeoutError:
+            first.kill()
+        finally:
+            os.close(fd)
+        first.wait()
+
+
+async def _handle(attempt: Attempt) -> str | None:
+    """The handle of whoever has claimed the attempt; None when nobody ever will."""
+    claim = attempt.claim()
+    if claim is None or claim == REVOKED:
+        return None
+    launcher = claimant(claim)
+    deadline = time.monotonic() + _START_PATIENCE
+    while procs.alive(launcher) and attempt.handle() is None:
+        if time.monotonic() > deadline:
+            raise Broken(f"the launcher in {attempt.folder} lives but does not start: look at it")
+        await asyncio.sleep(0.01)
+    return attempt.handle() or handle_of(launcher)
+
+
+def _why_not(attempt: Attempt) -> str:
+    if attempt.claim() == REVOKED:
+        return f"the attempt in {attempt.folder} was called off before it started"
+    log = attempt.folder / "launcher.log"
+    words = log.read_text("utf-8", "replace").strip().splitlines() if log.exists() else []
+    return f"the launcher did not start: {words[-1] if words else 'it left no word'}"
+
+
+async def _status(attempt: Attempt, handle: str, reason: str) -> Status:
+    """As the port says; `reason` is the end's where the launcher left none itself."""
+    end, alive = attempt.end(), procs.alive(identity(handle))
+    end = end or (None if alive else attempt.end())  # it may have ended between the two
+    if end is not None or alive:
+        return Status(alive=end is None, end=end)
+    if await _left(attempt, handle):
+        return Status(alive=True)
+    end = Exit(reason=reason, at=time.time_ns() // 1_000_000)
+    attempt.bury(end)
+    return Status(alive=False, end=end)
+
+
+async def _left(attempt: Attempt, handle: str) -> list[int]:
+    """What lives on without its launcher and can't be killed, by pid; the rest is killed."""
+    launcher = identity(handle)
+    signs = attempt.signs(launcher)
+    if signs is None or launcher.boot != procs.boot_id():
+        return []
+    return await procs.end_strays(signs)
+
+
+async def _end(launcher: procs.Identity, grace: float) -> None:
+    """Ask the launcher to end it all; then to force it; then kill the launcher itself."""
+    asked = signal.SIGTERM if grace else signal.SIGUSR1
+    for number, patience in ((asked, grace), (signal.SIGUSR1, 0.0), (signal.SIGKILL, 0.0)):
+        procs.signal_to(launcher, number)
+        if await _within(patience + _STOP_PATIENCE, launcher):
+            return
+
+
+async def _within(seconds: float, launcher: procs.Identity) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await procs.gone(launcher)
+    except TimeoutError:
+        return False
+    return True

@@ -1,0 +1,529 @@
+"""The supervisor of one attempt: starts the agent, keeps its output, outlives the bot.
+
+Run as `python3 -I -S launcher.py FOLDER`. It needs nothing but the standard library of
+Python 3.9. In FOLDER it finds `order.json` and `input/`, and leaves
+
+    claim        a link whose target says who took the attempt: `PID:TICKS:BOOT`, or `revoked`
+    handle.json  who supervises: pid, start time in ticks, boot id; and the child's pid
+    output       records, one a line: `<ms> <kind> <text>`
+    exit.json    how it ended; written when nothing of it is left
+
+A record's kind is `o` or `e` (a line of output or error), `O` or `E` (a piece: its line goes
+on in the next record of that stream) or `m` (the launcher's own words).
+SIGTERM asks it for a graceful end of the whole tree, SIGUSR1 for a forced one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import errno
+import fcntl
+import json
+import os
+import resource
+import select
+import signal
+import sys
+import time
+
+TYPE_CHECKING = False  # importing typing would cost every start some milliseconds
+if TYPE_CHECKING:
+    from typing import Any
+
+LINE = 1 << 20  # a longer line is cut into pieces
+TAIL = 64 << 10  # of each stream, kept past the log cap so that the ending can be read
+CHUNK = 256 << 10
+SILENCE = 1.0  # after this many seconds an unfinished line is shown as a piece
+DRAIN = 0.3  # seconds for output still on its way when the main process has ended
+GIVE_UP = 20.0  # seconds of killing after which what is left is reported
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, F_SETPIPE_SZ = 1, 36, 1031
+
+
+def main(folder: str) -> None:
+    """Goes into the background at once; the caller waits for the first process only."""
+    os.chdir(folder)
+    umask = os.umask(0o077)
+    ready, done = os.pipe()
+    if os.fork():
+        os.close(done)
+        os.read(ready, 1)
+        os._exit(0)
+    os.close(ready)
+    os.setsid()
+    with open("order.json", encoding="utf-8") as file:
+        order = json.load(file)
+    launcher = Launcher(order, umask)
+    try:
+        os.symlink(":".join(map(str, identity())), "claim")
+    except FileExistsError:
+        return
+    try:
+        launcher.start()
+        os.close(done)
+        launcher.work()
+        os._exit(0)
+    except Exception as error:
+        left = launcher.kill_all()
+        launcher.asked.append(signal.SIGTERM)  # not the time to wait for a full disk
+        launcher.report("gone", f"the launcher failed: {error}", left)
+        raise
+
+
+def identity() -> tuple[int, int, str]:
+    """What tells this process from every other: pid, start time in ticks, boot id."""
+    with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+        return os.getpid(), int(stat(os.getpid())[19]), file.read().strip()
+
+
+def stat(pid: int) -> list[str]:
+    """The fields of /proc/PID/stat from the third on: state, parent, …"""
+    with open(f"/proc/{pid}/stat", "rb") as file:
+        return file.read().rpartition(b")")[2].decode("ascii").split()
+
+
+def replace(name: str, value: dict[str, Any]) -> None:
+    """Write a file whole or not at all, and durably."""
+    with open(name + ".new", "w", encoding="utf-8") as file:
+        json.dump(value, file, separators=(",", ":"), sort_keys=True)
+        file.flush()
+        os.fsync(file.fileno())
+    os.rename(name + ".new", name)
+
+
+class Log:
+    """The output file: whole records up to the cap, then a mark, and the last lines."""
+
+    def __init__(self, cap: int) -> None:
+        self.fd = os.open("output", os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
+        self.room, self.full = cap, False
+        self.dropped = 0
+        self.tails = {b"o": bytearray(), b"e": bytearray()}
+        self.waiting = b""  # what a full disk has not taken yet
+
+    def add(self, kind: bytes, lines: list[bytes]) -> None:
+        """Keep lines; those past the cap go to the tail."""
+        block = records(kind, lines)
+        if len(block) <= self.room and not self.full:
+            self.room -= len(block)
+            self.put(block)
+        elif not self.full and len(lines) > 1:
+            half = len(lines) // 2
+            self.add(kind, lines[:half])
+            self.add(kind, lines[half:])
+        else:
+            self.fill()
+            self.drop(kind, b"".join(line + b"\n" for line in lines))
+
+    def fill(self) -> None:
+        if not self.full:
+            self.full = True
+            self.mark("log cap reached: what follows is read and not kept, but for its end")
+
+    def drop(self, kind: bytes, data: bytes) -> None:
+        """Count it, and remember its end."""
+        self.dropped += len(data)
+        tail = self.tails[kind.lower()]
+        tail += data[-TAIL:]
+        if len(tail) > 4 * TAIL:
+            del tail[:-TAIL]
+
+    def mark(self, text: str) -> None:
+        self.put(records(b"m", [text.encode()]))
+
+    def put(self, block: bytes) -> None:
+        self.waiting += block
+        self.flush()
+
+    def flush(self) -> bool:
+        """Whether all is written. A full disk holds the agent up and loses nothing."""
+        while self.waiting:
+            try:
+                self.waiting = self.waiting[os.write(self.fd, self.waiting) :]
+            except OSError:
+                return False
+        return True
+
+    def close(self) -> None:
+        """Write the tails, and make all of it durable."""
+        ends = {kind: bytes(tail[-TAIL:]) for kind, tail in self.tails.items()}
+        lost = self.dropped - sum(map(len, ends.values()))
+        if lost > 0:
+            self.mark(f"{lost} bytes were not kept; the last lines follow")
+        for kind, end in ends.items():
+            if len(end) == TAIL:
+                end = end.partition(b"\n")[2] or end
+            if end:
+                self.put(records(kind, end.rstrip(b"\n").split(b"\n")))
+        if self.flush():
+            os.fsync(self.fd)
+
+
+def records(kind: bytes, lines: list[bytes]) -> bytes:
+    prefix = b"%d %s " % (time.time_ns() // 1_000_000, kind)
+    return prefix + (b"\n" + prefix).join(lines) + b"\n"
+
+
+class Stream:
+    """One of the agent's two streams, taken apart into lines."""
+
+    def __init__(self, fd: int, kind: bytes, log: Log) -> None:
+        os.set_blocking(fd, False)
+        self.fd, self.kind, self.log = fd, kind, log
+        self.part, self.cut = b"", False
+        self.heard = time.monotonic()
+
+    def read(self) -> int:
+        """Take what is there; how many bytes that was (0: nothing now, or its end)."""
+        try:
+            chunk = os.read(self.fd, CHUNK)
+        except BlockingIOError:
+            return 0
+        if not chunk:
+            self.close()
+        self.heard = time.monotonic()
+        self.take(chunk)
+        return len(chunk)
+
+    def take(self, chunk: bytes) -> None:
+        if self.log.full:
+            self.log.drop(self.kind, self.part + chunk)
+            self.part = b""
+            return
+        lines = (self.part + chunk).split(b"\n")
+        self.part = lines.pop()
+        if lines and (self.cut or max(map(len, lines)) > LINE):
+            for line in lines:
+                self.log.add(self.kind, [self.shorten(line)])
+                self.cut = False
+        elif lines:
+            self.log.add(self.kind, lines)
+        self.part = self.shorten(self.part)
+
+    def shorten(self, line: bytes) -> bytes:
+        """Keep the pieces of a line that is too long; returns what is left of it."""
+        while len(line) > LINE:
+            end = LINE
+            while end > LINE - 4 and line[end] & 0xC0 == 0x80:  # not inside a character
+                end -= 1
+            self.log.add(self.kind.upper(), [line[:end]])
+            if not self.cut:
+                self.log.mark("the line above is longer than 1 MiB and was cut")
+            line, self.cut = line[end:], True
+        return line
+
+    def show(self, now: float) -> None:
+        """A prompt has no newline and must be seen; half a JSON line is of no use to anyone."""
+        if self.part and now - self.heard > SILENCE and not self.part.startswith(b"{"):
+            self.log.add(self.kind.upper(), [self.part])
+            self.part = b""
+
+    def close(self) -> None:
+        if self.fd >= 0:
+            os.close(self.fd)
+            self.fd = -1
+        if self.part:
+            self.log.add(self.kind, [self.part])
+            self.part = b""
+
+
+class Input:
+    """Feeds the numbered files of `input/` to the agent, in order, never waiting for it."""
+
+    def __init__(self, fd: int) -> None:
+        self.fd, self.number = fd, 0
+        self.data, self.last = memoryview(b""), False
+        if fd >= 0:
+            os.set_blocking(fd, False)
+
+    def feed(self) -> None:
+        while self.fd >= 0 and (self.data or self.load()):
+            try:
+                self.data = self.data[os.write(self.fd, self.data[:CHUNK]) :]
+            except BlockingIOError:
+                return
+            except OSError:  # the agent has closed its input
+                self.last, self.data = True, memoryview(b"")
+
+    def load(self) -> bool:
+        """The next input that holds anything; closes the agent's input after the last."""
+        while not self.last:
+            name = f"input/{self.number:06d}"
+            for file_name in (name, name + ".last"):
+                with contextlib.suppress(FileNotFoundError), open(file_name, "rb") as file:
+                    self.data, self.last = memoryview(file.read()), file_name != name
+                    break
+            else:
+                return False
+            self.number += 1
+            if self.data:
+                return True
+        os.close(self.fd)
+        self.fd = -1
+        return False
+
+
+class Launcher:
+    """One attempt, from its order to its exit."""
+
+    def __init__(self, order: dict[str, Any], umask: int) -> None:
+        self.order, self.umask, self.child = order, umask, 0
+        self.log = Log(order["log_cap"])
+        self.wake = os.open("wake", os.O_RDWR | os.O_NONBLOCK)
+        self.prctl = ctypes.CDLL(None, use_errno=True).prctl
+        self.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+        self.asked: list[int] = []
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            signal.signal(number, lambda number, frame: self.asked.append(number))
+        signal.signal(signal.SIGCHLD, lambda number, frame: None)  # it rings the bell
+        for number in (signal.SIGHUP, signal.SIGINT):
+            signal.signal(number, signal.SIG_IGN)
+        self.bell, bell = os.pipe()
+        os.set_blocking(self.bell, False)
+        os.set_blocking(bell, False)
+        signal.set_wakeup_fd(bell, warn_on_full_buffer=False)
+        self.reason: str | None = None
+        self.kill_at = self.wall = float("inf")
+        self.end: tuple[int | None, int | None] | None = None  # status, signal
+        self.ended_at = 0.0
+        self.childless = False
+        self.taken = 0
+
+    def start(self) -> None:
+        """Start the agent and say so in `handle.json`; a failure is told in `exit.json`."""
+        stdin, out, err, problem = self.spawn()
+        self.input = Input(stdin)
+        self.streams = [Stream(out, b"o", self.log), Stream(err, b"e", self.log)]
+        if self.order["wall_time"] is not None:
+            self.wall = time.monotonic() + self.order["wall_time"]
+        if problem:
+            os.waitpid(self.child, 0)
+            self.report("not_started", problem, [])
+            self.child = 0
+        pid, ticks, boot = identity()
+        handle = {"boot": boot, "child": self.child, "pid": pid, "start": ticks}
+        replace("handle.json", handle)
+
+    def spawn(self) -> tuple[int, int, int, str]:
+        """Fork the agent; its pipes' ends, and one line about why it can't run."""
+        silent = os.path.exists("input/000000.last") and not os.path.getsize("input/000000.last")
+        theirs, stdin = (os.open(os.devnull, os.O_RDONLY), -1) if silent else os.pipe()
+        (out, their_out), (err, their_err), (told, tell) = os.pipe(), os.pipe(), os.pipe()
+        for fd in (out, err):
+            with contextlib.suppress(OSError):
+                fcntl.fcntl(fd, F_SETPIPE_SZ, CHUNK)
+        parent = os.getpid()
+        self.child = os.fork()
+        if self.child == 0:
+            try:
+                self.become(parent, (theirs, their_out, their_err))
+            except Exception as error:
+                os.write(tell, explain(error, self.order).encode("utf-8", "replace"))
+            os._exit(127)
+        for fd in (theirs, their_out, their_err, tell):
+            os.close(fd)
+        with open(told, "rb") as file:
+            return stdin, out, err, file.read().decode()
+
+    def become(self, parent: int, fds: tuple[int, int, int]) -> None:
+        """In the child: turn into the agent."""
+        os.setpgid(0, 0)
+        self.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(127)
+        for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:
+            signal.signal(number, signal.SIG_DFL)
+        signal.pthread_sigmask(signal.SIG_SETMASK, [])
+        for target, fd in enumerate(fds):
+            os.dup2(fd, target)
+        with contextlib.suppress(OSError, ValueError):
+            first_to_go()
+        with contextlib.suppress(OSError, ValueError):
+            # Inherited by every descendant, whatever it does to its environment or session;
+            # it limits nothing: the number is 36,000 years of real-time scheduling.
+            resource.setrlimit(resource.RLIMIT_RTTIME, (self.order["seal"], resource.RLIM_INFINITY))
+        os.umask(self.umask)
+        os.chdir(self.order["cwd"])
+        os.execvpe(self.order["argv"][0], self.order["argv"], self.order["env"])  # noqa: S606
+
+    def work(self) -> None:
+        """Supervise until nothing is left, then tell the end."""
+        if not self.child:
+            return
+        while not self.over():
+            self.obey()
+            self.turn()
+        left = self.kill_all()
+        self.last_words()
+        self.report(self.reason, None, left)
+
+    def over(self) -> bool:
+        """Whether only killing is left to do."""
+        now = time.monotonic()
+        if self.reason:
+            return self.childless or now >= self.kill_at + (self.end is None) * GIVE_UP
+        drained = all(stream.fd < 0 for stream in self.streams)
+        return self.end is not None and (drained or now >= self.ended_at + DRAIN)
+
+    def obey(self) -> None:
+        """Do what signals and limits ask for."""
+        self.reap()
+        while self.asked:
+            self.stop("stopped", force=self.asked.pop(0) == signal.SIGUSR1)
+        now = time.monotonic()
+        if self.taken > self.order["output_limit"]:
+            self.stop("output_limit")
+        if now >= self.wall:
+            self.stop("wall_time")
+        if now >= self.kill_at:
+            kill(descendants(), signal.SIGKILL)
+
+    def stop(self, reason: str, force: bool = False) -> None:
+        if self.end is not None and self.reason is None:  # it has ended by itself
+            return
+        if self.reason is None:
+            self.reason = reason
+            self.kill_at = time.monotonic() + self.order["grace"]
+            kill([] if force else descendants(), signal.SIGTERM)
+        if force:
+            self.kill_at = min(self.kill_at, time.monotonic())
+
+    def turn(self) -> None:
+        """Wait for whatever comes first, and move bytes."""
+        poll = select.poll()
+        poll.register(self.bell, select.POLLIN)
+        poll.register(self.wake, select.POLLIN)
+        if self.input.data:
+            poll.register(self.input.fd, select.POLLOUT)
+        for stream in self.streams:
+            if stream.fd >= 0 and not self.log.waiting:
+                poll.register(stream.fd, select.POLLIN)
+        ready = {fd for fd, _ in poll.poll(self.patience() * 1000)}
+        for fd in ready & {self.bell, self.wake}:
+            os.read(fd, 4096)
+        for stream in self.streams:
+            if stream.fd in ready:
+                self.taken += stream.read()
+            else:
+                stream.show(time.monotonic())
+        self.log.flush()
+        self.input.feed()
+
+    def patience(self) -> float:
+        """Seconds to the next thing that is due; at least every second we look around."""
+        now = time.monotonic()
+        drained = self.ended_at + DRAIN if self.end else now + 1.0
+        due = min(now + 1.0, self.wall, self.kill_at, drained) - now
+        return max(due, 0.01)
+
+    def reap(self) -> None:
+        """Take leave of dead children; as subreaper, of every orphan of the tree too."""
+        while True:
+            try:
+                pid, status = os.waitpid(-1, os.WNOHANG)
+            except ChildProcessError:
+                self.childless = True
+                return
+            if pid == self.child:
+                code = os.waitstatus_to_exitcode(status)
+                self.end = (code, None) if code >= 0 else (None, -code)
+                self.ended_at = time.monotonic()
+            elif pid == 0:
+                return
+
+    def kill_all(self) -> list[int]:
+        """Kill what is left of the tree, until nothing is; returns what can't be killed."""
+        deadline = time.monotonic() + GIVE_UP
+        while True:
+            self.reap()
+            if self.childless:
+                return []
+            pids = descendants()
+            if time.monotonic() > deadline:
+                return pids
+            kill(pids, signal.SIGKILL)
+            time.sleep(0.005)
+
+    def last_words(self) -> None:
+        """What is still in the pipes, and the end of the output. A full disk is waited for,
+        unless we are told again to stop."""
+        self.asked.clear()
+        for stream in self.streams:
+            for _ in range(64):
+                if stream.fd < 0 or not stream.read():
+                    break
+            stream.close()
+        self.log.close()
+        while not self.log.flush() and not self.asked:
+            time.sleep(1)
+
+    def report(self, reason: str | None, error: str | None, left: list[int]) -> None:
+        """Leave `exit.json`: nothing comes after it."""
+        status, number = self.end or (None, None)
+        end = {
+            "at": time.time_ns() // 1_000_000,
+            "dropped": self.log.dropped,
+            "error": error,
+            "left": left,
+            "reason": reason,
+            "signal": number,
+            "status": status,
+        }
+        while True:
+            try:
+                return replace("exit.json", end)
+            except OSError:  # the disk is full
+                if self.asked:
+                    return None
+                time.sleep(1)
+
+
+def first_to_go() -> None:
+    """Offer ourselves to the out-of-memory killer before anything else of this user."""
+    with open("/proc/self/oom_score_adj", "r+", encoding="ascii") as file:
+        if int(file.read()) < 500:
+            file.write("500")
+
+
+def explain(error: Exception, order: dict[str, Any]) -> str:
+    """Why the agent could not be started, in one line for a person."""
+    name, cwd = order["argv"][0], order["cwd"]
+    if not os.path.isdir(cwd):
+        return f"the workspace {cwd} is missing"
+    number = error.errno if isinstance(error, OSError) else 0
+    if number == errno.ENOENT and "/" not in name:
+        return f"`{name}` was not found on the PATH"
+    if number == errno.ENOENT and os.path.exists(name):
+        return f"`{name}` can't run: the program that its first line names is missing"
+    if number == errno.ENOENT:
+        return f"`{name}` does not exist"
+    if number == errno.EACCES:
+        return f"`{name}` may not be executed: it is no program, or lacks the permission"
+    if number == errno.ENOEXEC:
+        return f"`{name}` is no program: its first line must say what runs it (#!/bin/sh)"
+    if number == errno.E2BIG:
+        return "the command line is too long for this machine"
+    return f"`{name}` can't be started: {getattr(error, 'strerror', None) or error}"
+
+
+def descendants() -> list[int]:
+    """Everything below this process, from /proc."""
+    children: dict[int, list[int]] = {}
+    for name in os.listdir("/proc"):
+        if name.isdigit():
+            with contextlib.suppress(OSError):
+                children.setdefault(int(stat(int(name))[1]), []).append(int(name))
+    found = [os.getpid()]
+    for pid in found:
+        found += children.get(pid, [])
+    return found[1:]
+
+
+def kill(pids: list[int], number: int) -> None:
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            os.kill(pid, number)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

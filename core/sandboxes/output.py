@@ -1,0 +1,80 @@
+"""Reads the launcher's output file: records in, lines for people and drivers out.
+
+A record is `<ms> <kind> <text>` and a newline; `launcher.py` says what the kinds are. A
+position is a byte offset just after a record, so reading on from one never loses or
+doubles a line, whoever reads.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+
+from core.ports import Line
+
+STREAMS = {b"o": "out", b"O": "out", b"e": "err", b"E": "err", b"m": "mark"}
+
+_STEP = 1 << 20
+_CONTROLS = bytes(set(range(32)) - {9, 10}) + b"\x7f"
+_SEQUENCES = re.compile(
+    r"\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC, DCS, … : title, link, clipboard
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colour, cursor
+    r"|\x1b[ -/]*[0-~]"
+)
+_LEFT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
+
+
+def clean(text: str) -> str:
+    """One line without terminal sequences and control characters (a tab stays).
+
+    Of a line that was overwritten by carriage returns, the last version is what counts.
+    """
+    text = _SEQUENCES.sub("", text).rstrip("\r").rpartition("\r")[2]
+    return _LEFT.sub("", text)
+
+
+def parse(data: bytes, position: int) -> list[Line]:
+    """The whole records of `data`, which starts at `position`; a rest is left for later."""
+    records = data.split(b"\n")
+    records.pop()
+    suspect = b"\xc2" in data or len(data.translate(None, _CONTROLS)) != len(data)
+    lines = []
+    for record in records:
+        position += len(record) + 1
+        at, _, rest = record.partition(b" ")
+        kind, _, raw = rest.partition(b" ")
+        if kind not in STREAMS or not at.isdigit():  # somebody else has written here
+            at, kind, raw = b"0", b"o", record
+        text = raw.decode("utf-8", "replace")
+        lines.append(Line(STREAMS[kind], int(at), clean(text) if suspect else text, position))
+    return lines
+
+
+def read(path: Path, position: int, limit: int) -> list[Line]:
+    """Whole lines from a position, about `limit` bytes of them but at least one if there
+    is one; none where the file does not exist yet. Raises OSError."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return []
+    try:
+        data = os.pread(fd, max(limit, 1), position)
+        while data and b"\n" not in data:
+            more = os.pread(fd, _STEP, position + len(data))
+            if not more:
+                break
+            data += more
+    finally:
+        os.close(fd)
+    return parse(data, position)
+
+
+def tail(path: Path, size: int) -> list[Line]:
+    """The last whole lines of the file, about `size` bytes of them. Raises OSError."""
+    try:
+        start = max(0, path.stat().st_size - size)
+    except FileNotFoundError:
+        return []
+    lines = read(path, start, size + _STEP)
+    return lines[1:] if start else lines
