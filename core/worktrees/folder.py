@@ -1,0 +1,123 @@
+"""A workspace's folder: made at once or not at all, and removed without following a link."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import stat
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.errors import Broken
+from core.git import git
+
+_CONFIG = """\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = false
+\tlogallrefupdates = true
+[user]
+\tname = {name}
+\temail = {email}
+[commit]
+\tgpgsign = false
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Blueprint:
+    """What a new workspace holds. `origin` is the commit of the default branch, kept as
+    `origin/<default>` so that an agent can compare with it; there is no remote to push to."""
+
+    bare: Path
+    branch: str
+    head: str
+    default: str
+    origin: str
+    author: str
+    email: str
+    exclude: tuple[str, ...] = ()
+
+
+async def make(blueprint: Blueprint, folder: Path) -> None:
+    """Make the workspace in `folder`, whose parent exists. One that is there stays as it is;
+    what a crash left half-made beside it is made anew. Raises Broken."""
+    if folder.is_dir():
+        return
+    draft = folder.with_name(f".{folder.name}.new")
+    try:
+        await asyncio.to_thread(_remove, draft)
+        await asyncio.to_thread(_lay_out, blueprint, draft)
+        await git("read-tree", "-u", "--reset", "HEAD", git_dir=draft / ".git", cwd=draft,
+                  env={"GIT_WORK_TREE": str(draft)}, timeout=900)  # fmt: skip
+        os.rename(draft, folder)
+    except OSError as error:
+        raise Broken(f"The workspace {folder} can't be made: {error.strerror}.") from error
+
+
+async def remove_workspace(folder: Path) -> None:
+    """Delete a workspace; one that is gone already is no error. Ask `may_remove` first.
+
+    It is renamed before the first file goes, so nobody finds half of one. Links are removed,
+    never followed. Raises Broken when something can't be deleted.
+    """
+    trash = folder.with_name(f".{folder.name}.trash")
+    try:
+        await asyncio.to_thread(_remove, trash)
+        with suppress(FileNotFoundError):
+            os.rename(folder, trash)
+        await asyncio.to_thread(_remove, trash)
+    except OSError as error:
+        raise Broken(f"The workspace {folder} can't be removed: {error}.") from error
+
+
+def _lay_out(blueprint: Blueprint, folder: Path) -> None:
+    """The git folder of a clone that borrows the bare repository's objects: written out, as
+    it takes a tenth of the time of `git clone` and holds nothing that isn't here."""
+    inner = folder / ".git"
+    config = _CONFIG.format(name=_quoted(blueprint.author), email=_quoted(blueprint.email))
+    _write(inner / "HEAD", f"ref: refs/heads/{blueprint.branch}\n")
+    _write(inner / "config", config)
+    _write(inner / "refs" / "heads" / blueprint.branch, f"{blueprint.head}\n")
+    _write(inner / "refs" / "remotes" / "origin" / blueprint.default, f"{blueprint.origin}\n")
+    _write(inner / "info" / "exclude", "".join(f"{line}\n" for line in blueprint.exclude))
+    _write(inner / "objects" / "info" / "alternates", f"{blueprint.bare / 'objects'}\n")
+    (inner / "objects" / "pack").mkdir()
+    with suppress(FileNotFoundError):
+        shutil.copyfile(blueprint.bare / "shallow", inner / "shallow")
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+
+
+def _quoted(value: str) -> str:
+    plain = "".join(character for character in value if character.isprintable())
+    escaped = plain.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'
+
+
+def _remove(folder: Path) -> None:
+    """`shutil.rmtree` walks by directory handles and never follows a link; what it can't open
+    because an agent took the folder's permissions away is opened and tried once more."""
+    if folder.is_symlink():
+        folder.unlink()
+        return
+    if not folder.exists():
+        return
+    with suppress(PermissionError):
+        shutil.rmtree(folder)
+        return
+    _open_up(folder)
+    shutil.rmtree(folder)
+
+
+def _open_up(folder: Path) -> None:
+    os.chmod(folder, stat.S_IRWXU, follow_symlinks=True)
+    for entry in os.scandir(folder):
+        if entry.is_dir(follow_symlinks=False):
+            _open_up(Path(entry.path))

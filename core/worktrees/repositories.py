@@ -1,0 +1,211 @@
+"""The bot's own bare repositories, one for each configured one, and all that goes in or out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.errors import Broken, Refused, Unclear
+from core.git import Change, GitFailed, change, default_branch, diff, git, guarded, mirror
+from core.git.source import look
+from core.model import Repo
+from core.worktrees import folder as workspaces
+from core.worktrees.reading import read_head
+
+_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
+_BRANCH = re.compile(r"bullpen/[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
+_ZERO = "0" * 40
+# The store we hand to git for an agent's objects is configured by us alone, and helper
+# files that could lie about the objects beside them are not read.
+_COUNTER = """\
+[core]
+\trepositoryformatversion = 0
+\tbare = true
+\tcommitGraph = false
+\tmultiPackIndex = false
+[pack]
+\tuseBitmaps = false
+"""
+
+
+class Repositories:
+    """The bare repositories below one folder: `<root>/<repository>.git`."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root.absolute()
+
+    def path(self, repo: Repo) -> Path:
+        """Where the bare repository lies. Sandboxes that hide the host's files must show
+        its `objects` folder, read-only, at the same path. Raises Unclear for a bad name."""
+        return self._root / f"{_checked(_NAME, repo.name)}.git"
+
+    async def ensure(self, repo: Repo) -> Path:
+        """The bare repository's path, made when it isn't there.
+
+        Raises Unclear when the source is no repository or has no commit, Broken when it
+        can't be reached."""
+        bare = self.path(repo)
+        async with guarded(bare):
+            if not bare.is_dir():
+                await look(repo)
+                await self._make(bare)
+        return bare
+
+    async def sync(self, repo: Repo) -> str:
+        """Take in the source's default branch; returns its commit. Cheap when nothing moved."""
+        return await mirror(repo, await self.ensure(repo))
+
+    def default_branch(self, repo: Repo) -> str:
+        """The branch that tasks merge into (after the first `sync`)."""
+        return default_branch(repo, self.path(repo))
+
+    async def head(self, repo: Repo, task_branch: str) -> str | None:
+        """The task branch's commit; None when there is no such branch yet."""
+        name = f"refs/heads/{_checked(_BRANCH, task_branch)}"
+        try:
+            return await git("rev-parse", "--verify", "-q", name, git_dir=self.path(repo))
+        except GitFailed as error:
+            if error.status == 1:
+                return None
+            raise
+
+    async def move(self, repo: Repo, task_branch: str, commit: str) -> None:
+        """Set the task branch to a commit that the bare repository holds."""
+        name = f"refs/heads/{_checked(_BRANCH, task_branch)}"
+        async with guarded(self.path(repo)):
+            await git("update-ref", name, commit, git_dir=self.path(repo))
+
+    async def make_workspace(
+        self,
+        repo: Repo,
+        task_branch: str,
+        folder: Path,
+        start_commit: str,
+        *,
+        author: str = "Bullpen agent",
+        email: str = "agent@bullpen.invalid",
+        exclude: Sequence[str] = (),
+    ) -> str:
+        """Make a clone in `folder` (parents too), on the task branch; returns its commit.
+
+        A task branch that exists wins over `start_commit`. Doing it again after a crash
+        finishes it; a finished workspace is left alone. `author` signs the agent's commits;
+        `exclude` are patterns of files that never belong to the work. Raises Broken.
+        """
+        bare = self.path(repo)
+        head = await self._begin(repo, task_branch, start_commit)
+        default = default_branch(repo, bare)
+        origin = await git("rev-parse", f"refs/heads/{default}", git_dir=bare)
+        blueprint = workspaces.Blueprint(
+            bare, task_branch, head, default, origin, author, email, tuple(exclude)
+        )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        await workspaces.make(blueprint, folder.absolute())
+        return head
+
+    async def collect(
+        self, repo: Repo, task_branch: str, workspace: Path, session_id: str, base: str
+    ) -> Change:
+        """Take in the commits at the workspace's HEAD, and move the task branch there.
+
+        HEAD counts, not a branch by name: an agent that switched, renamed or left its
+        branch has still shown there what its work is. `base` is the commit the session
+        began at; the change is told against the default branch. Raises Refused when the
+        work shares no history with `base`, Broken when the workspace can't be read; the
+        task branch has then not moved.
+        """
+        bare = self.path(repo)
+        _checked(_BRANCH, task_branch)
+        head = await asyncio.to_thread(read_head, workspace.absolute(), bare / "objects")
+        async with guarded(bare):
+            if head != await self.head(repo, task_branch):
+                await self._take_in(bare, workspace.absolute(), session_id, head)
+                await _related(bare, base, head)
+                await git("update-ref", f"refs/heads/{task_branch}", head, git_dir=bare)
+        return await self.change(repo, head)
+
+    async def change(self, repo: Repo, head: str) -> Change:
+        """What a commit brings to the default branch, as last synced."""
+        bare = self.path(repo)
+        return await change(bare, f"refs/heads/{default_branch(repo, bare)}", head)
+
+    async def diff(self, repo: Repo, base: str, head: str, limit: int = 1 << 20) -> str:
+        """The text between two commits, cut after about `limit` bytes. Untrusted."""
+        return await diff(self.path(repo), base, head, limit)
+
+    async def _make(self, bare: Path) -> None:
+        draft = bare.with_name(f".{bare.name}.new")
+        try:
+            shutil.rmtree(draft, ignore_errors=True)
+            self._root.mkdir(parents=True, exist_ok=True)
+            await git("init", "--bare", "--quiet", "--template=", "--", str(draft))
+            os.rename(draft, bare)
+        except OSError as error:
+            raise Broken(f"{bare} can't be made: {error.strerror}.") from error
+
+    async def _begin(self, repo: Repo, task_branch: str, start: str) -> str:
+        async with guarded(self.path(repo)):
+            head = await self.head(repo, task_branch)
+            if head is None:
+                head = await git("rev-parse", "--verify", f"{start}^{{commit}}",
+                                 git_dir=self.path(repo))  # fmt: skip
+                name = f"refs/heads/{task_branch}"
+                await git("update-ref", name, head, _ZERO, git_dir=self.path(repo))
+        return head
+
+    async def _take_in(self, bare: Path, workspace: Path, session_id: str, head: str) -> None:
+        incoming = f"refs/bullpen/incoming/{_checked(_NAME, session_id)}"
+        with _counter(self._root, bare, workspace, session_id, head) as counter:
+            await git(
+                "fetch", "--no-tags", "--no-write-fetch-head", "--quiet", str(counter),
+                f"+refs/heads/collected:{incoming}", git_dir=bare, timeout=900,
+                options=("fetch.fsckObjects=true",),
+            )  # fmt: skip
+
+
+@contextmanager
+def _counter(root: Path, bare: Path, workspace: Path, name: str, head: str) -> Iterator[Path]:
+    """A repository of ours whose one branch is `head` and whose objects are the workspace's.
+
+    Fetching from the workspace itself would run git under the agent's configuration; over
+    this counter only its objects pass, and those are checked on the way in.
+    """
+    counter = root / f".incoming-{name}.git"
+    shutil.rmtree(counter, ignore_errors=True)
+    files = {
+        "HEAD": "ref: refs/heads/collected\n",
+        "config": _COUNTER,
+        "refs/heads/collected": f"{head}\n",
+        "objects/info/alternates": f"{workspace}/.git/objects\n",
+    }
+    try:
+        for path, text in files.items():
+            (counter / path).parent.mkdir(parents=True, exist_ok=True)
+            (counter / path).write_text(text, encoding="utf-8")
+        if (bare / "shallow").exists():
+            shutil.copyfile(bare / "shallow", counter / "shallow")
+        yield counter
+    finally:
+        shutil.rmtree(counter, ignore_errors=True)
+
+
+async def _related(bare: Path, base: str, head: str) -> None:
+    try:
+        await git("merge-base", base, head, git_dir=bare)
+    except GitFailed as error:
+        if error.status != 1:
+            raise
+        raise Refused(
+            "The work shares no history with where it began: nothing was taken."
+        ) from error
+
+
+def _checked(pattern: re.Pattern[str], name: str) -> str:
+    if not pattern.fullmatch(name) or ".." in name or name.endswith((".", ".lock")):
+        raise Unclear(f"`{name}` is no safe name: use letters, digits, `.`, `_` and `-`.")
+    return name
