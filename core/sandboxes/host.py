@@ -53,9 +53,11 @@ class HostSandbox:
         if attempt.claim() is None:
             attempt.prepare(order)
             await self._spawn(order.folder)
+            if attempt.claim() is None and attempt.revoke():  # so that it can't start later
+                raise Broken(f"the launcher did not start: {_last_words(order.folder)}")
         handle = await _handle(attempt)
         if handle is None:
-            raise Broken(_why_not(attempt))
+            raise Broken(f"the attempt in {order.folder} was called off before it started")
         return handle
 
     async def find(self, folder: Path) -> str | None:
@@ -128,7 +130,7 @@ class HostSandbox:
     async def _launch(self, folder: Path) -> None:
         argv = [self._python, "-I", "-S", "-X", "utf8", str(LAUNCHER), str(folder)]
         try:
-            with open(folder / "launcher.log", "ab") as log:  # noqa: ASYNC230
+            with open(folder / "launcher.log", "ab", opener=_private) as log:  # noqa: ASYNC230
                 first = subprocess.Popen(  # noqa: ASYNC220 (asyncio's costs a thread)
                     argv,
                     stdin=subprocess.DEVNULL,
@@ -165,12 +167,13 @@ async def _handle(attempt: Attempt) -> str | None:
     return attempt.handle() or handle_of(launcher)
 
 
-def _why_not(attempt: Attempt) -> str:
-    if attempt.claim() == REVOKED:
-        return f"the attempt in {attempt.folder} was called off before it started"
-    log = attempt.folder / "launcher.log"
-    words = log.read_text("utf-8", "replace").strip().splitlines() if log.exists() else []
-    return f"the launcher did not start: {words[-1] if words else 'it left no word'}"
+def _last_words(folder: Path) -> str:
+    lines = (folder / "launcher.log").read_text("utf-8", "replace").strip().splitlines()
+    return lines[-1] if lines else "it left no word"
+
+
+def _private(path: str, flags: int) -> int:
+    return os.open(path, flags, 0o600)
 
 
 async def _status(attempt: Attempt, handle: str, reason: str) -> Status:

@@ -395,13 +395,13 @@ class Launcher:
         poll.register(self.wake, select.POLLIN)
         if self.input.data:
             poll.register(self.input.fd, select.POLLOUT)
-        for stream in self.streams:
-            if stream.fd >= 0 and not self.log.waiting:
-                poll.register(stream.fd, select.POLLIN)
+        open_ones = [s for s in self.streams if s.fd >= 0 and not self.log.waiting]
+        for stream in open_ones:
+            poll.register(stream.fd, select.POLLIN)
         ready = {fd for fd, _ in poll.poll(self.patience() * 1000)}
         for fd in ready & {self.bell, self.wake}:
             os.read(fd, 4096)
-        for stream in self.streams:
+        for stream in open_ones:
             if stream.fd in ready:
                 self.taken += stream.read()
             else:

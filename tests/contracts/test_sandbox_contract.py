@@ -1,0 +1,319 @@
+"""What every sandbox promises, run over each of them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.errors import Broken
+from core.ports import Exit, Line, Sandbox
+from core.sandboxes.host import HostSandbox
+from tests.sandbox_bench import ENV, PATIENCE, Bench, lives, texts, until, written_pid
+
+
+@pytest.fixture(params=["host"])
+def sandbox(request: pytest.FixtureRequest) -> Sandbox:
+    return {"host": HostSandbox}[request.param]()
+
+
+@pytest.fixture
+async def bench(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(sandbox, tmp_path)
+    yield bench
+    await bench.clean()
+
+
+def test_it_can_work_here(sandbox: Sandbox) -> None:
+    assert sandbox.missing() is None
+
+
+@pytest.mark.parametrize(
+    ("command", "status", "number"),
+    [("exit 0", 0, None), ("exit 3", 3, None), ("kill -9 $$", None, 9), ("kill -15 $$", None, 15)],
+)
+async def test_an_end_by_itself_tells_status_or_signal(
+    bench: Bench, command: str, status: int | None, number: int | None
+) -> None:
+    end, _ = await bench.play(bench.order("sh", "-c", command))
+    assert (end.status, end.signal, end.reason, end.error) == (status, number, None, None)
+    assert end.at > 1_600_000_000_000
+
+
+async def test_lines_of_both_streams_arrive_whole_and_in_order(bench: Bench) -> None:
+    text = "for i in $(seq 500); do echo out $i; echo err $i >&2; done; printf unfinished"
+    _, lines = await bench.play(bench.order("sh", "-c", text))
+    assert texts(lines) == [*(f"out {i}" for i in range(1, 501)), "unfinished"]
+    assert texts(lines, "err") == [f"err {i}" for i in range(1, 501)]
+    assert [line.end for line in lines] == sorted({line.end for line in lines})
+
+
+async def test_reading_goes_on_from_any_position_without_loss_or_doubling(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "seq 200; echo '' ; seq 3 >&2")
+    _, lines = await bench.play(order)
+    assert len(lines) == 204
+    assert await bench.lines(order, step=1) == lines
+    for number, line in enumerate(lines):
+        assert await bench.lines(order, position=line.end) == lines[number + 1 :]
+
+
+async def test_nothing_to_read_is_no_error(bench: Bench) -> None:
+    assert list(await bench.sandbox.read(bench.base / "nowhere", 0, 1000)) == []
+
+
+async def test_the_environment_is_the_order_s_and_nothing_else(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("A_SECRET_OF_THE_BOT", "1")
+    env = {**ENV, "GREETING": "grüß dich"}
+    _, lines = await bench.play(bench.order("/usr/bin/env", env=env))
+    assert sorted(texts(lines)) == [
+        "BULLPEN_ATTEMPT=coding-7f3a91c2/1",
+        "GREETING=grüß dich",
+        f"PATH={ENV['PATH']}",
+    ]
+
+
+async def test_it_works_in_its_workspace(bench: Bench) -> None:
+    order = bench.order("pwd")
+    _, lines = await bench.play(order)
+    assert texts(lines) == [str(order.workspace)]
+
+
+async def test_what_cannot_start_says_why_in_one_line(bench: Bench) -> None:
+    plain = bench.base / "plain.txt"
+    plain.write_text("no program")
+    script = bench.base / "script"
+    script.write_text("#!/no/such/shell\n")
+    script.chmod(0o755)
+    reasons = {
+        "no-such-agent": "`no-such-agent` was not found on the PATH",
+        "./gone": "`./gone` does not exist",
+        str(plain): f"`{plain}` may not be executed: it is no program, or lacks the permission",
+        str(script): f"`{script}` can't run: the program that its first line names is missing",
+    }
+    for name, reason in reasons.items():
+        end, lines = await bench.play(bench.order(name))
+        assert (end.reason, end.error, end.status, lines) == ("not_started", reason, None, [])
+
+
+async def test_a_missing_workspace_is_named(bench: Bench) -> None:
+    gone = bench.base / "gone"
+    end, _ = await bench.play(bench.order("true", workspace=gone))
+    assert (end.reason, end.error) == ("not_started", f"the workspace {gone} is missing")
+
+
+async def test_a_folder_starts_one_process_however_often_it_is_asked(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "echo once >> trace; exec sleep 1000")
+    handles = await asyncio.gather(*(bench.start(order) for _ in range(4)))
+    handles.append(await bench.start(order))
+    assert len(set(handles)) == 1
+    trace = order.workspace / "trace"
+    await until(trace.exists, "the process leaves its trace")
+    await bench.sandbox.stop(order.folder, handles[0])
+    assert trace.read_text() == "once\n"
+    assert await bench.start(order) == handles[0]
+    assert trace.read_text() == "once\n"
+
+
+async def test_what_was_started_is_found_again(bench: Bench) -> None:
+    order = bench.order("sleep", "1000")
+    handle = await bench.start(order)
+    assert await bench.sandbox.find(order.folder) == handle
+    await bench.sandbox.stop(order.folder, handle)
+    assert await bench.sandbox.find(order.folder) == handle
+
+
+async def test_what_is_not_found_never_starts(bench: Bench) -> None:
+    order = bench.order("touch", "trace")
+    order.folder.mkdir()
+    assert await bench.sandbox.find(order.folder) is None
+    with pytest.raises(Broken, match="called off"):
+        await bench.sandbox.start(order)
+    assert await bench.sandbox.find(order.folder) is None
+    assert not (order.workspace / "trace").exists()
+
+
+async def test_no_folder_means_nothing_was_started(bench: Bench) -> None:
+    assert await bench.sandbox.find(bench.base / "nowhere") is None
+
+
+async def test_it_lives_until_it_ends(bench: Bench) -> None:
+    order = bench.order("cat", input_open=True)
+    handle = await bench.start(order)
+    status = await bench.sandbox.status(order.folder, handle)
+    assert status.alive
+    assert status.end is None
+    await bench.sandbox.send(order.folder, 1, b"", last=True)
+    assert (await bench.end(order, handle)).status == 0
+
+
+async def test_waiting_for_the_end_can_be_cancelled_and_begun_again(bench: Bench) -> None:
+    order = bench.order("cat", input_open=True)
+    handle = await bench.start(order)
+    waiting = asyncio.create_task(bench.sandbox.ended(order.folder, handle))
+    done, _ = await asyncio.wait({waiting}, timeout=0.1)
+    assert not done
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    again = asyncio.create_task(bench.sandbox.ended(order.folder, handle))
+    await bench.sandbox.send(order.folder, 1, b"", last=True)
+    await asyncio.wait_for(again, PATIENCE)
+
+
+async def test_the_first_input_arrives_and_the_input_ends(bench: Bench) -> None:
+    data = "".join(f"line {i}\n" for i in range(20_000)).encode()
+    _, lines = await bench.play(bench.order("cat", first_input=data))
+    assert texts(lines) == data.decode().splitlines()
+
+
+async def test_without_input_there_is_an_end_at_once(bench: Bench) -> None:
+    end, lines = await bench.play(bench.order("cat"))
+    assert (end.status, lines) == (0, [])
+
+
+async def test_inputs_arrive_once_and_in_the_order_of_their_numbers(bench: Bench) -> None:
+    order = bench.order("cat", first_input=b"zero\n", input_open=True)
+    handle = await bench.start(order)
+    await bench.sandbox.send(order.folder, 2, b"two\n")
+    await bench.sandbox.send(order.folder, 1, b"one\n")
+    await bench.said(order, "two")
+    for number in (2, 1, 2):
+        await bench.sandbox.send(order.folder, number, b"again\n")
+    await bench.sandbox.send(order.folder, 3, b"three\n", last=True)
+    await bench.sandbox.send(order.folder, 3, b"again\n")
+    await bench.end(order, handle)
+    assert texts(await bench.lines(order)) == ["zero", "one", "two", "three"]
+
+
+async def test_input_after_the_end_does_nothing(bench: Bench) -> None:
+    order = bench.order("true", input_open=True)
+    await bench.end(order, await bench.start(order))
+    await bench.sandbox.send(order.folder, 1, b"too late\n")
+    assert await bench.lines(order) == []
+
+
+async def test_a_graceful_stop_lets_it_say_goodbye(bench: Bench) -> None:
+    text = "trap 'echo goodbye; exit 7' TERM; echo ready; while :; do sleep 0.01; done"
+    order = bench.order("sh", "-c", text, grace=PATIENCE)
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+    end = await bench.sandbox.stop(order.folder, handle)
+    assert (end.status, end.reason) == (7, "stopped")
+    assert texts(await bench.lines(order)) == ["ready", "goodbye"]
+
+
+async def test_whoever_ignores_the_stop_is_killed_after_the_grace(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 0.01; done")
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+    end = await bench.sandbox.stop(order.folder, handle)
+    assert (end.status, end.signal, end.reason) == (None, 9, "stopped")
+
+
+async def test_a_forced_stop_does_not_wait_for_the_grace(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "trap '' TERM; echo ready; sleep 1000", grace=100_000)
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+    async with asyncio.timeout(PATIENCE):
+        end = await bench.sandbox.stop(order.folder, handle, force=True)
+    assert (end.signal, end.reason) == (9, "stopped")
+
+
+async def test_a_forced_stop_overtakes_a_graceful_one(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "trap '' TERM; echo ready; sleep 1000", grace=100_000)
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+    graceful = asyncio.create_task(bench.sandbox.stop(order.folder, handle))
+    await asyncio.sleep(0)
+    async with asyncio.timeout(PATIENCE):
+        ends = [await bench.sandbox.stop(order.folder, handle, force=True), await graceful]
+    assert [end.reason for end in ends] == ["stopped", "stopped"]
+
+
+async def test_stopping_what_has_ended_tells_how_it_ended(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "exit 4")
+    handle = await bench.start(order)
+    end = await bench.end(order, handle)
+    assert await bench.sandbox.stop(order.folder, handle) == end
+    assert end.status == 4
+
+
+async def test_nothing_is_left_after_a_stop(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "sleep 1000 & echo $! > pid; wait")
+    handle = await bench.start(order)
+    pid = order.workspace / "pid"
+    await until(lambda: written_pid(pid) > 0, "the child's pid")
+    assert lives(written_pid(pid))
+    await bench.sandbox.stop(order.folder, handle)
+    assert not lives(written_pid(pid))
+
+
+async def test_the_wall_time_ends_it(bench: Bench) -> None:
+    end, _ = await bench.play(bench.order("sleep", "1000", wall_time=0.2))
+    assert end.reason == "wall_time"
+
+
+async def test_the_output_limit_ends_it(bench: Bench) -> None:
+    order = bench.order("yes", log_cap=100_000, output_limit=10_000_000)
+    end, lines = await bench.play(order)
+    assert end.reason == "output_limit"
+    assert sum(len(line.text) for line in lines) < 400_000
+
+
+async def test_the_log_cap_marks_and_drops_but_keeps_the_end_and_the_verdict(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "seq 1000000; echo the end >&2; exit 5", log_cap=50_000)
+    end, lines = await bench.play(order)
+    assert (end.status, end.reason) == (5, None)
+    marks = [n for n, line in enumerate(lines) if line.stream == "mark"]
+    assert ["log cap reached" in lines[n].text for n in marks] == [True, False]
+    assert "bytes were not kept; the last lines follow" in lines[marks[1]].text
+    assert texts(lines[: marks[0]])[:3] == ["1", "2", "3"]
+    rest = texts(lines[marks[1] :])
+    assert rest[-1] == "1000000"
+    assert [int(text) for text in rest] == list(range(int(rest[0]), 1_000_001))
+    assert texts(lines, "err") == ["the end"]
+
+
+async def test_a_short_command_is_run_and_waited_for(bench: Bench) -> None:
+    ran = await bench.sandbox.run(
+        bench.order("sh", "-c", "cat; echo err >&2; exit 2", first_input=b"in\n")
+    )
+    assert sorted(ran.output.splitlines()) == ["err", "in"]
+    assert (ran.end.status, ran.end.reason) == (2, None)
+
+
+async def test_of_a_command_that_says_much_the_end_is_handed_back(bench: Bench) -> None:
+    ran = await bench.sandbox.run(bench.order("seq", "300000"))
+    assert ran.output.splitlines()[-1] == "300000"
+    assert len(ran.output) <= 256 << 10
+
+
+async def test_a_cancelled_command_leaves_nothing(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "echo $$ > pid; exec sleep 1000")
+    running = asyncio.create_task(bench.sandbox.run(order))
+    pid = order.workspace / "pid"
+    await until(lambda: written_pid(pid) > 0, "the command's pid")
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    assert not lives(written_pid(pid))
+
+
+async def test_twenty_at_once(bench: Bench) -> None:
+    orders = [
+        bench.order("sh", "-c", f"read x; for i in $(seq 200); do echo {n} $i; done; exit {n}",
+                    input_open=True)
+        for n in range(20)
+    ]  # fmt: skip
+    handles = await asyncio.gather(*(bench.start(order) for order in orders))
+    for order in orders:
+        await bench.sandbox.send(order.folder, 1, b"go\n")
+    ends: list[Exit] = await asyncio.gather(*map(bench.end, orders, handles))
+    assert [end.status for end in ends] == list(range(20))
+    for n, order in enumerate(orders):
+        lines: list[Line] = await bench.lines(order)
+        assert texts(lines) == [f"{n} {i}" for i in range(1, 201)]

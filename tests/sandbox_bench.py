@@ -1,0 +1,116 @@
+"""A bench for sandboxes: starts attempts in a test's folder and leaves nothing behind."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from core.ports import Exit, Line, Order, Sandbox
+
+PATIENCE = 60.0
+"""Seconds after which a wait fails: a bound for a busy machine, not a measure."""
+
+ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+
+
+@dataclass
+class Bench:
+    sandbox: Sandbox
+    base: Path
+    started: list[tuple[Path, str]] = field(default_factory=list)
+    count: int = 0
+
+    def order(self, *argv: str, **changes: object) -> Order:
+        """The next attempt: a command line in a workspace of its own."""
+        self.count += 1
+        folder = self.base / f"attempt-{self.count}"
+        workspace = self.base / "workspace"
+        workspace.mkdir(exist_ok=True)
+        order = Order("coding-7f3a91c2", self.count, folder, workspace, argv, ENV, grace=0.3)
+        return replace(order, **changes)  # type: ignore[arg-type]
+
+    def script(self, text: str, **changes: object) -> Order:
+        """The next attempt: a script of Python."""
+        return self.order(sys.executable, "-I", "-S", "-u", "-c", text, **changes)
+
+    async def start(self, order: Order) -> str:
+        handle = await self.sandbox.start(order)
+        self.started.append((order.folder, handle))
+        return handle
+
+    async def end(self, order: Order, handle: str) -> Exit:
+        """How it ended, waited for."""
+        async with asyncio.timeout(PATIENCE):
+            await self.sandbox.ended(order.folder, handle)
+        status = await self.sandbox.status(order.folder, handle)
+        assert not status.alive
+        assert status.end is not None
+        return status.end
+
+    async def play(self, order: Order) -> tuple[Exit, list[Line]]:
+        """Start it, and wait for its end: how that was, and all that it wrote."""
+        end = await self.end(order, await self.start(order))
+        return end, await self.lines(order)
+
+    async def lines(self, order: Order, position: int = 0, step: int = 1 << 20) -> list[Line]:
+        """All lines from a position, read in steps of about so many bytes."""
+        found: list[Line] = []
+        while lines := await self.sandbox.read(order.folder, position, step):
+            found += lines
+            position = lines[-1].end
+        return found
+
+    async def said(self, order: Order, text: str) -> None:
+        """Wait until a line holds that text."""
+        async with asyncio.timeout(PATIENCE):
+            while not any(text in line.text for line in await self.lines(order)):
+                await asyncio.sleep(0.02)
+
+    async def clean(self) -> None:
+        for folder, handle in self.started:
+            await self.sandbox.stop(folder, handle, force=True)
+
+
+async def until(true: Callable[[], bool], what: str) -> None:
+    """Wait until something is so; fails loudly when it never is."""
+    deadline = time.monotonic() + PATIENCE
+    while not true():
+        assert time.monotonic() < deadline, f"waited in vain: {what}"
+        await asyncio.sleep(0.01)
+
+
+def lives(pid: int) -> bool:
+    """Whether a process with that pid is there and no zombie."""
+    try:
+        state = Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()[0]
+    except OSError:
+        return False
+    return state != b"Z"
+
+
+def texts(lines: list[Line], stream: str = "out") -> list[str]:
+    return [line.text for line in lines if line.stream == stream]
+
+
+def written_pid(path: Path) -> int:
+    """The pid that a process has written into a file, or 0 until it has."""
+    text = path.read_text() if path.exists() else ""
+    return int(text) if text.endswith("\n") else 0
+
+
+def others_with(text: str) -> list[int]:
+    """The living processes whose command line holds that text."""
+    found = []
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            words = Path(f"/proc/{name}/cmdline").read_bytes()
+        except OSError:
+            continue
+        if text.encode() in words and lives(int(name)):
+            found.append(int(name))
+    return found

@@ -1,0 +1,115 @@
+"""The reader of the launcher's output file, and what it takes out of a line."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.ports import Line
+from core.sandboxes import output
+from core.sandboxes.output import clean, parse
+
+
+@pytest.mark.parametrize(
+    ("raw", "shown"),
+    [
+        ("plain ünï → text\twith a tab", "plain ünï → text\twith a tab"),
+        ("\x1b[1;31mred\x1b[0m", "red"),
+        ("\x1b[2K\x1b[1Gprompt", "prompt"),
+        ("\x9b31mred", "red"),
+        ("\x1b]0;a title\x07after", "after"),
+        ("\x1b]8;;https://example.org\x1b\\link\x1b]8;;\x1b\\", "link"),
+        ("\x1b]52;c;c2VjcmV0\x07clipboard", "clipboard"),
+        ("\x1bP1$r0m\x1b\\device", "device"),
+        ("\x1b(Bcharset\x1b=", "charset"),
+        ("\x1b]0;never ended", "0;never ended"),
+        ("a\x00b\x07c\x08d\x7fe\x85f", "abcdef"),
+        ("\x1b", ""),
+        ("10 %\r50 %\r100 %", "100 %"),
+        ("100 %\r", "100 %"),
+        ("windows\r\r", "windows"),
+        ("a\nb", "ab"),
+        ("", ""),
+    ],
+)
+def test_terminal_sequences_and_controls_go(raw: str, shown: str) -> None:
+    assert clean(raw) == shown
+
+
+@given(st.text() | st.text("\x1b\x9b[]P0;1m ?\x07\\\r\tax\x00\x85"))
+def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
+    shown = clean(text)
+    assert not any((ord(c) < 32 and c != "\t") or 127 <= ord(c) < 160 for c in shown)
+    assert clean(shown) == shown
+
+
+def test_a_long_row_of_broken_sequences_is_cleaned_in_linear_time() -> None:
+    assert clean("\x1b]" * 500_000) == ""
+    assert clean("\x1b[" * 500_000 + "1" * 500_000) != "\x1b"
+
+
+def test_records_become_lines_with_their_ends() -> None:
+    data = b"17 o hello\n18 e \n19 m cut\n20 O a piece\n21 E "
+    assert parse(data, 100) == [
+        Line("out", 17, "hello", 111),
+        Line("err", 18, "", 117),
+        Line("mark", 19, "cut", 126),
+        Line("out", 20, "a piece", 139),
+    ]
+
+
+def test_a_line_keeps_its_own_spaces() -> None:
+    assert parse(b"17 o   two  spaces \n", 0)[0].text == "  two  spaces "
+
+
+def test_what_is_no_text_is_shown_as_well_as_can_be() -> None:
+    lines = parse(b"1 o \xff\xfe ok\n1 o \xc3\xa4\n1 o a\x00b\n1 o \xc2\x9b31mred \xc2\xab\n", 0)
+    assert [line.text for line in lines] == ["\ufffd\ufffd ok", "ä", "ab", "red «"]
+
+
+def test_a_foreign_line_is_kept_as_it_is() -> None:
+    data = b"somebody wrote here\n\n12 x what\n-1 o no\n5 o yes\n"
+    texts = [line.text for line in parse(data, 0)]
+    assert texts == ["somebody wrote here", "", "12 x what", "-1 o no", "yes"]
+    assert parse(data, 0)[-1].end == len(data)
+
+
+@given(
+    st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b"")), max_size=30),
+    st.integers(1, 200),
+    st.integers(0, 30),
+)
+def test_whatever_the_step_all_lines_come_once(
+    tmp_path_factory: pytest.TempPathFactory, raw: list[bytes], step: int, torn: int
+) -> None:
+    path = tmp_path_factory.mktemp("output") / "output"
+    path.write_bytes(b"".join(b"5 o %s\n" % r for r in raw) + b"6 o an unfinished record"[:torn])
+    found: list[Line] = []
+    while lines := output.read(path, found[-1].end if found else 0, step):
+        found += lines
+    assert [line.text for line in found] == [clean(r.decode("utf-8", "replace")) for r in raw]
+
+
+def test_a_line_longer_than_the_step_is_whole(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    path.write_bytes(b"1 o " + b"x" * 3_000_000 + b"\n2 o y\n")
+    first, *more = output.read(path, 0, 100)
+    assert len(first.text) == 3_000_000
+    assert [line.text for line in more or output.read(path, first.end, 100)] == ["y"]
+
+
+def test_the_tail_begins_with_a_whole_line(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    assert output.tail(path, 100) == []
+    path.write_bytes(b"".join(b"1 o %04d\n" % n for n in range(1000)))
+    assert [line.text for line in output.tail(path, 30)] == ["0997", "0998", "0999"]
+    assert len(output.tail(path, 1 << 20)) == 1000
+
+
+def test_a_link_in_place_of_the_output_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "output").symlink_to("/etc/passwd")
+    with pytest.raises(OSError, match="symbolic"):
+        output.read(tmp_path / "output", 0, 100)
