@@ -1,0 +1,129 @@
+"""Claude Code, driven over its stream of JSON lines."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from core.drivers import claude_wire
+from core.drivers.ending import ending
+from core.errors import Unclear
+from core.model import AgentEvent
+from core.ports import Brief, Exit, Line, Plan, Verdict
+
+_STREAM = (
+    *("-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"),
+    *("--permission-prompt-tool", "stdio"),
+)
+
+
+class ClaudeDriver:
+    """Starts `claude -p` with its input open: prompts, answers and interrupts are lines there.
+
+    Options: `program` (default `claude`), `model`, `permission_mode` (default `default`),
+    `append_system_prompt`, `args` (a list of further arguments). `--resume` finds a
+    conversation only from the working directory in which it began.
+    """
+
+    name = "claude"
+    can_resume = True
+    reports_tools = True
+
+    def missing(self, options: Mapping[str, Any]) -> str | None:
+        program = str(options.get("program", "claude"))
+        if shutil.which(program):
+            return None
+        if "program" in options:
+            return f"Claude Code is not at {program}: correct options.program in agents.toml"
+        return "Claude Code is not installed: npm install -g @anthropic-ai/claude-code"
+
+    def plan(self, brief: Brief) -> Plan:
+        """Raises Unclear when `options["args"]` is not a list of words."""
+        program = str(brief.options.get("program", "claude"))
+        env = {
+            "BULLPEN_TASK": brief.task,
+            "BULLPEN_PROMPT_FILE": str(brief.prompt_file),
+            "BULLPEN_ARTIFACTS": str(brief.artifacts),
+        }
+        return Plan(
+            argv=(program, *_STREAM, *_flags(brief), *_further(brief.options)),
+            env=env,
+            first_input=self.say(brief.prompt),
+            input_open=True,
+        )
+
+    def parse(self, line: Line) -> Sequence[AgentEvent]:
+        return claude_wire.events(line)
+
+    def say(self, text: str) -> bytes:
+        content = [{"type": "text", "text": text}]
+        message = {"role": "user", "content": content}
+        return _line({"type": "user", "message": message, "parent_tool_use_id": None})
+
+    def answer(self, request: Mapping[str, Any], allow: bool, text: str) -> bytes:
+        """`text` is the reason of a no, or the answer to a question: a line for each where
+        several questions were asked. Allowed is `request["input"]`, also when changed."""
+        given = dict(request.get("input") or {})
+        if not allow:
+            words = text or "The user did not allow this."
+            return _response(request, {"behavior": "deny", "message": words})
+        if request.get("tool") == claude_wire.QUESTION_TOOL:
+            given["answers"] = _answers(given, text)
+        return _response(request, {"behavior": "allow", "updatedInput": given})
+
+    def interrupt(self) -> bytes:
+        request = {"subtype": "interrupt"}
+        return _line({"type": "control_request", "request_id": "interrupt", "request": request})
+
+    def verdict(self, last: AgentEvent | None, end: Exit | None) -> Verdict:
+        """By the agent's own result: its exit status may say less, or something else."""
+        if last is not None:
+            ok = bool(last.data.get("ok"))
+            reason = None if ok else str(last.data.get("error") or "the agent reported an error")
+            return Verdict(ok, reason, last.text or None)
+        if end is None:
+            return Verdict(False, "it has not ended yet")
+        return Verdict(False, f"ended without a result: {ending(end) or 'exit status 0'}")
+
+
+def _flags(brief: Brief) -> tuple[str, ...]:
+    options = brief.options
+    flags = ["--permission-mode", str(options.get("permission_mode", "default"))]
+    if model := brief.model or options.get("model"):
+        flags += ["--model", str(model)]
+    if words := options.get("append_system_prompt"):
+        flags += ["--append-system-prompt", str(words)]
+    if brief.resume:
+        flags += ["--resume", brief.resume]
+    return tuple(flags)
+
+
+def _further(options: Mapping[str, Any]) -> tuple[str, ...]:
+    args = options.get("args", [])
+    if isinstance(args, list | tuple) and all(isinstance(word, str) for word in args):
+        return tuple(args)
+    raise Unclear('options.args must be a list of words, for instance ["--max-turns", "20"].')
+
+
+def _answers(given: Mapping[str, Any], text: str) -> dict[str, str]:
+    asked = [str(question.get("question", "")) for question in given.get("questions") or []]
+    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
+    if len(asked) > 1 and len(lines) == len(asked):
+        return dict(zip(asked, lines, strict=True))
+    return {question: text.strip() for question in asked}
+
+
+def _response(request: Mapping[str, Any], body: Mapping[str, Any]) -> bytes:
+    response = {
+        "subtype": "success",
+        "request_id": request.get("request_id", ""),
+        "response": body,
+    }
+    return _line({"type": "control_response", "response": response})
+
+
+def _line(value: Mapping[str, Any]) -> bytes:
+    return msgspec.json.encode(value) + b"\n"
