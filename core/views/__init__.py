@@ -1,0 +1,103 @@
+"""The only SELECTs made for people: board, task, session, gates, events.
+
+Plain functions of a read-only connection; none of them changes anything. Times are ms since
+the epoch, money is in US dollars.
+"""
+
+from core.views.crew import (
+    AgentRow,
+    GateRow,
+    Overview,
+    SessionRow,
+    agents,
+    done_per_day,
+    gate,
+    open_gates,
+    overview,
+    sessions,
+)
+from core.views.history import Changes, changed_since, data_version, events, last_event
+from core.views.lists import (
+    Column,
+    Filter,
+    TaskRow,
+    board,
+    last_task,
+    list_tasks,
+    state_counts,
+    task_ids,
+    task_neighbours,
+    task_range,
+    task_rows,
+)
+from core.views.logs import (
+    LogLine,
+    last_log_seq,
+    log_after,
+    log_ends,
+    log_marks,
+    log_tail,
+    sessions_heard,
+)
+from core.views.reading import Db, Page, open_reader
+from core.views.story import (
+    Artifact,
+    Criterion,
+    QaResult,
+    SessionStory,
+    TaskPage,
+    session_story,
+    session_tasks,
+    sessions_of_tasks,
+    task_page,
+    task_pages,
+)
+
+__all__ = [
+    "AgentRow",
+    "Artifact",
+    "Changes",
+    "Column",
+    "Criterion",
+    "Db",
+    "Filter",
+    "GateRow",
+    "LogLine",
+    "Overview",
+    "Page",
+    "QaResult",
+    "SessionRow",
+    "SessionStory",
+    "TaskPage",
+    "TaskRow",
+    "agents",
+    "board",
+    "changed_since",
+    "data_version",
+    "done_per_day",
+    "events",
+    "gate",
+    "last_event",
+    "last_log_seq",
+    "last_task",
+    "list_tasks",
+    "log_after",
+    "log_ends",
+    "log_marks",
+    "log_tail",
+    "open_gates",
+    "open_reader",
+    "overview",
+    "session_story",
+    "session_tasks",
+    "sessions",
+    "sessions_heard",
+    "sessions_of_tasks",
+    "state_counts",
+    "task_ids",
+    "task_neighbours",
+    "task_page",
+    "task_pages",
+    "task_range",
+    "task_rows",
+]

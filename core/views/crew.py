@@ -1,0 +1,157 @@
+"""Who works, and what waits for a person."""
+
+# ruff: noqa: S608 - statements are put together from the code's own words only
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from core.model import Gate, Session, SessionState, TaskState, task_ref
+from core.store import rows
+from core.views.history import last_event
+from core.views.lists import state_counts
+from core.views.reading import Db, one
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The line of state. `working`: sessions with a process; `waiting`: open gates; `as_of`:
+    the time (ms) of the newest event, `last_seq` its number; costs in US dollars."""
+
+    counts: dict[TaskState, int]
+    working: int
+    waiting: int
+    queued: int
+    done_today: int
+    cost_today: float
+    last_seq: int
+    as_of: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.counts.values())
+
+
+@dataclass(frozen=True, slots=True)
+class GateRow:
+    """A gate with the title of its task."""
+
+    gate: Gate
+    task_title: str | None
+
+    @property
+    def task_ref(self) -> str | None:
+        return None if self.gate.task_id is None else task_ref(self.gate.task_id)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionRow:
+    """A session with the title of its task, and whether it waits at a gate."""
+
+    session: Session
+    task_title: str
+    waits: bool
+
+    @property
+    def task_ref(self) -> str:
+        return task_ref(self.session.task_id)
+
+
+@dataclass(frozen=True, slots=True)
+class AgentRow:
+    """An agent that has sessions which are not over. `status` is `working`, `blocked` (it
+    waits at a gate) or `idle` (all of its sessions are suspended)."""
+
+    name: str
+    status: str
+    sessions: tuple[SessionRow, ...]
+
+
+def overview(db: Db, now: int) -> Overview:
+    """How it stands; `now` (ms) only says which day is today, in this machine's zone."""
+    counts = state_counts(db)
+    last_seq, as_of = last_event(db)
+    today = day_starts(now, 1)[0]
+    working = one(db, "SELECT count(*) FROM sessions INDEXED BY sessions_open WHERE"
+                      " state <> 'terminated' AND state IN ('starting', 'running')")
+    waiting = one(db, "SELECT count(*) FROM gates WHERE state = 'open'")
+    return Overview(counts, working, waiting, counts[TaskState.READY], _done_since(db, today),
+                    _cost_since(db, today), last_seq, as_of)
+
+
+def done_per_day(db: Db, now: int, days: int = 14) -> tuple[tuple[int, int], ...]:
+    """(start of the day in ms, tasks done in it) for the last days, today the last."""
+    starts = day_starts(now, days)
+    ends = (*starts[1:], now + 86_400_000)
+    return tuple((start, _done_since(db, start, end))
+                 for start, end in zip(starts, ends, strict=True))
+
+
+def day_starts(now: int, days: int) -> tuple[int, ...]:
+    """The midnights (ms) at which the last days began, in this machine's zone."""
+    today = datetime.fromtimestamp(now / 1000).astimezone().replace(tzinfo=None)
+    midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
+    return tuple(int((midnight - timedelta(days=back)).timestamp() * 1000)
+                 for back in range(days - 1, -1, -1))
+
+
+def open_gates(db: Db) -> tuple[GateRow, ...]:
+    """What waits for a person, oldest first."""
+    return tuple(GateRow(rows.gate(row), row["task_title"]) for row in db.execute(
+        "SELECT g.*, t.title AS task_title FROM gates g LEFT JOIN tasks t ON t.id = g.task_id"
+        " WHERE g.state = 'open' ORDER BY g.opened_at, g.id"))
+
+
+def gate(db: Db, gate_id: int) -> Gate | None:
+    """One gate, whatever its state; None when there is none of that number."""
+    row = db.execute("SELECT * FROM gates WHERE id = ?", (gate_id,)).fetchone()
+    return None if row is None else rows.gate(row)
+
+
+def sessions(db: Db, *, task: int | None = None, agent: str | None = None,
+             n: int = 50) -> tuple[SessionRow, ...]:
+    """The sessions of a task or an agent, newest first; of neither: all that are not over."""
+    if task is not None:
+        return _sessions(db, "s.task_id = ?", [task, n])
+    if agent is not None:
+        return _sessions(db, "s.agent = ?", [agent, n])
+    return _sessions(db, "s.state <> 'terminated'", [n])
+
+
+def agents(db: Db) -> tuple[AgentRow, ...]:
+    """Every agent with a session that is not over, by name."""
+    by_name: dict[str, list[SessionRow]] = {}
+    for row in _sessions(db, "s.state <> 'terminated'", [-1]):
+        by_name.setdefault(row.session.agent, []).append(row)
+    return tuple(AgentRow(name, _status(found), tuple(found))
+                 for name, found in sorted(by_name.items()))
+
+
+def _sessions(db: Db, where: str, params: list[object]) -> tuple[SessionRow, ...]:
+    sql = ("SELECT s.*, t.title AS task_title, EXISTS (SELECT 1 FROM gates WHERE"
+           " task_id = s.task_id AND session_id = s.id AND state = 'open') AS waits"
+           f" FROM sessions s JOIN tasks t ON t.id = s.task_id WHERE {where}"
+           " ORDER BY s.created_at DESC, s.id LIMIT ?")
+    return tuple(SessionRow(rows.session(row), row["task_title"], bool(row["waits"]))
+                 for row in db.execute(sql, params))
+
+
+def _status(found: list[SessionRow]) -> str:
+    if any(row.waits for row in found):
+        return "blocked"
+    live = (SessionState.STARTING, SessionState.RUNNING, SessionState.TERMINATING)
+    return "working" if any(row.session.state in live for row in found) else "idle"
+
+
+def _done_since(db: Db, start: int, end: int | None = None) -> int:
+    return int(one(db, "SELECT count(*) FROM tasks INDEXED BY tasks_ended WHERE"
+                       " ended_at IS NOT NULL AND ended_at >= ? AND ended_at < ?"
+                       " AND state = 'done'", (start, end or 1 << 62)))
+
+
+def _cost_since(db: Db, start: int) -> float:
+    """What the sessions have cost that were open at some time since then."""
+    return float(one(db, "SELECT (SELECT total(cost_usd) FROM sessions INDEXED BY sessions_ended"
+                         " WHERE ended_at IS NOT NULL AND ended_at >= ?)"
+                         " + (SELECT total(cost_usd) FROM sessions INDEXED BY sessions_open"
+                         " WHERE state <> 'terminated')", (start,)))

@@ -1,0 +1,205 @@
+"""Tasks in short: the list with its filters, and the board."""
+
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from core.model import Priority, TaskState, task_ref
+from core.views.reading import Db, Page, one, packed
+
+# A partial index serves a query only when its own condition is repeated word for word.
+_ACTIVE = "state IN ('planning', 'in_flight', 'review', 'blocked')"
+_STANDING = "state IN ('inbox', 'failed')"
+_QUEUE = "priority DESC, begun DESC, position IS NULL, position, id"
+
+_COLUMNS = (
+    "id, title, state, priority, lane, repo, workflow, step, assignee, run_command IS NOT NULL,"
+    " created_at, updated_at, started_at, ended_at, not_before, failure, revision"
+)
+_ROW = (
+    "SELECT t.*, (SELECT group_concat(reason, ' ') FROM task_reasons WHERE task_id = t.id),"
+    " (SELECT agent FROM sessions WHERE task_id = t.id ORDER BY created_at DESC, id LIMIT 1),"
+    " (SELECT total(cost_usd) FROM sessions WHERE task_id = t.id)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskRow:
+    """A task as a list shows it. `agent` worked on it last, `reasons` say why it is blocked."""
+
+    id: int
+    title: str
+    state: TaskState
+    priority: Priority
+    lane: str | None
+    repo: str | None
+    workflow: str
+    step: str
+    assignee: str | None
+    is_command: bool
+    created_at: int
+    updated_at: int
+    started_at: int | None
+    ended_at: int | None
+    not_before: int | None
+    failure: str | None
+    revision: int
+    reasons: tuple[str, ...]
+    agent: str | None
+    cost_usd: float
+
+    @property
+    def ref(self) -> str:
+        return task_ref(self.id)
+
+
+@dataclass(frozen=True, slots=True)
+class Filter:
+    """What a list is cut down to; None everywhere means all. `text` is looked for in title
+    and description, `agent` is the assignee or whoever worked on it."""
+
+    state: TaskState | None = None
+    lane: str | None = None
+    agent: str | None = None
+    tag: str | None = None
+    priority: Priority | None = None
+    unassigned: bool = False
+    text: str | None = None
+    limit: int = 10
+    offset: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A column of the board: its first cards, and how many tasks there are in it."""
+
+    state: TaskState
+    cards: tuple[TaskRow, ...]
+    total: int
+
+
+def list_tasks(db: Db, cut: Filter | None = None) -> Page[TaskRow]:
+    """The tasks that fit: the queue in the order of the claim, all else newest first."""
+    cut = cut or Filter()
+    where, params = _where(cut)
+    order = _QUEUE if cut.state is TaskState.READY else "id DESC"
+    source = f"FROM tasks WHERE {where}"
+    total = one(db, f"SELECT count(*) {source}", params)
+    rows = _select(db, f"{source} ORDER BY {order} LIMIT ? OFFSET ?",
+                   [*params, cut.limit, cut.offset])
+    return Page(rows, total, cut.offset)
+
+
+def task_rows(db: Db, ids: Iterable[int]) -> tuple[TaskRow, ...]:
+    """Those tasks that exist, in short, by id."""
+    return _select(db, "FROM tasks WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
+                   [packed(ids)])
+
+
+def task_range(db: Db, first: int, last: int) -> tuple[TaskRow, ...]:
+    """The tasks with ids from first to last, both included."""
+    return _select(db, "FROM tasks WHERE id BETWEEN ? AND ? ORDER BY id", [first, last])
+
+
+def task_ids(db: Db, after: int, n: int) -> tuple[int, ...]:
+    """The next n task ids after one: a way through all of them in parts."""
+    return tuple(row[0] for row in db.execute(
+        "SELECT id FROM tasks WHERE id > ? ORDER BY id LIMIT ?", (after, n)))
+
+
+def task_neighbours(db: Db, ids: Iterable[int]) -> frozenset[int]:
+    """The tasks that those need or that need those: their pages show each other's state."""
+    wanted = packed(ids)
+    return frozenset(row[0] for row in db.execute(
+        "SELECT needs_id FROM dependencies WHERE task_id IN (SELECT value FROM json_each(?))"
+        " UNION SELECT task_id FROM dependencies"
+        " WHERE needs_id IN (SELECT value FROM json_each(?))", (wanted, wanted)))
+
+
+def last_task(db: Db) -> int:
+    """The highest task id, 0 when there is none."""
+    return int(one(db, "SELECT max(id) FROM tasks") or 0)
+
+
+def board(db: Db, cards: int = 20) -> tuple[Column, ...]:
+    """Every state's column, with at most that many cards each."""
+    counts = state_counts(db)
+    return tuple(Column(state, _column(db, state, cards) if counts[state] else (), counts[state])
+                 for state in TaskState)
+
+
+def state_counts(db: Db) -> dict[TaskState, int]:
+    """How many tasks are in each state: kept by the store, not counted."""
+    found = dict.fromkeys(TaskState, 0)
+    for name, n in db.execute("SELECT state, n FROM state_counts"):
+        found[TaskState(name)] = n
+    return found
+
+
+def column_sql(state: TaskState) -> str:
+    """The FROM clause of a column: each by the index that was made for it."""
+    if state is TaskState.READY:
+        return f"FROM tasks INDEXED BY tasks_ready WHERE state = 'ready' ORDER BY {_QUEUE} LIMIT ?"
+    if state in (TaskState.DONE, TaskState.CANCELLED):
+        return ("FROM tasks INDEXED BY tasks_ended WHERE ended_at IS NOT NULL"
+                f" AND state = '{state.value}' ORDER BY ended_at DESC LIMIT ?")
+    if state in (TaskState.INBOX, TaskState.FAILED):
+        index, guard = "tasks_standing", _STANDING
+    else:
+        index, guard = "tasks_active", _ACTIVE
+    return (f"FROM tasks INDEXED BY {index} WHERE {guard} AND state = '{state.value}'"
+            " ORDER BY id DESC LIMIT ?")
+
+
+def _column(db: Db, state: TaskState, cards: int) -> tuple[TaskRow, ...]:
+    return _select(db, column_sql(state), [cards])
+
+
+def _select(db: Db, source: str, params: list[Any]) -> tuple[TaskRow, ...]:
+    sql = f"{_ROW} FROM (SELECT {_COLUMNS} {source}) t"
+    return tuple(_row(row) for row in db.execute(sql, params))
+
+
+def _row(row: Any) -> TaskRow:
+    v = list(row)
+    v[2], v[3], v[9] = TaskState(v[2]), Priority(v[3]), bool(v[9])
+    v[17] = tuple(sorted((v[17] or "").split()))
+    return TaskRow(*v)
+
+
+def _where(cut: Filter) -> tuple[str, list[Any]]:
+    parts: list[str] = []
+    params: list[Any] = []
+
+    def add(sql: str, *values: Any) -> None:
+        parts.append(sql)
+        params.extend(values)
+
+    if cut.state is not None:
+        add(_state_sql(cut.state))
+    if cut.lane is not None:
+        add("lane = ?", cut.lane)
+    if cut.priority is not None:
+        add("priority = ?", int(cut.priority))
+    if cut.unassigned:
+        add("assignee IS NULL")
+    if cut.agent is not None:
+        add("(assignee = ? OR id IN (SELECT task_id FROM sessions WHERE agent = ?))",
+            cut.agent, cut.agent)
+    if cut.tag is not None:
+        add("id IN (SELECT task_id FROM task_labels WHERE kind = 'tag' AND value = ?)", cut.tag)
+    if cut.text is not None:
+        add("(instr(lower(title), lower(?)) OR instr(lower(description), lower(?)))",
+            cut.text, cut.text)
+    return " AND ".join(parts) or "id > 0", params
+
+
+def _state_sql(state: TaskState) -> str:
+    if state in (TaskState.INBOX, TaskState.FAILED):
+        return f"{_STANDING} AND state = '{state.value}'"
+    if state in (TaskState.READY, TaskState.DONE, TaskState.CANCELLED):
+        return f"state = '{state.value}'"
+    return f"{_ACTIVE} AND state = '{state.value}'"

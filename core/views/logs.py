@@ -1,0 +1,75 @@
+"""What agents said: the end of a session's log, or the part after a line."""
+
+# ruff: noqa: S608 - statements are put together from the code's own words only
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.views.reading import Db, one, packed
+
+_LINE = "seq, session_id, attempt, iteration, stream, kind, text, at"
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a session's log. `stream` is `out`, `err` or `mark` (Bullpen's own words);
+    `kind` an agent event's kind; `at` ms since the epoch."""
+
+    seq: int
+    session_id: str
+    attempt: int
+    iteration: int
+    stream: str
+    kind: str
+    text: str
+    at: int
+
+
+def log_tail(db: Db, session_id: str, n: int = 50) -> tuple[LogLine, ...]:
+    """The last n lines, oldest first."""
+    rows = db.execute(
+        f"SELECT {_LINE} FROM logs.lines WHERE session_id = ? ORDER BY seq DESC LIMIT ?",
+        (session_id, n),
+    ).fetchall()
+    return _lines(reversed(rows))
+
+
+def log_after(db: Db, session_id: str, seq: int, n: int = 1000) -> tuple[LogLine, ...]:
+    """At most n lines after that sequence number, oldest first."""
+    return _lines(db.execute(
+        f"SELECT {_LINE} FROM logs.lines WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+        (session_id, seq, n),
+    ))
+
+
+def log_ends(db: Db, session_ids: list[str]) -> dict[str, int]:
+    """The newest line's sequence number of each of those sessions; 0 where there is none."""
+    return {row[0]: row[1] or 0 for row in db.execute(
+        "SELECT value, (SELECT max(seq) FROM logs.lines WHERE session_id = value)"
+        " FROM json_each(?)", (packed(session_ids),))}
+
+
+def log_marks(db: Db, session_id: str, after: int, every: int) -> tuple[int, ...]:
+    """The sequence numbers of each `every`-th line after `after`: where pages end."""
+    found = []
+    while (seq := one(db, "SELECT seq FROM logs.lines WHERE session_id = ? AND seq > ?"
+                          " ORDER BY seq LIMIT 1 OFFSET ?", (session_id, after, every - 1))):
+        found.append(seq)
+        after = seq
+    return tuple(found)
+
+
+def sessions_heard(db: Db, seq: int) -> frozenset[str]:
+    """The sessions that have lines after `seq`, a number over all sessions."""
+    return frozenset(row[0] for row in db.execute(
+        "SELECT DISTINCT session_id FROM logs.lines WHERE seq > ?", (seq,)))
+
+
+def last_log_seq(db: Db) -> int:
+    """The newest line's sequence number over all sessions, 0 when there is none."""
+    return int(one(db, "SELECT max(seq) FROM logs.lines") or 0)
+
+
+def _lines(rows: Any) -> tuple[LogLine, ...]:
+    return tuple(LogLine(*row) for row in rows)
