@@ -7,6 +7,7 @@ are found by pid, start time and boot id, so a bot that was killed finds them ag
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import shutil
 import signal
@@ -107,11 +108,13 @@ class HostSandbox:
         return status.end
 
     async def run(self, order: Order) -> Ran:
-        handle = await self.start(order)
+        starting = asyncio.create_task(self.start(order))
         try:
+            handle = await asyncio.shield(starting)
             await self.ended(order.folder, handle)
         except asyncio.CancelledError:
-            await self.stop(order.folder, handle, force=True)
+            with contextlib.suppress(Broken):
+                await self.stop(order.folder, await starting, force=True)
             raise
         end = (await self.status(order.folder, handle)).end
         if end is None:

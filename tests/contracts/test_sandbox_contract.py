@@ -292,6 +292,21 @@ async def test_of_a_command_that_says_much_the_end_is_handed_back(bench: Bench) 
     assert len(ran.output) <= 256 << 10
 
 
+@pytest.mark.parametrize("turns", [1, 2, 5, 10, 20])
+async def test_a_command_cancelled_while_it_starts_leaves_nothing(bench: Bench, turns: int) -> None:
+    order = bench.order("sh", "-c", "echo $$ > pid; exec sleep 1000")
+    running = asyncio.create_task(bench.sandbox.run(order))
+    for _ in range(turns):
+        await asyncio.sleep(0.001)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    pid = written_pid(order.workspace / "pid")
+    assert not pid or not lives(pid)
+    if handle := await bench.sandbox.find(order.folder):
+        assert not (await bench.sandbox.status(order.folder, handle)).alive
+
+
 async def test_a_cancelled_command_leaves_nothing(bench: Bench) -> None:
     order = bench.order("sh", "-c", "echo $$ > pid; exec sleep 1000")
     running = asyncio.create_task(bench.sandbox.run(order))
