@@ -1,0 +1,133 @@
+"""The real Claude Code, where it is installed, against a scripted model on loopback.
+
+BULLPEN_TEST_CLAUDE names the program where it isn't on the PATH.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.drivers.claude import ClaudeDriver
+from core.model import AgentEvent, AgentEventKind
+from tests.agent_bench import Played, React, brief, play, when_finished
+from tests.fakes.model_server import Fail, ModelServer, Say, Turn, Use
+from tests.needs import need
+
+DRIVER = ClaudeDriver()
+QUESTIONS = {
+    "questions": [
+        {
+            "question": "Which greeting?",
+            "header": "Greeting",
+            "multiSelect": False,
+            "options": [
+                {"label": "hello", "description": "short"},
+                {"label": "good day", "description": "formal"},
+            ],
+        }
+    ]
+}
+
+
+@pytest.fixture
+def program() -> str:
+    found = shutil.which(os.environ.get("BULLPEN_TEST_CLAUDE", "claude"))
+    need("Claude Code", found is not None, "npm install -g @anthropic-ai/claude-code")
+    assert found is not None
+    return found
+
+
+@pytest.fixture
+def workspace(tmp_path: Path) -> Path:
+    (tmp_path / "home").mkdir()
+    folder = tmp_path / "workspace"
+    folder.mkdir()
+    return folder
+
+
+async def run(
+    program: str,
+    workspace: Path,
+    turns: Sequence[Turn],
+    react: React = when_finished,
+    resume: str | None = None,
+) -> Played:
+    async with ModelServer({"": turns}) as server:
+        env = {
+            "HOME": str(workspace.parent / "home"),
+            "PATH": os.defpath + ":" + os.environ["PATH"],
+            "ANTHROPIC_BASE_URL": server.url,
+            "ANTHROPIC_API_KEY": "dummy",
+            "DISABLE_TELEMETRY": "1",
+            "DISABLE_ERROR_REPORTING": "1",
+            "DISABLE_AUTOUPDATER": "1",
+            "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
+            "CLAUDE_CODE_MAX_RETRIES": "0",
+        }
+        options: dict[str, Any] = {"program": program}
+        told = brief(workspace, "Please do it.", resume=resume, options=options)
+        return await play(DRIVER, told, env, react)
+
+
+def answering(allow: bool, text: str = "") -> React:
+    def react(event: AgentEvent) -> bytes | tuple[()] | None:
+        if event.kind in (AgentEventKind.PERMISSION_REQUEST, AgentEventKind.QUESTION):
+            return DRIVER.answer(event.data["request"], allow, text)
+        return when_finished(event)
+
+    return react
+
+
+@pytest.mark.parametrize("allow", [True, False])
+async def test_a_file_is_written_only_when_allowed(
+    allow: bool, program: str, workspace: Path
+) -> None:
+    target = workspace / "greeting.txt"
+    write = Use("Write", {"file_path": str(target), "content": "hello\n"})
+    played = await run(program, workspace, [write, Say("Over.")], answering(allow, "Not so."))
+    assert played.verdict.ok, played.errors
+    assert played.verdict.summary == "Over."
+    assert target.exists() is allow
+    assert len(played.of(AgentEventKind.FILE_CHANGE)) == allow
+    (result,) = played.of(AgentEventKind.TOOL_RESULT)
+    assert allow or result.text == "Not so."
+
+
+async def test_a_question_gets_its_answer(program: str, workspace: Path) -> None:
+    turns = [Use("AskUserQuestion", QUESTIONS), Say("Thanks.")]
+    played = await run(program, workspace, turns, answering(True, "good evening"))
+    assert played.verdict.ok, played.errors
+    (result,) = played.of(AgentEventKind.TOOL_RESULT)
+    assert "good evening" in result.text and not result.data["is_error"]
+
+
+async def test_a_conversation_goes_on(program: str, workspace: Path) -> None:
+    first = await run(program, workspace, [Say("One.")])
+    session = first.of(AgentEventKind.STARTED)[0].data["driver_session"]
+    again = await run(program, workspace, [Say("Two.")], resume=session)
+    assert again.verdict.summary == "Two."
+    assert again.of(AgentEventKind.STARTED)[0].data["driver_session"] == session
+
+
+async def test_an_interrupt_ends_the_turn(program: str, workspace: Path) -> None:
+    def react(event: AgentEvent) -> bytes | tuple[()] | None:
+        if event.kind is AgentEventKind.TOOL_CALL:
+            return DRIVER.interrupt()
+        return when_finished(event)
+
+    slow = Use("Bash", {"command": "sleep 3600", "description": "wait"})
+    played = await run(program, workspace, [slow, Say("Slept.")], react)
+    assert played.verdict.reason == "interrupted"
+
+
+async def test_a_refused_key_is_a_failure(program: str, workspace: Path) -> None:
+    refusal = Fail(401, "authentication_error", "invalid x-api-key")
+    played = await run(program, workspace, [refusal] * 3)
+    assert not played.verdict.ok
+    assert "API key" in (played.verdict.reason or "")

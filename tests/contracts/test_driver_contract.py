@@ -1,0 +1,258 @@
+"""What every driver promises, and every recording of a real agent played again."""
+
+from __future__ import annotations
+
+import json
+import string
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from core.drivers.claude import ClaudeDriver
+from core.drivers.command import CommandDriver
+from core.model import AgentEvent, AgentEventKind
+from core.ports import Driver, Exit, Line
+from tests.agent_bench import RECORDED, brief, recorded
+
+DRIVERS: list[Driver] = [CommandDriver(), ClaudeDriver()]
+WORKSPACE = Path("/workspace")
+REQUEST = {"request_id": "r-1", "tool": "Bash", "input": {"command": "ls"}}
+
+every_driver = pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
+
+
+# -- plan ---------------------------------------------------------------------------------
+
+
+@every_driver
+def test_the_same_brief_gives_the_same_plan(driver: Driver) -> None:
+    told = brief(WORKSPACE, "Do it.", command="make test")
+    assert driver.plan(told) == driver.plan(told)
+
+
+@every_driver
+@given(title=st.text(), prompt=st.text(st.characters(exclude_categories=["Cs"])))
+def test_no_words_of_a_task_break_the_command_line(driver: Driver, title: str, prompt: str) -> None:
+    told = brief(WORKSPACE, prompt, command="echo {title} {task}")
+    told = type(told)(**{**{f: getattr(told, f) for f in told.__slots__}, "title": title})
+    plan = driver.plan(told)
+    words = [*plan.argv, *plan.env, *plan.env.values()]
+    assert all(isinstance(word, str) and "\0" not in word for word in words)
+    assert len(plan.argv) == len(driver.plan(brief(WORKSPACE, command="echo {title} {task}")).argv)
+
+
+@every_driver
+def test_going_on_is_planned_only_where_it_is_possible(driver: Driver) -> None:
+    first = driver.plan(brief(WORKSPACE, "Do it.", command="make"))
+    again = driver.plan(brief(WORKSPACE, "Do it.", command="make", resume="abc"))
+    assert ("abc" in again.argv) is driver.can_resume
+    assert (first == again) is not driver.can_resume
+
+
+@every_driver
+def test_a_prompt_goes_in_whole_where_input_is_taken(driver: Driver) -> None:
+    plan = driver.plan(brief(WORKSPACE, "Zeile eins\nline “two”", command="make"))
+    assert bool(plan.first_input) is plan.input_open
+    assert plan.first_input == (driver.say("Zeile eins\nline “two”") or b"")
+
+
+# -- parse --------------------------------------------------------------------------------
+
+
+@every_driver
+@pytest.mark.parametrize("stream", ["out", "err", "mark"])
+@given(text=st.text())
+def test_a_line_that_is_not_known_is_kept_as_text(driver: Driver, stream: str, text: str) -> None:
+    assert list(driver.parse(Line(stream, 0, text, 1))) == [AgentEvent(AgentEventKind.TEXT, text)]
+
+
+@every_driver
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "news_from_tomorrow", "payload": [1, 2]}',
+        '{"type": "system", "subtype": "weather"}',
+        '{"type": "assistant", "message": {"content": []}}',
+        '{"type": "control_request", "request": {"subtype": "hook_callback"}}',
+        '{"type": ["assistant"]}',
+        '{"no": "type"}',
+        "{broken",
+        "[" * 100_000,
+        '{"a":' * 50_000,
+    ],
+    ids=range(9),
+)
+def test_json_that_is_not_known_is_kept_as_text(driver: Driver, text: str) -> None:
+    assert [(e.kind, e.text) for e in driver.parse(Line("out", 0, text, 1))] == [("text", text)]
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(string.printable),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(
+    row=st.sampled_from(
+        [
+            row["text"]
+            for path in RECORDED.glob("*.jsonl")
+            for row in recorded(path.stem)
+            if row["stream"] == "out"
+        ]
+    ),
+    where=st.randoms(use_true_random=False),
+    value=json_values,
+)
+def test_a_damaged_line_never_breaks_the_parser(row: str, where: Any, value: Any) -> None:
+    damaged = _replaced(json.loads(row), where, value)
+    for event in ClaudeDriver().parse(Line("out", 0, json.dumps(damaged), 1)):
+        assert isinstance(event.text, str)
+        json.dumps(dict(event.data))
+
+
+def _replaced(value: Any, where: Any, new: Any) -> Any:
+    """The value with something at a random place in it replaced."""
+    if not isinstance(value, dict | list) or not value or where.random() < 0.2:
+        return new
+    if isinstance(value, list):
+        at = where.randrange(len(value))
+        return [_replaced(x, where, new) if i == at else x for i, x in enumerate(value)]
+    key = where.choice(sorted(value))
+    return {**value, key: _replaced(value[key], where, new)}
+
+
+# -- input --------------------------------------------------------------------------------
+
+
+@every_driver
+@pytest.mark.parametrize("text", ["", "yes", "two\nlines", 'quote " and \\ and “”'])
+def test_all_input_is_whole_lines(driver: Driver, text: str) -> None:
+    inputs = [driver.say(text), driver.interrupt()]
+    inputs += [driver.answer(REQUEST, allow, text) for allow in (True, False)]
+    for data in inputs:
+        assert (data is not None) is driver.plan(brief(WORKSPACE, command="make")).input_open
+        assert data is None or (data.endswith(b"\n") and data.count(b"\n") == 1)
+
+
+# -- verdict and what is missing ----------------------------------------------------------
+
+
+@every_driver
+@pytest.mark.parametrize(
+    ("end", "words"),
+    [
+        (Exit(status=3), "exit status 3"),
+        (Exit(signal=9), "ended by signal 9 (SIGKILL)"),
+        (Exit(signal=200), "ended by signal 200"),
+        (Exit(reason="not_started", error="no such program: maek"), "no such program: maek"),
+        (Exit(reason="not_started"), "could not be started"),
+        (Exit(reason="output_limit", signal=15), "more output than the limit"),
+        (Exit(reason="wall_time", signal=15), "longer than its time limit"),
+        (Exit(reason="stopped", signal=15), "stopped"),
+        (Exit(reason="gone"), "the process is gone"),
+        (Exit(), "without an exit status"),
+        (None, "not ended yet"),
+    ],
+)
+def test_an_end_without_success_is_a_failure_in_plain_words(
+    driver: Driver, end: Exit | None, words: str
+) -> None:
+    verdict = driver.verdict(None, end)
+    assert not verdict.ok
+    assert words in (verdict.reason or "")
+    assert verdict.summary is None
+
+
+@every_driver
+def test_what_is_missing_is_said_in_one_line(driver: Driver) -> None:
+    gone = "/nowhere/agent"
+    line = driver.missing({"program": gone, "command": gone})
+    assert line is not None and gone in line and "\n" not in line
+    assert driver.missing({"program": "/bin/sh", "command": "/bin/sh -c true"}) is None
+
+
+# -- recordings of the real Claude Code ---------------------------------------------------
+
+STARTED = ["started"]
+DONE = ["usage", "finished"]
+CLOSING = ["text", *DONE]
+PLAYS: dict[str, tuple[list[str], bool]] = {
+    "plain": ([*STARTED, "text", *DONE], True),
+    "resume": ([*STARTED, "text", *DONE], True),
+    "two_prompts": ([*STARTED, "text", *DONE] * 2, True),
+    "write_allowed": (
+        ["started", "text", "tool_call", "permission_request", "tool_result", "file_change"]
+        + CLOSING,
+        True,
+    ),
+    "write_denied": (
+        [*STARTED, "tool_call", "permission_request", "tool_result", "text", *DONE],
+        True,
+    ),
+    "edit": (
+        [*STARTED, "tool_call", "tool_result"]
+        + ["tool_call", "permission_request", "tool_result", "file_change"] * 2
+        + ["text", *DONE],
+        True,
+    ),
+    "bash": ([*STARTED, "tool_call", "permission_request", "tool_result", "text", *DONE], True),
+    "bash_fails": (
+        [*STARTED, "tool_call", "permission_request", "tool_result", "text", *DONE],
+        True,
+    ),
+    "ask": ([*STARTED, "tool_call", "question", "tool_result", "text", *DONE], True),
+    "ask_denied": ([*STARTED, "tool_call", "question", "tool_result", "text", *DONE], True),
+    "error400": ([*STARTED, "error", *DONE], False),
+    "error401": ([*STARTED, "error", *DONE], False),
+    "error429": ([*STARTED, "limit", *DONE], False),
+    "error529": ([*STARTED, "text", "error", *DONE], False),
+    "limit": ([*STARTED, "limit", "error", *DONE], False),
+    "interrupt_text": ([*STARTED, "text", "text", *DONE], False),
+    "interrupt_tool": ([*STARTED, "tool_call", "tool_result", "text", *DONE], False),
+    "bad_resume": ([*DONE, "text"], False),
+}
+ANSWERS = {
+    "ask": (True, "hello\nEnglish, German"),
+    "ask_denied": (False, "Decide yourself."),
+    "write_denied": (False, "Use another name, please."),
+}
+
+
+def test_every_recording_is_played() -> None:
+    assert {path.stem for path in RECORDED.glob("*.jsonl")} == set(PLAYS)
+
+
+@pytest.mark.parametrize("name", PLAYS)
+def test_a_recording_gives_the_events_that_a_person_would_tell(name: str) -> None:
+    kinds, ok = PLAYS[name]
+    events = _events(name)
+    assert [event.kind.value for event in events] == kinds
+    last = [event for event in events if event.kind is AgentEventKind.FINISHED][-1]
+    status = recorded(name)[-1]["status"]
+    verdict = ClaudeDriver().verdict(last, Exit(status=status))
+    assert verdict.ok is ok
+    assert (verdict.reason is None) is ok
+
+
+@pytest.mark.parametrize(
+    "name",
+    [name for name in PLAYS if "request" in str(PLAYS[name][0]) or "question" in PLAYS[name][0]],
+)
+def test_our_answer_is_what_the_real_agent_took(name: str) -> None:
+    driver = ClaudeDriver()
+    allow, text = ANSWERS.get(name, (True, ""))
+    requests = [event.data["request"] for event in _events(name) if "request" in event.data]
+    given = [json.loads(driver.answer(json.loads(json.dumps(r)), allow, text)) for r in requests]
+    rows = [json.loads(row["text"]) for row in recorded(name) if row["stream"] == "in"]
+    assert given == [row for row in rows if row["type"] == "control_response"]
+
+
+def _events(name: str) -> list[AgentEvent]:
+    rows = [row for row in recorded(name) if row["stream"] in ("out", "err")]
+    lines = [Line(row["stream"], 0, row["text"], at) for at, row in enumerate(rows, 1)]
+    return [event for line in lines for event in ClaudeDriver().parse(line)]

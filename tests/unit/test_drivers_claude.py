@@ -1,0 +1,185 @@
+"""The Claude driver: arguments, answers, and what a line tells in figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core.drivers.claude import ClaudeDriver
+from core.errors import Unclear
+from core.model import AgentEvent, AgentEventKind
+from core.ports import Exit, Line
+from tests.agent_bench import brief, recorded
+
+DRIVER = ClaudeDriver()
+WORKSPACE = Path("/workspace")
+
+
+def events(name: str, kind: AgentEventKind) -> list[AgentEvent]:
+    rows = [row for row in recorded(name) if row["stream"] == "out"]
+    found = [event for row in rows for event in DRIVER.parse(Line("out", 0, row["text"], 1))]
+    return [event for event in found if event.kind is kind]
+
+
+def parsed(value: dict[str, Any]) -> list[AgentEvent]:
+    return list(DRIVER.parse(Line("out", 0, json.dumps(value), 1)))
+
+
+# -- the command line ---------------------------------------------------------------------
+
+
+def test_the_plain_command_line() -> None:
+    assert DRIVER.plan(brief(WORKSPACE, "Do it.")).argv == (
+        *("claude", "-p", "--input-format", "stream-json", "--output-format", "stream-json"),
+        *("--verbose", "--permission-prompt-tool", "stdio", "--permission-mode", "default"),
+    )
+
+
+def test_options_become_arguments() -> None:
+    options = {
+        "program": "/opt/claude",
+        "model": "haiku",
+        "append_system_prompt": "Be brief; it's late.",
+        "permission_mode": "acceptEdits",
+        "args": ["--max-turns", "3"],
+    }
+    argv = DRIVER.plan(brief(WORKSPACE, "Go.", resume="s-1", options=options)).argv
+    assert argv[0] == "/opt/claude"
+    assert argv[argv.index("--model") + 1] == "haiku"
+    assert argv[argv.index("--append-system-prompt") + 1] == "Be brief; it's late."
+    assert argv[argv.index("--permission-mode") + 1] == "acceptEdits"
+    assert argv[argv.index("--resume") + 1] == "s-1"
+    assert argv[-2:] == ("--max-turns", "3")
+
+
+def test_the_agents_model_goes_before_the_options() -> None:
+    argv = DRIVER.plan(brief(WORKSPACE, model="opus", options={"model": "haiku"})).argv
+    assert argv[argv.index("--model") + 1] == "opus"
+
+
+def test_wrong_extra_arguments_are_refused() -> None:
+    with pytest.raises(Unclear, match=r"options\.args"):
+        DRIVER.plan(brief(WORKSPACE, options={"args": "--max-turns 3"}))
+
+
+def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    assert DRIVER.missing({}) == (
+        "Claude Code is not installed: npm install -g @anthropic-ai/claude-code"
+    )
+
+
+# -- what lines tell ----------------------------------------------------------------------
+
+
+def test_file_changes_are_counted() -> None:
+    changes = [event.data for event in events("edit", AgentEventKind.FILE_CHANGE)]
+    assert changes == [
+        {"path": "/workspace/old.txt", "added": 2, "removed": 1},
+        {"path": "/workspace/old.txt", "added": 0, "removed": 2},
+    ]
+    (created,) = events("write_allowed", AgentEventKind.FILE_CHANGE)
+    assert created.data == {"path": "/workspace/greeting.txt", "added": 2, "removed": 0}
+
+
+def test_usage_grows_over_the_process() -> None:
+    used = [event.data for event in events("two_prompts", AgentEventKind.USAGE)]
+    assert used == [
+        {"tokens_in": 10, "tokens_out": 5, "cost_usd": 0.000175},
+        {"tokens_in": 20, "tokens_out": 10, "cost_usd": 0.00035},
+    ]
+
+
+def test_a_usage_limit_tells_its_reset_in_milliseconds_once() -> None:
+    (limit,) = events("limit", AgentEventKind.LIMIT)
+    assert limit.data == {"reset_at": 1_795_300_000_000}
+
+
+def test_a_limit_that_does_not_stop_the_work_is_no_limit() -> None:
+    info = {"status": "allowed_warning", "rateLimitType": "seven_day", "resetsAt": 1}
+    (event,) = parsed({"type": "rate_limit_event", "rate_limit_info": info})
+    assert event.kind is AgentEventKind.TEXT
+    assert parsed({"type": "rate_limit_event", "rate_limit_info": {"status": "allowed"}}) == []
+
+
+def test_a_refused_key_is_an_error_at_once_and_an_overload_is_not() -> None:
+    retry = {"type": "system", "subtype": "api_retry", "attempt": 1, "max_retries": 10}
+    assert parsed({**retry, "error_status": 401})[0].kind is AgentEventKind.ERROR
+    assert parsed({**retry, "error_status": 529})[0].kind is AgentEventKind.TEXT
+
+
+def test_success_by_name_is_still_an_error() -> None:
+    (finished,) = events("error401", AgentEventKind.FINISHED)
+    verdict = DRIVER.verdict(finished, Exit(status=0))
+    assert not verdict.ok
+    assert verdict.reason == "Invalid API key · Fix external API key"
+
+
+def test_a_result_outlives_a_bad_exit() -> None:
+    (finished,) = events("plain", AgentEventKind.FINISHED)
+    for end in (Exit(status=1), Exit(signal=15, reason="stopped"), None):
+        verdict = DRIVER.verdict(finished, end)
+        assert (verdict.ok, verdict.summary) == (True, "Hello from the model.")
+
+
+def test_a_good_exit_without_a_result_is_a_failure() -> None:
+    verdict = DRIVER.verdict(None, Exit(status=0))
+    assert (verdict.ok, verdict.reason) == (False, "ended without a result: exit status 0")
+
+
+def test_an_interrupt_is_told_as_one() -> None:
+    for name in ("interrupt_text", "interrupt_tool"):
+        (finished,) = events(name, AgentEventKind.FINISHED)
+        assert DRIVER.verdict(finished, None).reason == "interrupted"
+
+
+def test_a_question_carries_its_options() -> None:
+    (question,) = events("ask", AgentEventKind.QUESTION)
+    assert question.data["questions"] == [
+        {"question": "Which greeting?", "options": ["hello", "good day"]},
+        {"question": "Which languages?", "options": ["English", "German"]},
+    ]
+
+
+# -- answers ------------------------------------------------------------------------------
+
+
+def answered(allow: bool, text: str, **request: Any) -> dict[str, Any]:
+    whole = {"request_id": "r-1", "tool": "Bash", "input": {"command": "ls"}, **request}
+    value: dict[str, Any] = json.loads(DRIVER.answer(whole, allow, text))
+    assert value["response"]["request_id"] == "r-1"
+    body: dict[str, Any] = value["response"]["response"]
+    return body
+
+
+def test_a_changed_input_is_what_is_allowed() -> None:
+    body = answered(True, "", input={"command": "ls -l"})
+    assert body == {"behavior": "allow", "updatedInput": {"command": "ls -l"}}
+
+
+def test_a_no_carries_its_reason() -> None:
+    assert answered(False, "Not on Friday.") == {"behavior": "deny", "message": "Not on Friday."}
+    assert answered(False, "")["message"]
+
+
+@pytest.mark.parametrize(
+    ("text", "answers"),
+    [
+        ("red\nblue", {"First?": "red", "Second?": "blue"}),
+        ("red", {"First?": "red", "Second?": "red"}),
+        ("a\nb\nc", {"First?": "a\nb\nc", "Second?": "a\nb\nc"}),
+    ],
+)
+def test_several_questions_take_a_line_each(text: str, answers: dict[str, str]) -> None:
+    asked = {"questions": [{"question": "First?"}, {"question": "Second?"}]}
+    body = answered(True, text, tool="AskUserQuestion", input=asked)
+    assert body["updatedInput"] == {**asked, "answers": answers}
+
+
+def test_one_question_takes_all_the_words() -> None:
+    asked = {"questions": [{"question": "Why?"}]}
+    body = answered(True, "two\nlines ", tool="AskUserQuestion", input=asked)
+    assert body["updatedInput"]["answers"] == {"Why?": "two\nlines"}
