@@ -38,7 +38,7 @@ class Redactor:
         return f"Redactor(<{len(self._forms)} forms>)"
 
     def text(self, text: str) -> str:
-        """The text with every secret replaced. Doing it twice changes nothing more."""
+        """The text with every secret replaced."""
         return self.render(text, self.spans(text))
 
     def stream(self) -> StreamRedactor:

@@ -14,8 +14,9 @@ _TOKEN = r"(?<![A-Za-z0-9_-])"  # noqa: S105 - the left border of a token, not a
 _ASSIGN = r"\\?[\"']?[ \t]{0,4}[:=][ \t]{0,4}"
 _NO_VALUE = r"(?!(?:os|self|process|env|settings|config)\.|(?:None|null|true|false)\b)"
 _VALUE = (
-    _NO_VALUE
-    + r"(?:\\?\"([^\"\n]{4,400})\"|\\?'([^'\n]{4,400})'|([^\s\"'`$(<{\\][^\s\"'`,;&]{3,}))"
+    _NO_VALUE + r"(?:\\?\"([^\"\n]{4,400})\"|\\?'([^'\n]{4,400})'"
+    # A backslash before a quote belongs to the JSON around it, not to the value.
+    r"|([^\s\"'`$(<{\\](?:[^\s\"'`,;&\\]|\\(?![\"'])){3,}))"
 )
 
 

@@ -150,11 +150,11 @@ def test_every_single_split() -> None:
 
 @settings(max_examples=200, deadline=None)
 @given(st.lists(PARTS | st.text(max_size=20), max_size=12))
-def test_doing_it_twice_changes_nothing(parts: list[str]) -> None:
+def test_what_is_known_never_shows(parts: list[str]) -> None:
     redactor = Redactor([PASSWORD, MULTILINE])
     once = redactor.text("".join(parts))
     assert PASSWORD not in once
-    assert redactor.text(once) == once
+    assert MULTILINE not in once
 
 
 def test_a_stream_gives_lines_back_as_they_come() -> None:

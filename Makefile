@@ -1,0 +1,45 @@
+# Everything here works in a fresh clone. Another interpreter: make run PYTHON=python3.12
+
+PYTHON ?= python3
+export PYTHON
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+.PHONY: help run test lint roads bench clean system venv dev
+
+help:
+	@echo "make run     install what is needed, once, and start Bullpen in this terminal"
+	@echo "make test    every check and every test (ARGS='-k words' for some)"
+	@echo "make lint    style, types and walls alone"
+	@echo "make roads   walk the main roads as a user would, and print what a user sees"
+	@echo "make bench   measure"
+	@echo "make clean   remove .venv and caches; your data stays"
+
+run: venv
+	@exec .venv/bin/bullpen up $(ARGS)
+
+test: system dev
+	@.venv/bin/python -m pytest -q $(ARGS)
+
+lint: dev
+	@.venv/bin/ruff check --quiet .
+	@.venv/bin/mypy --no-error-summary
+	@.venv/bin/lint-imports --no-logo
+
+roads: dev
+	@.venv/bin/python scripts/roads.py $(ARGS)
+
+bench: dev
+	@for script in benchmarks/[!_]*.py; do .venv/bin/python "$$script" || exit 1; done
+
+clean:
+	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find bot core site_gen config tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+
+system:
+	@scripts/system.sh
+
+venv:
+	@scripts/venv.sh run
+
+dev:
+	@scripts/venv.sh dev

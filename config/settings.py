@@ -1,0 +1,202 @@
+"""What can be set: one frozen section a table of `bullpen.toml`, unknown keys refused.
+
+Times are in seconds, sizes in bytes. The defaults here are the ones that the packaged
+`bullpen.toml` shows.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    SecretStr,
+)
+
+from core.model import Repo, Role, Severity
+
+
+def _timezone(name: str) -> str:
+    try:
+        # A machine without a timezone database knows at least this one.
+        if name != "UTC":
+            ZoneInfo(name)
+    except (KeyError, ValueError, OSError) as error:
+        raise ValueError(f"no timezone `{name}`; for instance Europe/Berlin") from error
+    return name
+
+
+def target(text: str) -> tuple[str, str]:
+    """Where a message goes, as (platform, chat): `telegram:-100123`, or `console` alone."""
+    platform, _, chat = text.partition(":")
+    return platform, chat or platform
+
+
+def _target(text: str) -> str:
+    if text != "console" and not all(text.partition(":")):
+        raise ValueError(f"no chat in `{text}`; write console, or for instance telegram:-100123")
+    return text
+
+
+Target = Annotated[str, AfterValidator(_target)]
+RoleName = Literal["viewer", "operator", "approver", "admin"]
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Queue(Section):
+    paused: bool = False
+    stop_on_failure: bool = True
+    max_concurrent: PositiveInt = 1
+
+
+class Api(Section):
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 3020
+
+
+class Site(Section):
+    title: str = "Bullpen"
+
+
+class RepoTable(Section):
+    """`branch` empty: the source's default branch."""
+
+    source: Annotated[str, Field(min_length=1)]
+    branch: str = ""
+    check: str | None = None
+    forge: Literal["local"] = "local"
+
+
+class Repos(BaseModel):
+    """`root`: a folder whose repositories are known by their names; each other key a table."""
+
+    model_config = ConfigDict(frozen=True, extra="allow", hide_input_in_errors=True)
+    __pydantic_extra__: dict[str, RepoTable] = Field(init=False)
+    root: Path | None = None
+
+    @property
+    def tables(self) -> Mapping[str, RepoTable]:
+        return self.__pydantic_extra__
+
+
+class Telegram(Section):
+    token: SecretStr = SecretStr("")
+    api_base: str = "https://api.telegram.org"
+    users: dict[Annotated[str, Field(pattern=r"^[0-9]+$")], RoleName] = {}
+
+
+class GitHub(Section):
+    token: SecretStr = SecretStr("")
+    owner: str = ""
+
+
+class NotifyRule(Section):
+    """Events of these types (globs), at least that grave, go to `channel`."""
+
+    channel: str
+    types: tuple[str, ...] = ("*",)
+    severity: Severity = Severity.INFO
+    lane: str | None = None
+
+
+class Retry(Section):
+    """How often an attempt is made again, by how it ended; `base_seconds` doubles each time."""
+
+    failed: NonNegativeInt = 0
+    lost: NonNegativeInt = 1
+    timeout: NonNegativeInt = 1
+    stuck: NonNegativeInt = 2
+    base_seconds: NonNegativeFloat = 30.0
+
+
+class Qa(Section):
+    max_send_backs: NonNegativeInt = 3
+
+
+class Limits(Section):
+    """`wall_seconds` 0: an attempt may run as long as it likes."""
+
+    log_cap_bytes: PositiveInt = 64 << 20
+    output_limit_bytes: PositiveInt = 1 << 30
+    wall_seconds: NonNegativeFloat = 0.0
+    grace_seconds: NonNegativeFloat = 10.0
+
+
+class Settings(Section):
+    """The whole of `bullpen.toml`, with what the environment and the secrets folder say."""
+
+    data_dir: Path = Path("data")
+    default_workflow: str = "quick"
+    timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
+    tick_seconds: PositiveFloat = 60.0
+    queue: Queue = Queue()
+    api: Api = Api()
+    site: Site = Site()
+    repos: Repos = Repos()
+    telegram: Telegram = Telegram()
+    github: GitHub = GitHub()
+    channels: dict[str, tuple[Target, ...]] = {
+        "crew": ("console",),
+        "vibe-critical": ("console",),
+    }
+    notify: tuple[NotifyRule, ...] = (
+        NotifyRule(channel="crew"),
+        NotifyRule(channel="vibe-critical", severity=Severity.CRITICAL),
+    )
+    retry: Retry = Retry()
+    qa: Qa = Qa()
+    limits: Limits = Limits()
+
+    def secrets(self) -> tuple[str, ...]:
+        """Every secret value that is set: what redaction has to know."""
+        found = (self.telegram.token, self.github.token)
+        return tuple(secret.get_secret_value() for secret in found if secret)
+
+    def people(self) -> dict[str, dict[str, Role]]:
+        """Who may do what: platform → user id → role."""
+        users = {user: Role[name.upper()] for user, name in self.telegram.users.items()}
+        return {"telegram": users}
+
+    def targets(self) -> dict[str, tuple[tuple[str, str], ...]]:
+        """Channel → where its messages go, as (platform, chat)."""
+        return {name: tuple(map(target, places)) for name, places in self.channels.items()}
+
+    def repositories(self) -> tuple[Repo, ...]:
+        """The repositories: those with a table, then those found in `repos.root`."""
+        named = dict(self.repos.tables)
+        for name, source in _found(self.repos.root):
+            named.setdefault(name, RepoTable(source=source))
+        return tuple(_repo(name, table) for name, table in named.items())
+
+
+def _repo(name: str, table: RepoTable) -> Repo:
+    return Repo(name, _absolute(table.source), table.branch, table.check, table.forge)
+
+
+def _absolute(source: str) -> str:
+    """A path from the current folder on; a URL, or `host:path` of ssh, as it is."""
+    path = Path(source).expanduser()
+    if "://" in source or (":" in source and not path.exists()):
+        return source
+    return str(path.absolute())
+
+
+def _found(root: Path | None) -> Iterator[tuple[str, str]]:
+    if root is None:
+        return
+    for folder in sorted(root.expanduser().iterdir()):
+        if (folder / ".git").exists() or (folder / "HEAD").is_file():
+            yield folder.name.removesuffix(".git"), str(folder)

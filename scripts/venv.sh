@@ -1,0 +1,42 @@
+#!/bin/sh
+# Makes .venv and installs into it, only when something has changed since.
+# Usage: scripts/venv.sh run|dev
+set -eu
+cd "$(dirname "$0")/.."
+kind=$1
+python=${PYTHON:-python3}
+
+fail() {
+    echo "$1" >&2
+    exit 1
+}
+
+command -v "$python" >/dev/null 2>&1 ||
+    fail "There is no $python here: install Python 3.11 to 3.14 (Debian: apt install python3 python3-venv)."
+"$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' ||
+    fail "Bullpen needs Python 3.11 to 3.14, and $python is $("$python" -V 2>&1): name another with PYTHON=python3.12"
+
+# The folder belongs to it: a virtual environment doesn't survive being moved.
+state="$PWD $("$python" -V) $(cat pyproject.toml constraints.txt | cksum)"
+stamp=.venv/.bullpen
+
+installed() {
+    [ -f "$stamp-$1" ] && [ "$(cat "$stamp-$1")" = "$state" ]
+}
+
+if installed dev || installed "$kind"; then
+    exit 0
+fi
+
+echo "Installing into .venv (this takes a minute, once) …"
+if ! [ -x .venv/bin/pip ] || ! .venv/bin/pip --version >/dev/null 2>&1; then
+    "$python" -m venv --clear .venv >/dev/null 2>&1 ||
+        fail "$python can't make a virtual environment: its venv module is missing (Debian: apt install python3-venv)."
+fi
+what=.
+if [ "$kind" = dev ]; then
+    what=".[dev]"
+fi
+.venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e "$what" ||
+    fail "The installation failed; what pip said stands above. Try again with: make clean"
+printf '%s' "$state" >"$stamp-$kind"

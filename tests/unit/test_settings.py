@@ -1,0 +1,213 @@
+"""Configuration: read once, whole, and every fault told with its file and key."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from config.load import PACKAGED, Configuration, load, repo_name
+from config.settings import Settings
+from core.errors import Unclear
+from core.model import Role, Severity
+
+
+def _load(folder: Path, **options: object) -> Configuration:
+    options.setdefault("environ", {})
+    return load(folder=folder, **options)  # type: ignore[arg-type]
+
+
+def _faults(folder: Path, toml: str = "", **options: object) -> list[str]:
+    (folder / "bullpen.toml").write_text(toml, encoding="utf-8")
+    with pytest.raises(Unclear) as raised:
+        _load(folder, **options)
+    return str(raised.value).splitlines()
+
+
+def test_nothing_configured_is_the_packaged_file_and_that_is_the_defaults(tmp_path: Path) -> None:
+    found = _load(tmp_path)
+    assert found.file == PACKAGED / "bullpen.toml"
+    assert found.settings == Settings()
+    assert [agent.name for agent in found.agents] == ["shell", "claude"]
+    assert [workflow.name for workflow in found.workflows] == ["quick"]
+    assert set(found.prompts) == {"any", "again"}
+    assert found.repos == ()
+
+
+def test_the_stronger_source_wins(tmp_path: Path) -> None:
+    (tmp_path / "bullpen.toml").write_text(
+        'data_dir = "from-file"\n[telegram]\ntoken = "from-file"\n[queue]\nmax_concurrent = 2\n',
+        encoding="utf-8",
+    )
+    secrets = tmp_path / "secrets"
+    secrets.mkdir()
+    (secrets / "telegram_token").write_text("from-folder\n", encoding="utf-8")
+    environ = {"BULLPEN_SECRETS_DIR": str(secrets)}
+
+    def token(**more: str) -> str:
+        return _load(tmp_path, environ=environ | more).settings.telegram.token.get_secret_value()
+
+    assert token() == "from-folder"
+    assert token(TELEGRAM_BOT_TOKEN="plain") == "plain"
+    assert token(TELEGRAM_BOT_TOKEN="plain", BULLPEN_TELEGRAM__TOKEN="ours") == "ours"
+    environ |= {"BULLPEN_QUEUE__MAX_CONCURRENT": "7", "BULLPEN_DATA_DIR": "from-environment"}
+    settings = _load(tmp_path, environ=environ, data="from-line").settings
+    assert settings.queue.max_concurrent == 7
+    assert settings.data_dir == Path("from-line")
+
+
+def test_secrets_lie_in_the_data_folder_too(tmp_path: Path) -> None:
+    (tmp_path / "data" / "secrets").mkdir(parents=True)
+    (tmp_path / "data" / "secrets" / "github_token").write_text("abc123", encoding="utf-8")
+    settings = _load(tmp_path, data=str(tmp_path / "data")).settings
+    assert settings.github.token.get_secret_value() == "abc123"
+
+
+def test_all_faults_are_told_together_with_file_and_key(tmp_path: Path) -> None:
+    toml = """
+        nope = 1
+        timezone = "Mars/Base"
+        [queue]
+        max_concurent = 2
+        max_concurrent = "many"
+        [repos.shop]
+        sorce = "x"
+        [telegram.users]
+        123 = "boss"
+        [channels]
+        crew = ["telegram"]
+    """
+    environ = {"BULLPEN_QUEUE__PAUSD": "1", "BULLPEN_API__PORT": "99999", "BULLPEN_NOPE": "1"}
+    (tmp_path / "config").mkdir()
+    (tmp_path / "config" / "agents.toml").write_text(
+        '[agents.Foo]\ndriver = "command"\n[agents.bar]\ndrver = "command"\n', encoding="utf-8"
+    )
+    faults = _faults(tmp_path, toml, environ=environ)
+    for start in (
+        "bullpen.toml: timezone: no timezone `Mars/Base`",
+        "bullpen.toml: queue.max_concurent: unknown key; did you mean max_concurrent?",
+        "bullpen.toml: queue.max_concurrent: must be a valid integer",
+        "bullpen.toml: repos.shop.sorce: unknown key; did you mean source?",
+        "bullpen.toml: repos.shop.source: is missing",
+        "bullpen.toml: telegram.users.123: must be 'viewer', 'operator', 'approver' or 'admin'",
+        "bullpen.toml: channels.crew.0: no chat in `telegram`",
+        "BULLPEN_QUEUE__PAUSD: unknown key; did you mean BULLPEN_QUEUE__PAUSED?",
+        "BULLPEN_API__PORT: must be less than or equal to 65535",
+        "BULLPEN_NOPE: unknown key",
+        "agents.toml: agents.Foo: a name is made of a-z, 0-9 and -",
+        "agents.toml: agents.bar.drver: unknown key; did you mean driver?",
+    ):
+        assert any(fault.startswith(start) for fault in faults), (start, faults)
+
+
+@pytest.mark.parametrize(
+    ("toml", "fault"),
+    [
+        ("queue = [", "bullpen.toml: no valid TOML: "),
+        ("queue = 3", "bullpen.toml: queue: must be a valid dictionary"),
+        ('default_workflow = "fast"', "bullpen.toml: default_workflow: no workflow `fast`; there"),
+        ('[[notify]]\nchannel = "x"', "bullpen.toml: notify.0.channel: no channel `x`; there are"),
+        ('[repos]\nroot = "/not/there"', "repos.root: /not/there: no such file or directory"),
+    ],
+)
+def test_one_fault_is_one_line(tmp_path: Path, toml: str, fault: str) -> None:
+    (line,) = _faults(tmp_path, toml)
+    assert line.startswith(fault)
+
+
+def test_a_settings_file_that_is_not_there_is_a_fault(tmp_path: Path) -> None:
+    with pytest.raises(Unclear, match=r"nowhere\.toml: can't be read: no such file"):
+        _load(tmp_path, config=str(tmp_path / "nowhere.toml"))
+
+
+def test_no_fault_and_no_repr_shows_a_secret(tmp_path: Path) -> None:
+    faults = _faults(tmp_path, '[telegram]\ntoken = ["hunter2"]\n')
+    assert "hunter2" not in "".join(faults)
+    (tmp_path / "bullpen.toml").write_text('[telegram]\ntoken = "hunter2"', encoding="utf-8")
+    settings = _load(tmp_path).settings
+    assert "hunter2" not in repr(settings)
+    assert settings.secrets() == ("hunter2",)
+
+
+def test_hooks_and_what_agents_are_told_are_no_settings(tmp_path: Path) -> None:
+    names = (
+        "BULLPEN_KILL_AT",
+        "BULLPEN_TEST_X",
+        "BULLPEN_TASK",
+        "BULLPEN_ATTEMPT",
+        "BULLPEN_TOKEN",
+    )
+    assert _load(tmp_path, environ=dict.fromkeys(names, "x")).settings == Settings()
+
+
+def test_repositories_by_table_by_root_and_by_the_command_line(tmp_path: Path) -> None:
+    (tmp_path / "all" / "one" / ".git").mkdir(parents=True)
+    (tmp_path / "all" / "no-repo").mkdir()
+    (tmp_path / "bullpen.toml").write_text(
+        f'[repos]\nroot = "{tmp_path}/all"\n'
+        '[repos.shop]\nsource = "https://example.org/shop.git"\ncheck = "make test"\n',
+        encoding="utf-8",
+    )
+    shop, one = _load(tmp_path).repos
+    assert (shop.name, shop.source, shop.branch, shop.check) == (
+        "shop",
+        "https://example.org/shop.git",
+        "",
+        "make test",
+    )
+    assert (one.name, one.source) == ("one", f"{tmp_path}/all/one")
+    (only,) = _load(tmp_path, repo=f"{tmp_path}/all/one/").repos
+    assert (only.name, only.source) == ("one", f"{tmp_path}/all/one")
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("/srv/shop", "shop"),
+        ("/srv/my shop/", "my-shop"),
+        ("https://example.org/a/shop.git", "shop"),
+        ("git@example.org:shop.git", "shop"),
+        ("/", "repo"),
+    ],
+)
+def test_a_repository_is_called_by_its_last_part(source: str, name: str) -> None:
+    assert repo_name(source) == name
+
+
+def test_people_channels_and_rules_as_values(tmp_path: Path) -> None:
+    (tmp_path / "bullpen.toml").write_text(
+        '[telegram.users]\n7 = "admin"\n[channels]\nteam = ["telegram:-100", "console"]\n'
+        '[[notify]]\nchannel = "team"\ntypes = ["gate.*"]\nseverity = "warning"\n',
+        encoding="utf-8",
+    )
+    settings = _load(tmp_path).settings
+    assert settings.people() == {"telegram": {"7": Role.ADMIN}}
+    assert settings.targets() == {"team": (("telegram", "-100"), ("console", "console"))}
+    (rule,) = settings.notify
+    assert (rule.types, rule.severity, rule.lane) == (("gate.*",), Severity.WARNING, None)
+
+
+def test_a_table_may_come_as_json_from_the_environment(tmp_path: Path) -> None:
+    environ = {
+        "BULLPEN_TELEGRAM__USERS": '{"7": "viewer"}',
+        "BULLPEN_REPOS__SHOP__SOURCE": "/srv/x",
+    }
+    found = _load(tmp_path, environ=environ)
+    assert found.settings.people() == {"telegram": {"7": Role.VIEWER}}
+    assert found.repos[0].name == "shop"
+
+
+def test_own_agents_and_prompts_replace_packaged_ones_by_name(tmp_path: Path) -> None:
+    (tmp_path / "config" / "prompts").mkdir(parents=True)
+    (tmp_path / "config" / "agents.toml").write_text(
+        '[agents.claude]\ndriver = "claude"\nmodel = "opus"\nskills = ["sql"]\n'
+        '[agents.mine]\ndriver = "command"\noptions = { command = "true" }\n',
+        encoding="utf-8",
+    )
+    (tmp_path / "config" / "prompts" / "any.md").write_text("Do {{ task.title }}", encoding="utf-8")
+    found = _load(tmp_path)
+    agents = {agent.name: agent for agent in found.agents}
+    assert list(agents) == ["shell", "claude", "mine"]
+    assert (agents["claude"].model, agents["claude"].skills) == ("opus", frozenset({"sql"}))
+    assert agents["mine"].options == {"command": "true"}
+    assert found.prompts["any"] == "Do {{ task.title }}"
