@@ -186,8 +186,15 @@ PLAYS: dict[str, tuple[list[str], bool]] = {
     "resume": ([*STARTED, "text", *DONE], True),
     "two_prompts": ([*STARTED, "text", *DONE] * 2, True),
     "write_allowed": (
-        ["started", "text", "tool_call", "permission_request", "tool_result", "file_change"]
-        + CLOSING,
+        [
+            "started",
+            "text",
+            "tool_call",
+            "permission_request",
+            "tool_result",
+            "file_change",
+            *CLOSING,
+        ],
         True,
     ),
     "write_denied": (

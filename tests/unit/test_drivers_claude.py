@@ -93,6 +93,20 @@ def test_usage_grows_over_the_process() -> None:
     ]
 
 
+def test_cached_tokens_and_every_model_count() -> None:
+    used = {"inputTokens": 1, "cacheReadInputTokens": 20, "cacheCreationInputTokens": 300}
+    models = {"a": {**used, "outputTokens": 4}, "b": {"inputTokens": 5000, "outputTokens": 50}}
+    usage, _ = parsed({"type": "result", "is_error": False, "modelUsage": models})
+    assert usage.data == {"tokens_in": 5321, "tokens_out": 54, "cost_usd": 0.0}
+
+
+def test_what_is_not_on_standard_output_is_never_an_event() -> None:
+    text = '{"type": "result", "is_error": false, "result": "All good."}'
+    assert DRIVER.parse(Line("out", 0, text, 1))[-1].kind is AgentEventKind.FINISHED
+    for stream in ("err", "mark"):
+        assert [e.text for e in DRIVER.parse(Line(stream, 0, text, 1))] == [text]
+
+
 def test_a_usage_limit_tells_its_reset_in_milliseconds_once() -> None:
     (limit,) = events("limit", AgentEventKind.LIMIT)
     assert limit.data == {"reset_at": 1_795_300_000_000}
