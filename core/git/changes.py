@@ -5,11 +5,11 @@ from __future__ import annotations
 import hashlib
 import re
 from contextlib import aclosing
-from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import Refused
 from core.git.runner import GitFailed, git, stream
+from core.model import Change, FileChange
 
 EMPTY = "empty"
 """The patch id of a change that changes nothing."""
@@ -28,38 +28,6 @@ _MARKED = re.compile(
     re.VERBOSE | re.IGNORECASE,
 )
 _KINDS = {"120000": "link", "160000": "submodule"}
-
-
-@dataclass(frozen=True, slots=True)
-class FileChange:
-    """One changed file: lines added and removed (0 for what has no lines).
-
-    `kind` is `text`, `binary`, `link` or `submodule`. `path` is an agent's word: it may hold
-    newlines and control characters.
-    """
-
-    path: str
-    added: int
-    removed: int
-    kind: str = "text"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What `head` changes since it left the default branch at `base`.
-
-    `marked` are the changed paths that steer agents, hooks or CI: a person should look twice.
-    """
-
-    base: str
-    head: str
-    patch_id: str
-    files: tuple[FileChange, ...]
-    marked: tuple[str, ...] = ()
-
-    @property
-    def empty(self) -> bool:
-        return not self.files
 
 
 async def change(git_dir: Path, onto: str, head: str) -> Change:

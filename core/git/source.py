@@ -43,7 +43,7 @@ def local_path(source: str) -> Path | None:
     """The folder of a local source; None for a URL of elsewhere."""
     if source.startswith("file://"):
         return Path(unquote(urlsplit(source).path))
-    if "://" in source or "::" in source:
+    if not source or "://" in source or "::" in source:
         return None
     path = Path(source).expanduser()
     if _SCP.match(source) and not path.exists():

@@ -40,6 +40,16 @@ def _check_objects(git: int, objects: Path) -> None:
     with _folder("objects", git) as folder, _folder("info", folder) as info:
         if _read("alternates", info, 1 << 16) != f"{objects}\n":
             raise _odd("it borrows objects from elsewhere")
+        # Git would follow a link here, and wait for ever at a FIFO.
+        for _, folders, names, inside in os.fwalk(dir_fd=folder, onerror=_give_up):
+            for name in folders + names:
+                mode = os.lstat(name, dir_fd=inside).st_mode
+                if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+                    raise _odd("an object in it is no ordinary file")
+
+
+def _give_up(error: OSError) -> None:
+    raise error
 
 
 def _resolve(git: int) -> str:

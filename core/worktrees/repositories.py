@@ -163,7 +163,7 @@ class Repositories:
         with _counter(self._root, bare, workspace, session_id, head) as counter:
             await git(
                 "fetch", "--no-tags", "--no-write-fetch-head", "--quiet", str(counter),
-                f"+refs/heads/collected:{incoming}", git_dir=bare, timeout=900,
+                f"+refs/heads/collected:{incoming}", git_dir=bare, timeout=300,
                 options=("fetch.fsckObjects=true",),
             )  # fmt: skip
 

@@ -1,0 +1,42 @@
+"""A forge that answers from a script: for whatever tests what comes before or after a merge."""
+
+from __future__ import annotations
+
+from collections import deque
+from pathlib import Path
+
+from core.errors import Broken
+from core.model import Repo
+from core.ports import Merged, MergeOrder
+
+
+class ScriptedForge:
+    """Merges everything, unless `script` holds another answer for the next order.
+
+    A `Broken` in the script is raised. What was merged once is merged again with the same
+    commit. `orders` are all that came."""
+
+    name = "scripted"
+
+    def __init__(self, head: str = "a" * 40) -> None:
+        self.head = head
+        self.script: deque[Merged | Broken] = deque()
+        self.orders: list[MergeOrder] = []
+        self._merged: dict[str, Merged] = {}
+
+    async def sync(self, repo: Repo, git_dir: Path) -> str:
+        return self.head
+
+    async def merge(self, order: MergeOrder) -> Merged:
+        self.orders.append(order)
+        if order.head in self._merged:
+            return self._merged[order.head]
+        answer = self.script.popleft() if self.script else self._take(order)
+        if isinstance(answer, Broken):
+            raise answer
+        return answer
+
+    def _take(self, order: MergeOrder) -> Merged:
+        self.head = f"{len(self._merged) + 1:040x}"
+        self._merged[order.head] = Merged("pr.merged", self.head, order.patch_id)
+        return self._merged[order.head]
