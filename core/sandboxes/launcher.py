@@ -472,8 +472,8 @@ class Launcher:
         while True:
             try:
                 return replace("exit.json", end)
-            except OSError:  # the disk is full
-                if self.asked:
+            except OSError:  # a full disk is waited for, a folder that is gone is not
+                if self.asked or not os.path.exists("order.json"):
                     return None
                 time.sleep(1)
 

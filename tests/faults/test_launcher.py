@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -286,6 +287,18 @@ async def test_a_full_disk_holds_the_agent_up_and_loses_nothing(bench: Bench) ->
     resource.prlimit(identity(handle).pid, resource.RLIMIT_FSIZE, unlimited)
     assert (await bench.end(order, handle)).status == 0
     assert texts(await bench.lines(order)) == [str(i) for i in range(1, 100_001)]
+
+
+async def test_an_attempt_whose_folder_is_deleted_still_comes_to_an_end(bench: Bench) -> None:
+    order = bench.order("cat", input_open=True)
+    handle = await bench.start(order)
+    shutil.rmtree(order.folder)
+    os.kill(identity(handle).pid, signal.SIGTERM)
+    await asyncio.wait_for(bench.sandbox.ended(order.folder, handle), PATIENCE)
+    status = await bench.sandbox.status(order.folder, handle)
+    assert status.end is not None
+    assert status.end.reason == "gone"
+    assert not lives(json.loads(handle)["child"])
 
 
 # -- Output of every kind -----------------------------------------------------------------
