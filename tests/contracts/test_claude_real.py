@@ -100,7 +100,7 @@ async def test_a_file_is_written_only_when_allowed(
 
 
 async def test_a_question_gets_its_answer(program: str, workspace: Path) -> None:
-    turns = [Use("AskUserQuestion", QUESTIONS), Say("Thanks.")]
+    turns: list[Turn] = [Use("AskUserQuestion", QUESTIONS), Say("Thanks.")]
     played = await run(program, workspace, turns, answering(True, "good evening"))
     assert played.verdict.ok, played.errors
     (result,) = played.of(AgentEventKind.TOOL_RESULT)

@@ -40,7 +40,7 @@ def test_no_words_of_a_task_break_the_command_line(driver: Driver, title: str, p
     told = type(told)(**{**{f: getattr(told, f) for f in told.__slots__}, "title": title})
     plan = driver.plan(told)
     words = [*plan.argv, *plan.env, *plan.env.values()]
-    assert all(isinstance(word, str) and "\0" not in word for word in words)
+    assert not any("\0" in word for word in words)
     assert len(plan.argv) == len(driver.plan(brief(WORKSPACE, command="echo {title} {task}")).argv)
 
 
