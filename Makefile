@@ -33,7 +33,7 @@ bench: dev
 
 clean:
 	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
-	@find bot core site_gen config tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} +
+	@find bot core site_gen config tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 system:
 	@scripts/system.sh

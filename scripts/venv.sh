@@ -16,7 +16,6 @@ command -v "$python" >/dev/null 2>&1 ||
 "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] < (3, 15))' ||
     fail "Bullpen needs Python 3.11 to 3.14, and $python is $("$python" -V 2>&1): name another with PYTHON=python3.12"
 
-# The folder belongs to it: a virtual environment doesn't survive being moved.
 state="$PWD $("$python" -V) $(cat pyproject.toml constraints.txt | cksum)"
 stamp=.venv/.bullpen
 
@@ -29,7 +28,8 @@ if installed dev || installed "$kind"; then
 fi
 
 echo "Installing into .venv (this takes a minute, once) …"
-if ! [ -x .venv/bin/pip ] || ! .venv/bin/pip --version >/dev/null 2>&1; then
+# Its scripts name the folder they were made in: once moved, it has to be made again.
+if ! grep -qF "$PWD/.venv/bin/python" .venv/bin/pip 2>/dev/null || ! .venv/bin/pip --version >/dev/null 2>&1; then
     "$python" -m venv --clear .venv >/dev/null 2>&1 ||
         fail "$python can't make a virtual environment: its venv module is missing (Debian: apt install python3-venv)."
 fi
