@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from core.errors import Broken, Refused, Unclear
-from core.git import Change, GitFailed, change, default_branch, diff, git, guarded, mirror
+from core.git import GitFailed, change, default_branch, diff, git, guarded, mirror
 from core.git.source import look
-from core.model import Repo
+from core.model import Change, Repo
 from core.worktrees import folder as workspaces
 from core.worktrees.reading import read_head
 

@@ -7,8 +7,7 @@ import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
-from core.git import Change
-from core.model import Repo
+from core.model import Change, Repo
 from core.worktrees import Repositories
 
 BRANCH = "bullpen/TASK-001"

@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from core.errors import Refused
-from core.git import FileChange, change, diff, diffstat, patch_id
+from core.git import change, diff, diffstat, patch_id
 from core.git.changes import EMPTY
+from core.model import FileChange
 from tests.fakes.git_world import commit, new_repository, numbered, run_git
 
 
