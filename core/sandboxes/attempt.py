@@ -75,8 +75,10 @@ class Attempt:
 
     def handle(self) -> str | None:
         """The handle that the launcher has written, if it has."""
-        value = self._json("handle.json")
-        return None if value is None else json.dumps(value, separators=(",", ":"))
+        with contextlib.suppress(Broken):  # a power cut may leave it empty; the claim will do
+            value = self._json("handle.json")
+            return None if value is None else json.dumps(value, separators=(",", ":"))
+        return None
 
     def end(self) -> Exit | None:
         """How it ended, if it has."""

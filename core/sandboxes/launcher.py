@@ -82,12 +82,13 @@ def stat(pid: int) -> list[str]:
         return file.read().rpartition(b")")[2].decode("ascii").split()
 
 
-def replace(name: str, value: dict[str, Any]) -> None:
-    """Write a file whole or not at all, and durably."""
+def replace(name: str, value: dict[str, Any], durable: bool) -> None:
+    """Write a file whole or not at all; `durable` survives a power cut too."""
     with open(name + ".new", "w", encoding="utf-8") as file:
         json.dump(value, file, separators=(",", ":"), sort_keys=True)
         file.flush()
-        os.fsync(file.fileno())
+        if durable:
+            os.fsync(file.fileno())
     os.rename(name + ".new", name)
 
 
@@ -302,7 +303,7 @@ class Launcher:
             self.child = 0
         pid, ticks, boot = identity()
         handle = {"boot": boot, "child": self.child, "pid": pid, "start": ticks}
-        replace("handle.json", handle)
+        replace("handle.json", handle, durable=False)  # of no use after a reboot
 
     def spawn(self) -> tuple[int, int, int, str]:
         """Fork the agent; its pipes' ends, and one line about why it can't run."""
@@ -471,7 +472,7 @@ class Launcher:
         }
         while True:
             try:
-                return replace("exit.json", end)
+                return replace("exit.json", end, durable=True)
             except OSError:  # a full disk is waited for, a folder that is gone is not
                 if self.asked or not os.path.exists("order.json"):
                     return None

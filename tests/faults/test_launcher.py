@@ -86,6 +86,7 @@ async def test_after_the_launcher_is_killed_nothing_is_left_and_it_is_gone(bench
     waiting = asyncio.create_task(bench.sandbox.ended(order.folder, handle))
     os.kill(identity(handle).pid, signal.SIGKILL)
     await asyncio.wait_for(waiting, PATIENCE)
+    await until(lambda: not lives(child), "the agent dies with its launcher")
     status = await bench.sandbox.status(order.folder, handle)
     assert status.end is not None
     assert status.end.reason == "gone"
@@ -217,12 +218,17 @@ async def test_a_launcher_that_comes_after_find_starts_nothing(bench: Bench) -> 
     assert not (order.folder / "handle.json").exists()
 
 
-async def test_a_launcher_killed_before_its_first_word_is_found_and_gone(bench: Bench) -> None:
+@pytest.mark.parametrize("written", ["", None])
+async def test_without_a_handle_the_claim_tells_who_it_was(
+    bench: Bench, written: str | None
+) -> None:
     order = bench.order("true")
     handle = await bench.start(order)
     await bench.end(order, handle)
     await until(lambda: not lives(identity(handle).pid), "the launcher ends")
     (order.folder / "handle.json").unlink()
+    if written is not None:
+        (order.folder / "handle.json").write_text(written)
     (order.folder / "exit.json").unlink()
     found = await bench.sandbox.find(order.folder)
     assert found is not None
