@@ -87,6 +87,11 @@ def done_per_day(db: Db, now: int, days: int = 14) -> tuple[tuple[int, int], ...
                  for start, end in zip(starts, ends, strict=True))
 
 
+def day_start(now: int) -> int:
+    """The midnight (ms) at which today began."""
+    return day_starts(now, 1)[0]
+
+
 def day_starts(now: int, days: int) -> tuple[int, ...]:
     """The midnights (ms) at which the last days began, in this machine's zone."""
     today = datetime.fromtimestamp(now / 1000).astimezone().replace(tzinfo=None)

@@ -1,0 +1,152 @@
+"""The dashboard's builder, seen from the bot: a niced child process, a line a tick."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import Broken
+
+_ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
+_LIMIT = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a tick did: files written and removed (besides `heartbeat.js`), how many seconds
+    it took, and the newest event that the pages now show."""
+
+    written: int
+    removed: int
+    seconds: float
+    seq: int
+
+
+class Site:
+    """Keeps the pages of a data folder fresh. One per process and data folder.
+
+    `interval` is in seconds and only told to the pages; whoever owns this calls `tick`.
+    `agents` are the names to show also while they are idle.
+    """
+
+    def __init__(self, data: Path, *, interval: float = 60.0, secrets: Sequence[str] = (),
+                 title: str = "Bullpen", agents: Sequence[str] = (), out: Path | None = None,
+                 demo: bool = False) -> None:
+        self._data = data
+        self.out = out or data / "site"
+        self._settings = {"interval": interval, "title": title, "secrets": list(secrets),
+                          "agents": list(agents), "demo": demo}
+        self._child: asyncio.subprocess.Process | None = None
+        self._turn: asyncio.Task[Report] | None = None
+        self._again: asyncio.Task[Report] | None = None
+
+    @property
+    def pid(self) -> int | None:
+        """The child's process id, None while there is none."""
+        return None if self._child is None else self._child.pid
+
+    async def start(self) -> None:
+        """Start the child. Raises Broken when it can't be started."""
+        if self._child is not None and self._child.returncode is None:
+            return
+        argv = [sys.executable, "-m", "site_gen", "--data", str(self._data),
+                "--out", str(self.out)]
+        pipe = asyncio.subprocess.PIPE
+        try:
+            self._child = await asyncio.create_subprocess_exec(
+                *argv, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL,
+                env=_environment(), limit=_LIMIT, start_new_session=True)
+            await self._send(json.dumps(self._settings))
+        except OSError as error:
+            raise Broken(f"The dashboard's builder can't be started: {error}.") from error
+
+    async def tick(self) -> Report:
+        """Bring the pages up to now. Only one tick is under way: who asks meanwhile shares
+        the next one. Starts the child anew when it has died. Raises Broken."""
+        if self._turn is None or self._turn.done():
+            self._turn = asyncio.create_task(self._tick())
+            return await asyncio.shield(self._turn)
+        if self._again is None or self._again.done():
+            self._again = asyncio.create_task(self._after(self._turn))
+        return await asyncio.shield(self._again)
+
+    async def close(self) -> None:
+        """End the child: at once where it is idle, within a few seconds where it isn't."""
+        for task in (self._again, self._turn):
+            if task is not None:
+                task.cancel()
+                with contextlib.suppress(asyncio.CancelledError, Broken):
+                    await task
+        child, self._child = self._child, None
+        if child is None or child.stdin is None:
+            return
+        child.stdin.close()
+        try:
+            await asyncio.wait_for(child.wait(), 1)
+        except TimeoutError:
+            child.kill()  # each file is replaced whole, so nothing is left half-written
+            await child.wait()
+
+    async def _after(self, before: asyncio.Task[Report]) -> Report:
+        await asyncio.wait([before])
+        self._turn, self._again = asyncio.current_task(), None
+        return await self._tick()
+
+    async def _tick(self) -> Report:
+        for last in (False, True):
+            await self.start()
+            try:
+                await self._send("tick")
+                return _report(await self._answer())
+            except (BrokenPipeError, ConnectionResetError, EOFError) as error:
+                await self._bury()
+                if last:
+                    raise Broken("The dashboard's builder ended twice in a row. Run "
+                                 f"python -m site_gen --data {self._data} --once to see why."
+                                 ) from error
+        raise AssertionError("unreachable")
+
+    async def _send(self, line: str) -> None:
+        stdin = self._running().stdin
+        assert stdin is not None  # noqa: S101 - it was started with a pipe
+        stdin.write(line.encode() + b"\n")
+        await stdin.drain()
+
+    async def _answer(self) -> dict[str, Any]:
+        stdout = self._running().stdout
+        assert stdout is not None  # noqa: S101 - it was started with a pipe
+        line = await stdout.readline()
+        if not line.endswith(b"\n"):
+            raise EOFError
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    async def _bury(self) -> None:
+        child, self._child = self._child, None
+        if child is not None:
+            with contextlib.suppress(ProcessLookupError):
+                child.kill()
+            await child.wait()
+
+    def _running(self) -> asyncio.subprocess.Process:
+        if self._child is None:
+            raise EOFError
+        return self._child
+
+
+def _report(answer: dict[str, Any]) -> Report:
+    if "error" in answer:
+        raise Broken(f"The dashboard can't be built: {answer['error']}")
+    return Report(**answer)
+
+
+def _environment() -> dict[str, str]:
+    """No token of the bot's own reaches the child by its environment."""
+    return {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
