@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.ports import Line
@@ -39,6 +39,7 @@ def test_terminal_sequences_and_controls_go(raw: str, shown: str) -> None:
     assert clean(raw) == shown
 
 
+@settings(deadline=None)
 @given(st.text() | st.text("\x1b\x9b[]P0;1m ?\x07\\\r\tax\x00\x85"))
 def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
     shown = clean(text)
@@ -77,6 +78,7 @@ def test_a_foreign_line_is_kept_as_it_is() -> None:
     assert parse(data, 0)[-1].end == len(data)
 
 
+@settings(deadline=None)
 @given(
     st.lists(st.binary(max_size=40).map(lambda b: b.replace(b"\n", b"")), max_size=30),
     st.integers(1, 200),
