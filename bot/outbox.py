@@ -201,15 +201,15 @@ class _Lane:
 
     async def _place(self, attempt: Attempt, reply: Reply) -> tuple[str, Sequence[Reply]]:
         """Edit what stands there, or post; returns the message and what it couldn't hold."""
-        main, *rest = self._pieces(reply)
         if attempt.message is not None:
             if self._standing.shows(attempt.chat, attempt.message, reply):
                 return attempt.message, ()
             try:
-                await self._face.edit(attempt.chat, attempt.message, main)
+                await self._face.edit(attempt.chat, attempt.message, reply)
                 return attempt.message, ()
             except MessageGone:
                 await self._forget(attempt.chat, attempt.message)
+        main, *rest = self._pieces(reply)
         message = await self._face.post(
             attempt.chat, main, silent=attempt.silent, reply_to=attempt.reply_to
         )

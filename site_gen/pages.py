@@ -14,7 +14,7 @@ from site_gen.replace import Folder
 LINES = 1000
 """Lines of a log on one page; the newest page has up to twice as many."""
 EVENTS = 200
-ROWS = 100
+ROWS = 50
 TAIL = 12
 CARDS = 8
 NEWS = 25

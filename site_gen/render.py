@@ -19,6 +19,7 @@ from markupsafe import Markup
 from core.model import gate_ref, task_ref
 from core.redaction import Redactor
 from site_gen import words
+from site_gen.log import log_markup
 
 _CONTROL = re.compile(
     r"\x1b(?:\][^\x07\x1b]*(?:\x07|\x1b\\)?|\[[0-9;?]*[ -/]*[@-~]?|[@-Z\\^_])"
@@ -58,6 +59,7 @@ class Renderer:
 
     def __init__(self, settings: Settings) -> None:
         self._env = _environment(cleaner(settings.secrets))
+        self._env.filters["log"] = log_markup(Redactor(settings.secrets), strip)
         self._env.globals.update(
             site=settings, columns=words.COLUMNS, states=words.STATES, answer=words.answer,
             priorities=words.PRIORITIES, task_ref=task_ref, gate_ref=gate_ref, span=words.span,
@@ -68,12 +70,17 @@ class Renderer:
         return self._env.get_template(template).render(values).encode("utf-8", "replace")
 
 
+def strip(text: str) -> str:
+    """Without control characters, terminal sequences and what turns the reading direction."""
+    return _CONTROL.sub("", text.replace("\r\n", "\n"))
+
+
 def cleaner(secrets: tuple[str, ...]) -> Callable[[Any], Any]:
     """What every printed value passes before it is escaped."""
     redactor = Redactor(secrets)
 
     def clean(text: str) -> str:
-        return redactor.text(_CONTROL.sub("", text.replace("\r\n", "\n")))
+        return redactor.text(strip(text))
 
     remembered = lru_cache(16_384)(clean)
 
@@ -97,7 +104,7 @@ def look() -> str:
     digest = hashlib.sha256(_version().encode())
     for name, data in (*_files("templates"), *_files("static")):
         digest.update(name.encode() + b"\0" + data + b"\0")
-    for module in ("render", "words", "build"):
+    for module in ("render", "words", "pages", "log"):
         digest.update(resources.files("site_gen").joinpath(f"{module}.py").read_bytes())
     return digest.hexdigest()[:32]
 

@@ -90,24 +90,27 @@ async def stream(
 
     Wrap it in `contextlib.aclosing` wherever it may be left before its end.
     """
-    process = await _start(_command(args, git_dir, options), cwd or git_dir or Path("/"), env)
+    process = await _started(_command(args, git_dir, options), cwd or git_dir or Path("/"), env)
     stdout = cast(asyncio.StreamReader, process.stdout)
     words = asyncio.create_task(_tail(cast(asyncio.StreamReader, process.stderr)))
     feed = asyncio.create_task(_feed(cast(asyncio.StreamWriter, process.stdin), input))
     deadline = asyncio.get_running_loop().time() + timeout
     kept = bytearray()
+    whole = False
     try:
         while chunk := await _before(deadline, stdout.read(_CHUNK)):
             kept = (kept + chunk)[-_CHUNK:]
             yield chunk
         said = await _before(deadline, words)
         status = await _before(deadline, process.wait())
+        whole = True
     except TimeoutError:
         raise Broken(f"git {args[0]} took longer than {timeout:g} s: stopped.") from None
     finally:
         feed.cancel()
         words.cancel()
-        await _end(process)
+        if not whole:
+            await _end(process)
     if status != 0:
         raise _failure(args[0], status, kept.decode("utf-8", "replace"), said)
 
@@ -121,6 +124,20 @@ def _command(args: Sequence[str], git_dir: Path | None, options: Sequence[str]) 
     where = [f"--git-dir={git_dir}"] if git_dir else []
     more = [part for option in options for part in ("-c", option)]
     return ["git", "--no-pager", *where, *_OPTIONS, *more, *args]
+
+
+async def _started(
+    command: Sequence[str], cwd: Path, env: Mapping[str, str] | None
+) -> asyncio.subprocess.Process:
+    """asyncio cancelled in the midst of a start kills git alone, and waits for ever for what
+    git has begun: so a start is always finished, and then ended whole."""
+    starting = asyncio.ensure_future(_start(command, cwd, env))
+    try:
+        return await asyncio.shield(starting)
+    except asyncio.CancelledError:
+        with suppress(Broken):
+            await _end(await starting)
+        raise
 
 
 async def _start(
@@ -182,10 +199,15 @@ async def _tail(reader: asyncio.StreamReader) -> str:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    if process.returncode is None:
+    """Leave nothing behind. `wait` is told of the end only when nobody holds git's output any
+    more, so a child that was just being born is killed with the next round."""
+    ended = asyncio.ensure_future(process.wait())
+    while True:
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-    await asyncio.shield(process.wait())
+        done, _ = await asyncio.shield(asyncio.wait({ended}, timeout=0.2))
+        if done:
+            return
 
 
 def _failure(verb: str, status: int, output: str, words: str) -> GitFailed:

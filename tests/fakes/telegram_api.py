@@ -62,7 +62,8 @@ class Api:
 
     async def do_getupdates(self, params: dict[str, Any]) -> list[dict[str, Any]]:
         """Long polling. A newer poll ends an older one with a conflict, as the real one does."""
-        offset, allowed = int(params.get("offset", 0)), json.loads(params.get("allowed_updates", "[]"))
+        offset = int(params.get("offset", 0))
+        allowed = json.loads(params.get("allowed_updates", "[]"))
         deadline = time.monotonic() + int(params.get("timeout", 0))
         async with self._arrived:
             self._poll += 1
@@ -144,10 +145,10 @@ class Api:
         if not text:
             raise bad("message text is empty")
         markup = json.loads(params.get("reply_markup") or "{}")
+        asked = markup.get("input_field_placeholder", "") if "force_reply" in markup else None
         shown = self._chats.add(
-            chat, self.bot_id, text, html=source, buttons=_keyboard(markup),
+            chat, self.bot_id, text, html=source, buttons=_keyboard(markup), force_reply=asked,
             reply_to=self._reply_to(chat, params), silent=_true(params, "disable_notification"),
-            force_reply=markup.get("input_field_placeholder", "") if "force_reply" in markup else None,
         )  # fmt: skip
         return self.message(shown)
 
@@ -177,7 +178,8 @@ class Api:
         text, source = _text(params, "text", 4096)
         if not text:
             raise bad("message text is empty")
-        return self._edit(shown, text, source, _keyboard(json.loads(params.get("reply_markup") or "{}")))
+        keyboard = _keyboard(json.loads(params.get("reply_markup") or "{}"))
+        return self._edit(shown, text, source, keyboard)
 
     def do_editmessagereplymarkup(self, params: dict[str, Any]) -> dict[str, Any]:
         shown = self._mine(params)

@@ -78,6 +78,21 @@ async def test_a_cancelled_call_ends_git(tmp_path: Path) -> None:
     await _gone(int(mark.read_text()))
 
 
+@pytest.mark.parametrize("turns", range(12))
+async def test_a_call_cancelled_while_it_starts_ends_git_too(tmp_path: Path, turns: int) -> None:
+    """Cancelled after so many turns of the loop: before, during or after the start."""
+    mark = tmp_path / "pid"
+    command = f"alias.slow=!sleep 600 & echo $! > {mark}; wait"
+    call = asyncio.create_task(git("-c", command, "slow"))
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+    if mark.exists() and mark.read_text().strip():
+        await _gone(int(mark.read_text()))
+
+
 async def test_output_without_end_is_given_up() -> None:
     with pytest.raises(Broken, match="said more than 64 MiB"):
         await git("-c", "alias.flood=!yes", "flood")

@@ -1,0 +1,55 @@
+"""Keeps what is read as files fresh: the dashboard's pages and the task folders."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Sequence
+
+from bot.site import Site
+from core.errors import BullpenError
+from core.model import Event
+from core.taskfolders import TaskFolders
+
+log = logging.getLogger(__name__)
+GATHER = 0.5
+"""Seconds in which changes are gathered before the pages are made."""
+
+
+class Pages:
+    """A tick at each interval, and soon after each change."""
+
+    def __init__(self, site: Site, folders: TaskFolders, interval: float) -> None:
+        self._site = site
+        self._folders = folders
+        self._interval = interval
+        self._changed = asyncio.Event()
+
+    async def start(self) -> None:
+        await self._site.start()
+        await self._tick()
+
+    def changed(self, events: Sequence[Event]) -> None:
+        self._changed.set()
+
+    async def run(self) -> None:
+        while True:
+            try:
+                await asyncio.wait_for(self._changed.wait(), self._interval)
+                await asyncio.sleep(GATHER)
+            except TimeoutError:
+                pass
+            self._changed.clear()
+            await self._tick()
+
+    async def close(self) -> None:
+        """Once more, so that the pages show the end; then the child goes."""
+        await self._tick()
+        await self._site.close()
+
+    async def _tick(self) -> None:
+        try:
+            await self._folders.sync()
+            await self._site.tick()
+        except BullpenError as error:
+            log.warning("The pages could not be made: %s", error)

@@ -1,0 +1,180 @@
+"""What people do to a task: each one a check against the table, and one transaction."""
+
+from __future__ import annotations
+
+from core.errors import Refused, Unclear
+from core.house import House
+from core.lifecycle import Act, Situation
+from core.model import (
+    Actor,
+    Event,
+    Gate,
+    GateKind,
+    GateState,
+    Iteration,
+    IterationState,
+    Place,
+    Session,
+    SessionOutcome,
+    SessionState,
+    StepKind,
+    Task,
+    TaskState,
+)
+from core import lifecycle, queue
+from core.store import gates, sessions, tasks
+from core.store.database import Tx
+from core.workflow import Onward, follow
+
+_DECISIONS = (GateKind.REVIEW, GateKind.MERGE)
+
+
+def situation(tx: Tx, house: House, task: Task) -> Situation:
+    """Where the task stands, from its rows."""
+    step = house.workflow(task.workflow).step(task.step)
+    session = sessions.of_step(tx, task.id, step.session or step.id)
+    iteration = sessions.get_iteration(tx, session.id) if session else None
+    waiting = gates.open_gates(tx, task.id)
+    return lifecycle.situation(
+        task.state, session.state if session else None, iteration.state if iteration else None,
+        waiting[0].kind if waiting else None, step.kind is StepKind.FORGE)
+
+
+def _at(gate: Gate) -> Situation:
+    """The situation that a gate of this kind means."""
+    return {GateKind.PERMISSION: Situation.ASKING_LEAVE,
+            GateKind.QUESTION: Situation.ASKING}.get(gate.kind, Situation.DECIDING)
+
+
+# -- gates ---------------------------------------------------------------------------------
+
+
+def approve(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, words: str) -> Gate:
+    """Approve what the gate shows. A permission: the call goes ahead."""
+    task = _task_of(tx, gate)
+    if gate.kind is GateKind.QUESTION:
+        raise Unclear(f"{gate.ref} is a question: /answer {gate.ref} TEXT")
+    closed = gates.close(tx, gate, GateState.APPROVED, actor=actor, place=place, answer=words)
+    lifecycle.decide(_at(gate), Act.APPROVE, task.id)
+    if gate.kind is GateKind.PERMISSION:
+        _tell_agent(tx, house, closed, True, words)
+    else:
+        follow(tx, house, task, "approved")
+    return closed
+
+
+def reject(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, reason: str) -> Gate:
+    """Send it back: the reason is the agent's next prompt. A permission: the call is denied."""
+    task = _task_of(tx, gate)
+    if gate.kind is GateKind.QUESTION:
+        raise Unclear(f"{gate.ref} is a question: /answer {gate.ref} TEXT")
+    if not reason.strip() and gate.kind in _DECISIONS:
+        raise Unclear(f"Say what to change: /reject {gate.ref} REASON")
+    closed = gates.close(tx, gate, GateState.REJECTED, actor=actor, place=place, answer=reason)
+    lifecycle.decide(_at(gate), Act.REJECT, task.id)
+    if gate.kind is GateKind.PERMISSION:
+        _tell_agent(tx, house, closed, False, reason or "Denied.")
+    else:
+        prompt = house.prompts.again(actor.name or "the reviewer", reason)
+        follow(tx, house, task, "rejected", Onward(prompt=prompt, cause="rejected"))
+    return closed
+
+
+def answer(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, text: str) -> Gate:
+    """Answer a question; the running agent hears it at once."""
+    task = _task_of(tx, gate)
+    if gate.kind is not GateKind.QUESTION:
+        raise Unclear(f"{gate.ref} is no question: /approve {gate.ref} or /reject {gate.ref} WHY")
+    if not text.strip():
+        raise Unclear(f"Say the answer: /answer {gate.ref} TEXT")
+    lifecycle.decide(_at(gate), Act.ANSWER, task.id)
+    closed = gates.close(tx, gate, GateState.ANSWERED, actor=actor, place=place, answer=text)
+    _tell_agent(tx, house, closed, True, text)
+    return closed
+
+
+def _task_of(tx: Tx, gate: Gate) -> Task:
+    if gate.task_id is None:
+        raise Refused(f"{gate.ref} belongs to no task.")
+    return tasks.get(tx, gate.task_id)
+
+
+def _tell_agent(tx: Tx, house: House, gate: Gate, allow: bool, text: str) -> None:
+    """The answer goes to the attempt that asked, and to no other."""
+    session = sessions.get(tx, gate.session_id or "")
+    if sessions.get_attempt(tx, session.id).number != gate.attempt:
+        raise Refused(f"{gate.ref} is off: the agent that asked has ended.")
+    data = house.drivers[session.driver].answer(gate.request, allow, text)
+    if data is None:
+        raise Refused(f"{session.agent} takes no answers.")
+    sessions.owe_input(tx, session.id, data)
+    iteration = sessions.get_iteration(tx, session.id)
+    others = [other for other in gates.open_gates(tx, session.task_id)
+              if other.session_id == session.id]
+    if iteration.state is IterationState.WAITING and not others:
+        sessions.move_iteration(tx, iteration, IterationState.RUNNING)
+
+
+# -- ends ----------------------------------------------------------------------------------
+
+
+def end(tx: Tx, house: House, task: Task, act: Act, actor: Actor, why: str) -> Task:
+    """Kill, cancel or done: the task's end, and with it whatever it has under way."""
+    move = lifecycle.decide(situation(tx, house, task), act, task.id)
+    if move.task is None:
+        raise Refused(f"{task.ref} stays as it is.")
+    for gate in gates.open_gates(tx, task.id):
+        gates.cancel(tx, gate, why)
+    for session in sessions.open_of_task(tx, task.id):
+        stop_session(tx, session, why)
+    changes = {"failure": why} if move.task is TaskState.FAILED else {}
+    task = tasks.move(tx, task, move.task, **changes)
+    queue.settled(tx, task)
+    kind = {Act.KILL: "task.failed", Act.CANCEL: "task.cancelled", Act.DONE: "task.completed"}
+    tx.emit(Event(kind[act], f"{task.ref} {words_of(act)} by {actor.name or actor.user_id}",
+                  task_id=task.id, payload={"by": actor.key, "reason": why, "act": act.value}))
+    return task
+
+
+def words_of(act: Act) -> str:
+    return {Act.KILL: "killed", Act.CANCEL: "cancelled", Act.DONE: "marked done"}[act]
+
+
+def stop_session(tx: Tx, session: Session, why: str) -> None:
+    """End it as killed; a process is stopped first, by the session's keeper."""
+    sessions.close_iteration(tx, session.id, IterationState.KILLED, why)
+    if session.state is SessionState.SUSPENDED:
+        sessions.end(tx, session, SessionOutcome.KILLED, why)
+    elif session.state in (SessionState.STARTING, SessionState.RUNNING):
+        sessions.move(tx, session, SessionState.TERMINATING,
+                      outcome=SessionOutcome.KILLED.value, reason=why)
+        tx.emit(Event("session.terminating", f"{session.id} is being stopped: {why}",
+                      task_id=session.task_id, session_id=session.id, agent=session.agent))
+
+
+# -- beginnings ----------------------------------------------------------------------------
+
+
+def retry(tx: Tx, house: House, task: Task, hint: str) -> Task:
+    """A failed task goes back to ready at its step, with a hint for the agent."""
+    move = lifecycle.decide(situation(tx, house, task), Act.RETRY, task.id)
+    task = tasks.move(tx, task, move.task or TaskState.READY, attempts=0, not_before=None,
+                      failure=None, plan=hint or None)
+    queue.settled(tx, task)
+    tx.emit(Event("task.ready", f"{task.ref} will be tried again", task_id=task.id))
+    return task
+
+
+def reopen(tx: Tx, house: House, task: Task) -> Task:
+    """A done or cancelled task begins again at its first step."""
+    move = lifecycle.decide(situation(tx, house, task), Act.REOPEN, task.id)
+    first = house.workflow(task.workflow).steps[0]
+    task = tasks.move(tx, task, move.task or TaskState.READY, step=first.id, attempts=0,
+                      assignee=None, assigned_step=None, branch=None, base_commit=None,
+                      head_commit=None, change=None, merge_commit=None)
+    tx.emit(Event("task.reopened", f"{task.ref} is open again", task_id=task.id))
+    return task
+
+
+def iteration_of(tx: Tx, session: Session) -> Iteration:
+    return sessions.get_iteration(tx, session.id)

@@ -1,0 +1,88 @@
+"""What belongs to a task as files: its folder, and every version of every artifact in it."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from pathlib import Path
+
+from core.errors import Broken, Refused, Unclear
+from core.model import ENDED, Event, Task, task_ref
+from core.store import tasks
+from core.store.database import Tx
+
+LARGEST = 20 << 20
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+
+
+def check_name(name: str) -> str:
+    """Raises Unclear for a name that isn't plain letters, digits, dots, dashes."""
+    if not _NAME.fullmatch(name):
+        raise Unclear(f"`{name[:60]}` can't be an artifact's name: letters, digits, `.`, `_` and "
+                      "`-`, at most 100.")
+    return name
+
+
+def folder_name(task: Task) -> str:
+    return f"{task_ref(task.id)}--{task.slug}"
+
+
+class Artifacts:
+    """The task folders below one data folder: `tasks/active`, `tasks/completed`."""
+
+    def __init__(self, data: Path) -> None:
+        self.root = data / "tasks"
+
+    def folder(self, task: Task) -> Path:
+        """Where the task's folder is now, else where it belongs."""
+        places = ["active", "completed"]
+        if task.state in ENDED:
+            places.reverse()
+        for place in places:
+            if (found := self.root / place / folder_name(task)).is_dir():
+                return found
+        return self.root / "active" / folder_name(task)
+
+    def keep(self, tx: Tx, task_id: int, name: str, data: bytes, author: str) -> int:
+        """Store a new version; returns its number. The newest stands under the plain name,
+        each under `.versions/`. Raises Refused when it is too large."""
+        check_name(name)
+        if len(data) > LARGEST:
+            raise Refused(f"{name} has {len(data) >> 20} MB; 20 MB fit.")
+        version = 1 + (tx.value("SELECT max(version) FROM artifacts WHERE task_id = ? "
+                                "AND name = ?", (task_id, name)) or 0)
+        folder = self.folder(tasks.get(tx, task_id)) / "artifacts"
+        # Files first: a transaction taken back leaves a file nobody refers to, never a row
+        # without its content.
+        write_atomically(folder / ".versions" / f"{name}.v{version}", data)
+        write_atomically(folder / name, data)
+        tx.insert("artifacts", task_id=task_id, name=name, version=version, author=author,
+                  sha256=hashlib.sha256(data).hexdigest(), size=len(data), created_at=tx.now)
+        tx.emit(Event("artifact.written", f"{author.partition(':')[2] or author} wrote {name}",
+                      task_id=task_id, payload={"name": name, "version": version}))
+        return version
+
+    def read(self, task: Task, name: str) -> bytes:
+        """The newest version. No link is followed. Raises Unclear naming what there is."""
+        folder = self.folder(task) / "artifacts"
+        try:
+            handle = os.open(folder / check_name(name), os.O_RDONLY | os.O_NOFOLLOW)
+        except OSError:
+            there = sorted(p.name for p in folder.iterdir() if p.is_file()) if (
+                folder.is_dir()) else []
+            raise Unclear(f"{task.ref} has no `{name}`. There is: "
+                          f"{', '.join(there[:20]) or 'nothing yet'}.") from None
+        with os.fdopen(handle, "rb") as file:
+            return file.read(LARGEST)
+
+
+def write_atomically(path: Path, data: bytes) -> None:
+    """Replace the file whole, or not at all. Raises Broken."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_name(f".{path.name}.tmp")
+        temporary.write_bytes(data)
+        temporary.replace(path)
+    except OSError as error:
+        raise Broken(f"{path} can't be written: {error.strerror}.") from error

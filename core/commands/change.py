@@ -1,0 +1,308 @@
+"""Commands that change a task or the queue."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from core import acts, dispatch, planning, queue
+from core.artifacts import check_name
+from core.commands.desk import Act, Desk
+from core.commands.grammar import Command, task_id
+from core.commands.looks import load_task, priority
+from core.commands.reply import Button, Reply
+from core.errors import Refused, Unclear
+from core.lifecycle import Act as Deed
+from core.model import COMPLEXITIES, Event, Priority, Task, TaskState
+from core.store import tasks
+from core.store.database import Tx
+from core.store.tasks import NewTask
+
+LONGEST_TITLE = 300
+INSTALL = ("No agent here can do that: install Claude Code "
+           "(npm install -g @anthropic-ai/claude-code), or give a command with --run.")
+
+
+async def add(desk: Desk, command: Command) -> Reply | Act:
+    """A new task, ready at once; its card says who will take it."""
+    new = await _new_task(desk, command)
+    files = [(file.name, await desk.fetch(file)) for file in desk.files if desk.fetch]
+    for name, _ in files:
+        check_name(name)
+
+    def act(tx: Tx) -> Reply:
+        task = tasks.add(tx, new)
+        tasks.follow(tx, task.id, desk.place.platform, desk.place.chat, desk.place.message)
+        for name, data in files:
+            desk.house.artifacts.keep(tx, task.id, name, data, desk.actor.key)
+        desk.house.artifacts.keep(tx, task.id, "raw-input.md", _raw(task).encode(),
+                                  desk.actor.key)
+        return Reply(f"{task.ref} · {task.title}", (_who_takes_it(tx, desk, task),),
+                     buttons=(Button("Assign…", f"assign {task.id}", ask="To which agent?"),
+                              Button("Start now", f"start {task.id}"),
+                              Button("Cancel", f"cancel {task.id}")))
+
+    return act
+
+
+def _raw(task: Task) -> str:
+    return f"# {task.title}\n\n{task.description}\n" if task.description else f"# {task.title}\n"
+
+
+async def _new_task(desk: Desk, command: Command) -> NewTask:
+    options, many = command.options, command.many
+    title = " ".join(command.words).strip()
+    if not title:
+        raise Unclear('Give it a title: /add "Add a greeting"')
+    if len(title) > LONGEST_TITLE:
+        raise Unclear(f"That title has {len(title)} characters, {LONGEST_TITLE} fit. Put the rest "
+                      "on the next lines: they are the description.")
+    workflow = desk.house.workflow(options.get("workflow", desk.house.policy.default_workflow))
+    repo = desk.house.repo(options.get("repo"))
+    await desk.house.repositories.ensure(repo)
+    run = options.get("run")
+    if run is not None:
+        desk.house.check_command(run)
+    agent = desk.house.agent(options["agent"]) if "agent" in options else None
+    description, criteria = _body(command.text)
+    if run is None and agent is not None and planning.runs_only_given_commands(agent):
+        raise Unclear(f"{agent.name} only runs commands: /add TITLE --run COMMAND")
+    if run is not None and agent is not None and not planning.runs_only_given_commands(agent):
+        raise Unclear(f"{agent.name} takes no --run commands: leave --run or --agent away.")
+    return NewTask(
+        title=title, description=description, workflow=workflow.name,
+        first_step=workflow.steps[0].id, repo=repo.name, run_command=run,
+        priority=priority(options["priority"]) if "priority" in options else Priority.MEDIUM,
+        complexity=_complexity(options.get("complexity")), lane=options.get("lane"),
+        assignee=agent.name if agent else None, created_by=desk.actor.key,
+        after=_after(options.get("after")), criteria=criteria, draft="draft" in options,
+        ephemeral="ephemeral" in options,
+        labels=tuple((kind, value) for option, kind in
+                     (("tag", "tag"), ("skill", "skill"), ("lang", "language"),
+                      ("touches", "touches"))
+                     for value in many.get(option, ())))
+
+
+def _body(text: str) -> tuple[str, tuple[tuple[str, str | None], ...]]:
+    """The description, and its `- [ ]` lines as acceptance criteria: text and command."""
+    boxes, rest = [], []
+    for line in text.splitlines():
+        box = re.match(r"^\s*[-*]\s*\[[ xX]?\]\s*(.+)$", line)
+        if box is None:
+            rest.append(line)
+            continue
+        inside = re.search(r"`([^`]+)`", box[1])
+        boxes.append((box[1].strip(), inside[1] if inside else None))
+    return "\n".join(rest).strip(), tuple(boxes)
+
+
+def _complexity(word: str | None) -> str | None:
+    if word is not None and word.lower() not in COMPLEXITIES:
+        raise Unclear(f"No complexity `{word[:20]}`: {', '.join(COMPLEXITIES)}.")
+    return word.lower() if word else None
+
+
+def _after(text: str | None) -> tuple[int, ...]:
+    return tuple(task_id(word) for word in re.split(r"[,\s]+", text or "") if word)
+
+
+def _who_takes_it(tx: Tx, desk: Desk, task: Task) -> str:
+    """One line: what it waits for, or who takes it, or what is missing."""
+    if task.state is TaskState.INBOX:
+        return f"In the inbox. /ready {task.id} lets it go."
+    if task.state is TaskState.BLOCKED:
+        return "Waits for the tasks that come before it."
+    if queue.load(tx, desk.house.policy).paused:
+        return "Ready, but the queue is paused: /resume lets it go on."
+    found = dispatch.candidates(tx, desk.house, task, desk.able, Counter())
+    if task.assignee is not None:
+        found = [match for match in found if match.agent.name == task.assignee]
+    best = planning.best(found)
+    if best is not None:
+        return f"Ready. {best.agent.name} takes it (fits {best.score})."
+    if task.assignee is not None:
+        return desk.house.missing(desk.house.agent(task.assignee)) or INSTALL
+    return "; ".join(match.why_not for match in found if match.why_not
+                     and "only runs commands" not in match.why_not) or INSTALL
+
+
+# -- who does it -----------------------------------------------------------------------------
+
+
+async def assign(desk: Desk, command: Command) -> Reply | Act:
+    """Give a task to an agent: the named one, or the best fit with the reason."""
+    wanted = await load_task(desk, command)
+    agent = desk.house.agent(command.words[1]) if len(command.words) > 1 else None
+
+    def act(tx: Tx) -> Reply:
+        task = tasks.get(tx, wanted.id)
+        if task.state not in (TaskState.INBOX, TaskState.READY, TaskState.BLOCKED):
+            raise Refused(f"{task.ref} is {acts.situation(tx, desk.house, task).value}: only "
+                          "what has not begun can be assigned.")
+        found = dispatch.candidates(tx, desk.house, task, desk.able, Counter())
+        chosen, why = _chosen(desk, found, agent.name if agent else None)
+        tx.update("tasks", {"id": task.id, "state": task.state.value}, assignee=chosen,
+                  assigned_step=task.step, updated_at=tx.now)
+        tx.emit(Event("task.assigned", f"{task.ref} is for {chosen}", task_id=task.id,
+                      agent=chosen))
+        return Reply(f"{task.ref} is for {chosen}.", (why,))
+
+    return act
+
+
+def _chosen(desk: Desk, found: Sequence[planning.Match], name: str | None) -> tuple[str, str]:
+    if name is not None:
+        missing = desk.house.missing(desk.house.agent(name))
+        match = next((one for one in found if one.agent.name == name), None)
+        why_not = missing or (match.why_not if match else None)
+        if why_not is not None:
+            raise Refused(f"It can't go to {name}: {why_not}")
+        return name, ""
+    best = planning.best(found)
+    if best is None:
+        raise Refused(INSTALL)
+    others = [f"{m.agent.name}: {m.why_not or m.score}" for m in found if m is not best]
+    return best.agent.name, f"Fits {best.score}." + (
+        f" Others: {'; '.join(others)}." if others else "")
+
+
+async def start(desk: Desk, command: Command) -> Reply | Act:
+    """To the front: urgent, and out of the inbox."""
+    wanted = await load_task(desk, command)
+
+    def act(tx: Tx) -> Reply:
+        task = tasks.get(tx, wanted.id)
+        if task.state is TaskState.INBOX:
+            task = _ready(tx, task)
+        if task.state is not TaskState.READY:
+            raise Refused(f"{task.ref} is {acts.situation(tx, desk.house, task).value}: "
+                          "only what is ready can be started.")
+        tx.update("tasks", {"id": task.id}, priority=int(Priority.URGENT), not_before=None)
+        tx.emit(Event("task.edited", f"{task.ref} goes first", task_id=task.id))
+        return Reply(f"{task.ref} goes first.", (_who_takes_it(tx, desk, task),))
+
+    return act
+
+
+async def ready(desk: Desk, command: Command) -> Reply | Act:
+    wanted = await load_task(desk, command)
+    return lambda tx: Reply(f"{_ready(tx, tasks.get(tx, wanted.id)).ref} is ready.")
+
+
+def _ready(tx: Tx, task: Task) -> Task:
+    """Out of the inbox: ready, or blocked by what it waits for."""
+    if task.state is not TaskState.INBOX:
+        raise Refused(f"{task.ref} is not in the inbox.")
+    if task.unmet:
+        return tasks.block(tx, task, "dependency")
+    task = tasks.move(tx, task, TaskState.READY)
+    tx.emit(Event("task.ready", f"{task.ref} is ready", task_id=task.id))
+    return task
+
+
+# -- how it ends -----------------------------------------------------------------------------
+
+
+async def kill(desk: Desk, command: Command) -> Reply | Act:
+    """Stop a task's session; also by the session's or the agent's name."""
+    if not command.words:
+        raise Unclear("Kill what? /kill 42, or a session or an agent by its name.")
+    word = command.words[0]
+
+    def act(tx: Tx) -> Reply:
+        killed = [acts.end(tx, desk.house, task, Deed.KILL, desk.actor, "killed")
+                  for task in _meant(tx, word)]
+        return Reply(", ".join(task.ref for task in killed) + " killed.",
+                     buttons=tuple(Button(f"Retry {task.id}", f"retry {task.id}")
+                                   for task in killed[:3]))
+
+    return act
+
+
+def _meant(tx: Tx, word: str) -> list[Task]:
+    """The tasks behind a task's number, a session's id or an agent's name."""
+    if re.fullmatch(r"(?i)(task-?)?#?\d+", word):
+        return [tasks.get(tx, task_id(word))]
+    found = tx.all("SELECT DISTINCT task_id FROM sessions WHERE (id = ? OR agent = ?) "
+                   "AND state <> 'terminated'", (word, word))
+    if not found:
+        raise Refused(f"Nothing of {word[:40]} runs. /sessions shows what does.")
+    return [tasks.get(tx, row[0]) for row in found]
+
+
+async def killall(desk: Desk, command: Command) -> Reply | Act:
+    """The brake: pause the queue, end every session. Asks once."""
+    if command.words[:1] != ("yes",):
+        return Reply("Stop everything? The queue is paused and every session is ended.",
+                     buttons=(Button("Stop everything", "killall yes", "danger"),))
+
+    def act(tx: Tx) -> Reply:
+        queue.pause(tx, desk.actor.key, None, "The queue is paused by /killall")
+        found = tx.all("SELECT DISTINCT task_id FROM sessions JOIN tasks ON tasks.id = task_id "
+                       "WHERE sessions.state <> 'terminated' AND tasks.state NOT IN "
+                       "('done', 'failed', 'cancelled', 'ready')")
+        for row in found:
+            acts.end(tx, desk.house, tasks.get(tx, row[0]), Deed.KILL, desk.actor, "killed")
+        return Reply(f"Stopped {len(found)}. The queue is paused: /resume lets it go on.")
+
+    return act
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """Cancel and done: the same act but for the table's column and the words."""
+
+    deed: Deed
+    words: str
+
+    async def __call__(self, desk: Desk, command: Command) -> Reply | Act:
+        wanted = await load_task(desk, command)
+
+        def act(tx: Tx) -> Reply:
+            task = acts.end(tx, desk.house, tasks.get(tx, wanted.id), self.deed, desk.actor,
+                            self.words)
+            return Reply(f"{task.ref} {self.words}.",
+                         buttons=(Button("Reopen", f"reopen {task.id}"),))
+
+        return act
+
+
+cancel = Ending(Deed.CANCEL, "cancelled")
+done = Ending(Deed.DONE, "marked done")
+
+
+async def retry(desk: Desk, command: Command) -> Reply | Act:
+    wanted = await load_task(desk, command)
+
+    def act(tx: Tx) -> Reply:
+        task = acts.retry(tx, desk.house, tasks.get(tx, wanted.id), command.text)
+        return Reply(f"{task.ref} will be tried again.", (_who_takes_it(tx, desk, task),))
+
+    return act
+
+
+async def reopen(desk: Desk, command: Command) -> Reply | Act:
+    wanted = await load_task(desk, command)
+    return lambda tx: Reply(
+        f"{acts.reopen(tx, desk.house, tasks.get(tx, wanted.id)).ref} is open again.")
+
+
+# -- the queue -------------------------------------------------------------------------------
+
+
+async def pause(desk: Desk, command: Command) -> Reply | Act:
+    def act(tx: Tx) -> Reply:
+        queue.pause(tx, desk.actor.key, None, f"The queue was paused by {desk.actor.name}")
+        return Reply("The queue is paused; what runs goes on. /resume lets it go on.")
+
+    return act
+
+
+async def resume(desk: Desk, command: Command) -> Reply | Act:
+    def act(tx: Tx) -> Reply:
+        queue.resume(tx, desk.actor.key)
+        return Reply("The queue goes on.")
+
+    return act

@@ -1,0 +1,135 @@
+"""Commands that decide: approve, reject, answer, and the input to a running agent."""
+
+from __future__ import annotations
+
+from core import acts, cards
+from core.commands.desk import Act, Desk
+from core.commands.grammar import Command, gate_id, task_id
+from core.commands.reply import Button, Reply
+from core.errors import Refused, Unclear
+from core.killpoints import kill_point
+from core.model import Gate, GateKind, SessionState
+from core.store import gates, sessions, tasks
+from core.store.database import Tx
+
+
+async def approve(desk: Desk, command: Command) -> Reply | Act:
+    def act(tx: Tx) -> Reply:
+        found = _gate(tx, desk, command)
+        if isinstance(found, Reply):
+            return found
+        _as_shown(desk, found)
+        words = command.text if command.text not in ("once", "session", "always") else ""
+        gate = acts.approve(tx, desk.house, found, desk.actor, desk.place, words)
+        kill_point("after-approval")
+        return Reply(f"{gate.ref} approved. " + _next_words(gate), silent=True)
+
+    return act
+
+
+def _next_words(gate: Gate) -> str:
+    return {GateKind.MERGE: "It is being merged.",
+            GateKind.PERMISSION: f"{gate.agent} goes on."}.get(gate.kind, "")
+
+
+async def reject(desk: Desk, command: Command) -> Reply | Act:
+    def act(tx: Tx) -> Reply:
+        found = _gate(tx, desk, command)
+        if isinstance(found, Reply):
+            return found
+        _as_shown(desk, found)
+        gate = acts.reject(tx, desk.house, found, desk.actor, desk.place, command.text)
+        if gate.kind is GateKind.PERMISSION:
+            return Reply(f"{gate.ref} denied.", silent=True)
+        return Reply(f"{gate.ref} sent back to {gate.agent or 'the agent'}.", silent=True)
+
+    return act
+
+
+async def answer(desk: Desk, command: Command) -> Reply | Act:
+    def act(tx: Tx) -> Reply:
+        found = _gate(tx, desk, command)
+        if isinstance(found, Reply):
+            return found
+        gate = acts.answer(tx, desk.house, found, desk.actor, desk.place, command.text)
+        return Reply(f"{gate.ref} answered. {gate.agent} goes on.", silent=True)
+
+    return act
+
+
+def _gate(tx: Tx, desk: Desk, command: Command) -> Gate | Reply:
+    """The gate that is meant; where it isn't clear which, a Reply that lists them."""
+    if not command.words:
+        return _waiting(gates.open_gates(tx), "Which one?", command.name)
+    number = gate_id(command.words[0])
+    if number is not None:
+        gate = gates.get(tx, number)
+        if desk.role < gate.may_answer:
+            raise Refused(f"{gate.ref} is for people with the role "
+                          f"{gate.may_answer.name.lower()}; yours is {desk.role.name.lower()}.")
+        return gate
+    task = tasks.get(tx, task_id(command.words[0]))
+    found = gates.open_gates(tx, task.id)
+    if not found:
+        raise Refused(_nothing_waits(tx, task.id, acts.situation(tx, desk.house, task).value))
+    if len(found) > 1:
+        return _waiting(found, f"{task.ref} has several open gates.", command.name)
+    return found[0]
+
+
+def _nothing_waits(tx: Tx, wanted: int, situation: str) -> str:
+    others = ", ".join(gate.ref for gate in gates.open_gates(tx)[:5])
+    return f"TASK-{wanted:03d} is {situation}: nothing to decide there. " + (
+        f"Waiting for you: {others}." if others else "Nothing waits for you.")
+
+
+def _waiting(found: list[Gate], title: str, verb: str) -> Reply:
+    if not found:
+        return Reply("Nothing waits for you.")
+    lines = tuple(f"{gate.ref} · {gate.title}" for gate in found[:10])
+    buttons = tuple(Button(f"Show {gate.ref}", f"gate {gate.ref}") for gate in found[:4])
+    return Reply(title, lines, buttons=buttons)
+
+
+def _as_shown(desk: Desk, gate: Gate) -> None:
+    """A button decides about what it showed, and about nothing that came later."""
+    if desk.hash is not None and gate.patch_id is not None and desk.hash != gate.patch_id:
+        raise Refused(f"{gate.ref} has changed since that button was drawn. Look again: "
+                      f"/gate {gate.ref}")
+
+
+async def say(desk: Desk, command: Command) -> Reply | Act:
+    """Words for a running agent, by task, session or agent."""
+    if not command.words or not command.text:
+        raise Unclear("Say what to whom: /say 42 TEXT, or /say AGENT TEXT")
+
+    def act(tx: Tx) -> Reply:
+        session_id = _running(tx, command.words[0])
+        session = sessions.get(tx, session_id)
+        data = desk.house.drivers[session.driver].say(command.text)
+        if data is None:
+            raise Refused(f"{session.agent} takes no input while it runs. It can be stopped: "
+                          f"/kill {session.task_id}")
+        sessions.owe_input(tx, session.id, data)
+        tx.emit(cards.Event("task.edited", f"{desk.actor.name or desk.actor.user_id} to "
+                            f"{session.agent}: {command.text[:200]}", task_id=session.task_id,
+                            session_id=session.id, agent=session.agent))
+        return Reply(f"Told {session.agent}.", silent=True)
+
+    return act
+
+
+def _running(tx: Tx, word: str) -> str:
+    """The one running session of a task, an agent, or of that id."""
+    running = tx.all("SELECT id, task_id, agent FROM sessions WHERE state = ?",
+                     (SessionState.RUNNING.value,))
+    fits = [row for row in running if word in (row["id"], row["agent"])]
+    if not fits and word.lower().removeprefix("task-").lstrip("#0").isdigit():
+        wanted = task_id(word)
+        fits = [row for row in running if row["task_id"] == wanted]
+    if len(fits) == 1:
+        return str(fits[0]["id"])
+    if not fits:
+        raise Refused(f"Nothing of {word[:40]} runs now. /sessions shows what does.")
+    raise Unclear(f"{word} runs several: " + ", ".join(row["id"] for row in fits[:6])
+                  + ". Say which.")

@@ -1,0 +1,202 @@
+"""The tick: reconcile what is alive, judge, merge, dispatch. So recovery IS the first tick."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+from core import qa
+from core.dispatch import dispatch
+from core.errors import BullpenError
+from core.house import House
+from core.jobs import Jobs
+from core.killpoints import kill_point
+from core.merging import hold, merge
+from core.model import Agent, Event, StepKind
+from core.sessions import Keeper
+from core.store import tasks
+from core.store.database import Row
+from core.tidying import tidy
+
+SESSIONS = """
+SELECT sessions.id, sessions.state, sessions.agent, iterations.state AS work, iterations.qa,
+       tasks.state AS task
+FROM sessions JOIN tasks ON tasks.id = sessions.task_id
+LEFT JOIN iterations ON iterations.session_id = sessions.id AND iterations.number =
+  (SELECT max(number) FROM iterations WHERE session_id = sessions.id)
+WHERE sessions.state IN ('starting', 'running', 'suspended', 'terminating')
+"""
+ACTIVE_TASKS = """
+SELECT id, workflow, step FROM tasks INDEXED BY tasks_active
+WHERE state IN ('planning', 'in_flight', 'review', 'blocked') AND state <> 'blocked'
+"""
+UNTIDY = """
+SELECT sessions.id FROM sessions JOIN tasks ON tasks.id = sessions.task_id
+WHERE sessions.state = 'terminated' AND sessions.kept IS NULL
+  AND sessions.worktree_state IN ('archived', 'cleaning') AND tasks.state = 'done'
+LIMIT 50
+"""
+LIVE = ("starting", "running", "terminating")
+ACTIVE = ("planning", "in_flight", "review")
+
+
+@dataclass(slots=True)
+class Found:
+    """What a turn saw: sessions that need a keeper, work to judge, merge or tidy away."""
+
+    live: list[str]
+    going_on: int
+    unjudged: list[str]
+    forging: list[int]
+    untidy: list[str]
+    claimable: bool
+
+
+class Orchestrator:
+    """One loop. `wake()` makes it look at once; without it it looks every `interval` seconds."""
+
+    def __init__(self, house: House, interval: float = 60.0) -> None:
+        self._house = house
+        self._interval = interval
+        self._woken = asyncio.Event()
+        self._keepers: dict[str, Keeper] = {}
+        self._jobs = Jobs(self.wake)
+        self._merging = asyncio.Lock()
+        self._turns = 0
+        self._turning = False
+        house.store.state.listeners.append(self._hear)
+
+    # -- the loop --------------------------------------------------------------------------
+
+    async def run(self) -> None:
+        """Turn until cancelled. Keepers and jobs are cancelled with it; agents go on."""
+        try:
+            while True:
+                self._woken.clear()
+                delay = await self.turn()
+                try:
+                    await asyncio.wait_for(self._woken.wait(), delay)
+                except TimeoutError:
+                    continue
+        finally:
+            await self._leave()
+
+    def wake(self) -> None:
+        self._woken.set()
+
+    def idle(self, waiting: Collection[str] = ()) -> bool:
+        """Nothing under way in this process, and no reason known to look again. `waiting`:
+        sessions that wait for a person; their keepers don't count."""
+        keepers = {f"keep {session_id}" for session_id in waiting}
+        return (self._turns > 0 and not self._turning and not self._woken.is_set()
+                and self._jobs.idle(keepers))
+
+    async def turn(self) -> float:
+        """Reconcile, then dispatch; returns after how many seconds to look again."""
+        self._turning = True
+        try:
+            await self._turn()
+        finally:
+            self._turning = False
+        self._turns += 1
+        return await self._delay()
+
+    async def _turn(self) -> None:
+        found = await self._look()
+        for session_id in [known for known in self._keepers
+                           if f"keep {known}" not in self._jobs.running]:
+            del self._keepers[session_id]
+        for session_id in found.live:
+            self._keep(session_id)
+        for session_id in found.unjudged:
+            self._jobs.start(f"judge {session_id}", lambda s=session_id: qa.judge(self._house, s))
+        for task_id in found.forging:
+            self._jobs.start(f"merge {task_id}", lambda t=task_id: self._merge(t))
+        for session_id in found.untidy:
+            self._jobs.start(f"tidy {session_id}", lambda s=session_id: tidy(self._house, s))
+        if found.claimable or found.going_on:
+            await self._dispatch()
+
+    def _hear(self, events: Sequence[Event]) -> None:
+        for event in events:
+            keeper = self._keepers.get(event.session_id or "")
+            if keeper is not None:
+                keeper.poke()
+        self.wake()
+
+    # -- reconcile -------------------------------------------------------------------------
+
+    async def _look(self) -> Found:
+        store = self._house.store
+        open_sessions = await store.read(SESSIONS)
+        active = await store.read(ACTIVE_TASKS)
+        untidy = await store.read(UNTIDY)
+        claimable = await store.read(tasks.CLAIMABLE, (store.now(), 1))
+        return Found(
+            live=[row["id"] for row in open_sessions if row["state"] in LIVE],
+            going_on=sum(_goes_on(row) for row in open_sessions),
+            unjudged=[row["id"] for row in open_sessions if _unjudged(row)],
+            forging=[row["id"] for row in active if self._forges(row)],
+            untidy=[row["id"] for row in untidy],
+            claimable=bool(claimable),
+        )
+
+    def _forges(self, row: Row) -> bool:
+        workflow = self._house.workflows.get(row["workflow"])
+        return workflow is not None and workflow.step(row["step"]).kind is StepKind.FORGE
+
+    async def _dispatch(self) -> None:
+        agents = self.able()
+        started = await self._house.store.write(lambda tx: dispatch(tx, self._house, agents))
+        if started:
+            kill_point("after-claim")
+        for session_id in started:
+            self._keep(session_id)
+
+    def able(self) -> dict[str, Agent]:
+        """The agents that can work on this machine now."""
+        return {name: agent for name, agent in self._house.agents.items()
+                if self._house.missing(agent) is None}
+
+    async def _delay(self) -> float:
+        """Until the next tick, or until the first retry is due."""
+        row = (await self._house.store.read(
+            "SELECT min(not_before) FROM tasks INDEXED BY tasks_ready WHERE state = 'ready' "
+            "AND not_before > ?", (self._house.store.now(),)))[0]
+        delay = min(self._interval, self._jobs.next_in())
+        if row[0] is None:
+            return delay
+        return min(delay, max(0.05, (row[0] - self._house.store.now()) / 1000))
+
+    # -- jobs ------------------------------------------------------------------------------
+
+    def _keep(self, session_id: str) -> None:
+        name = f"keep {session_id}"
+        if name in self._jobs.running:
+            return
+        keeper = self._keepers[session_id] = Keeper(self._house, session_id)
+        self._jobs.start(name, keeper.run)
+
+    async def _merge(self, task_id: int) -> bool:
+        """All merges pass one at a time (model.md, rule 12)."""
+        async with self._merging:
+            try:
+                return await merge(self._house, task_id)
+            except BullpenError as error:
+                why = str(error)
+                await self._house.store.write(
+                    lambda tx: hold(tx, tasks.get(tx, task_id), why))
+                return False
+
+    async def _leave(self) -> None:
+        await self._jobs.cancel()
+
+
+def _goes_on(row: Row) -> bool:
+    return row["state"] == "suspended" and row["work"] == "waiting" and row["task"] in ACTIVE
+
+
+def _unjudged(row: Row) -> bool:
+    return (row["state"] == "suspended" and row["work"] == "completed"
+            and row["qa"] == "pending" and row["task"] in ACTIVE)

@@ -1,0 +1,25 @@
+"""The numbers by which the flow decides, from the configuration."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """Retries by outcome; times in seconds, sizes in bytes."""
+
+    max_concurrent: int = 1
+    paused: bool = False
+    stop_on_failure: bool = True
+    retries: Mapping[str, int] = field(default_factory=lambda: {"lost": 1})
+    retry_base: float = 30.0
+    send_backs: int = 3
+    log_cap: int = 64 << 20
+    output_limit: int = 1 << 30
+    wall_time: float | None = None
+    grace: float = 10.0
+    check_time: float = 900.0
+    poll: float = 0.1
+    default_workflow: str = "quick"

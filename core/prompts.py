@@ -1,0 +1,36 @@
+"""What an agent is told: templates, filled with one task's own words and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from jinja2 import Environment, StrictUndefined, TemplateError
+
+from core.errors import Broken
+from core.model import Repo, Task
+
+
+class Prompts:
+    """Templates by name: a step's type, `any` for every other, `again` for a send-back."""
+
+    def __init__(self, templates: Mapping[str, str]) -> None:
+        # Prompts are plain text for an agent, never HTML: nothing is to be escaped here.
+        self._environment = Environment(undefined=StrictUndefined, autoescape=False,  # noqa: S701
+                                        trim_blocks=True, lstrip_blocks=True)
+        self._templates = {name: self._environment.from_string(text)
+                           for name, text in templates.items()}
+
+    def first(self, kind: str, task: Task, repo: Repo, criteria: Sequence[str]) -> str:
+        """The first prompt of a step. Raises Broken when the template can't be filled."""
+        return self._fill(kind if kind in self._templates else "any",
+                          task=task, repo=repo, criteria=list(criteria))
+
+    def again(self, who: str, reason: str, findings: Sequence[str] = ()) -> str:
+        """What sends work back: who wants what."""
+        return self._fill("again", who=who, reason=reason, findings=list(findings))
+
+    def _fill(self, name: str, **values: object) -> str:
+        try:
+            return self._templates[name].render(**values).strip() + "\n"
+        except TemplateError as error:
+            raise Broken(f"The prompt `{name}` can't be filled: {error}.") from error

@@ -1,0 +1,5 @@
+"""The life of one session: started, watched, taken in, ended."""
+
+from core.sessions.keeper import Keeper
+
+__all__ = ["Keeper"]

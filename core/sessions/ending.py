@@ -1,0 +1,86 @@
+"""How an attempt's end becomes the end of an iteration, a session, a task — or a retry."""
+
+from __future__ import annotations
+
+from core import queue
+from core.house import House
+from core.model import (
+    Attempt,
+    Event,
+    GateKind,
+    IterationState,
+    SessionOutcome,
+    SessionState,
+    Severity,
+    Task,
+    TaskState,
+    WorktreeState,
+    task_ref,
+)
+from core.ports import Exit, Verdict
+from core.store import gates, sessions, tasks
+from core.store.database import Tx
+
+_OUTCOMES = {"gone": SessionOutcome.LOST, "wall_time": SessionOutcome.TIMEOUT}
+
+
+def attempt_over(tx: Tx, house: House, attempt: Attempt, end: Exit, verdict: Verdict,
+                 tail: list[str]) -> None:
+    """Record the end of an attempt and what follows from it; a second time changes nothing."""
+    if not sessions.attempt_ended(tx, attempt, end):
+        return
+    session = sessions.get(tx, attempt.session_id)
+    gates.cancel_of_session(tx, session.id, "the agent has ended")
+    if session.state is SessionState.TERMINATING:
+        over = session.outcome or SessionOutcome.KILLED
+        sessions.close_iteration(tx, session.id, IterationState.KILLED, session.reason or over)
+        sessions.end(tx, session, over, session.reason)
+    elif verdict.ok:
+        _succeeded(tx, session.id, verdict)
+    else:
+        _failed(tx, house, session.id, end, verdict, tail)
+
+
+def _succeeded(tx: Tx, session_id: str, verdict: Verdict) -> None:
+    """The result is there: the session waits, without a process, for QA and gate."""
+    session = sessions.get(tx, session_id)
+    iteration = sessions.get_iteration(tx, session_id)
+    if iteration.state is IterationState.WAITING:
+        iteration = sessions.move_iteration(tx, iteration, IterationState.RUNNING)
+    sessions.move_iteration(tx, iteration, IterationState.COMPLETED,
+                            summary=verdict.summary or iteration.summary)
+    session = sessions.move(tx, session, SessionState.SUSPENDED)
+    sessions.set_worktree(tx, session, WorktreeState.SUSPENDED)
+    tx.emit(Event("iteration.completed",
+                  f"{session.agent} has a result for {task_ref(session.task_id)}",
+                  task_id=session.task_id, agent=session.agent, session_id=session.id,
+                  payload={"iteration": iteration.number}))
+
+
+def _failed(tx: Tx, house: House, session_id: str, end: Exit, verdict: Verdict,
+            tail: list[str]) -> None:
+    session = sessions.get(tx, session_id)
+    reason = verdict.reason or "it gave no reason"
+    outcome = _OUTCOMES.get(end.reason or "", SessionOutcome.FAILED)
+    sessions.close_iteration(tx, session.id, IterationState.FAILED, reason)
+    session = sessions.end(tx, session, outcome, reason)
+    fail_task(tx, house, tasks.get(tx, session.task_id), outcome, reason, tail, session.id)
+
+
+def fail_task(tx: Tx, house: House, task: Task, outcome: SessionOutcome, reason: str,
+              tail: list[str], session_id: str | None = None) -> None:
+    """Retry by policy, or fail for good: said once, at the last."""
+    if task.attempts < house.policy.retries.get(outcome.value, 0):
+        pause = house.policy.retry_base * 2 ** task.attempts
+        task = tasks.move(tx, task, TaskState.READY, attempts=task.attempts + 1,
+                          not_before=tx.now + int(pause * 1000), failure=reason)
+        tx.emit(Event("task.status_changed",
+                      f"{task.ref}: {reason}. Tried again in {pause:.0f} s", Severity.WARNING,
+                      task_id=task.id, session_id=session_id))
+        return
+    task = tasks.fail(tx, task, reason, {"tail": tail, "session": session_id,
+                                         "outcome": outcome.value})
+    for gate in gates.open_gates(tx, task.id):
+        if gate.kind in (GateKind.REVIEW, GateKind.MERGE):
+            gates.cancel(tx, gate, "the task failed")
+    queue.failed(tx, house.policy, task)

@@ -1,0 +1,207 @@
+"""Keeps one session: a loop that looks at its row, does what that asks for, and looks again.
+
+It holds nothing that matters: killed at any instruction, a new one goes on from the rows and
+the attempt's folder.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import structlog
+
+from core.errors import BullpenError
+from core.house import House
+from core.killpoints import kill_point
+from core.model import Attempt, AttemptState, Event, SessionState, WorktreeState, task_ref
+from core.ports import Exit, Verdict
+from core.sessions.ending import attempt_over
+from core.sessions.starting import make_order, prepare_workspace, reload
+from core.sessions.tailer import Tailer
+from core.store import logs, sessions
+from core.store.database import Tx
+
+log = structlog.get_logger(__name__)
+
+
+class Keeper:
+    """`poke()` makes it look at its rows at once; `run()` returns when nothing runs any more."""
+
+    def __init__(self, house: House, session_id: str) -> None:
+        self._house = house
+        self._id = session_id
+        self._poked = asyncio.Event()
+
+    def poke(self) -> None:
+        self._poked.set()
+
+    async def run(self) -> None:
+        """Go on until the session is suspended or terminated. Raises what outlasts it: the
+        orchestrator starts a new keeper on its next turn."""
+        while True:
+            session = await self._house.store.write(lambda tx: sessions.get(tx, self._id))
+            if session.state is SessionState.STARTING:
+                await self._start()
+            elif session.state is SessionState.RUNNING:
+                await self._watch()
+            elif session.state is SessionState.TERMINATING:
+                await self._stop()
+            else:
+                return
+
+    # -- start -----------------------------------------------------------------------------
+
+    async def _start(self) -> None:
+        try:
+            handle = await self._handle()
+        except BullpenError as error:
+            await self._never_started(str(error))
+            return
+        if handle is None:
+            return
+        kill_point("after-spawn")
+        await self._house.store.write(lambda tx: self._started(tx, handle))
+
+    async def _handle(self) -> str | None:
+        """The started process, found again or new; None when the attempt was revoked."""
+        session, iteration, task = await self._house.store.write(
+            lambda tx: reload(tx, self._id))
+        sandbox = self._house.sandboxes[session.sandbox]
+        folder = self._house.attempt_folder(session.id, iteration.attempt)
+        if folder.exists():
+            found = await sandbox.find(folder)
+            if found is None:
+                await self._house.store.write(self._again)
+            return found
+        if session.worktree_state is WorktreeState.CREATING:
+            await prepare_workspace(self._house, session, task)
+        return await sandbox.start(await make_order(self._house, session, iteration, task))
+
+    def _again(self, tx: Tx) -> None:
+        """The ordered attempt has not started and never will: order the next one."""
+        attempt = sessions.get_attempt(tx, self._id)
+        if sessions.attempt_ended(tx, attempt, Exit(reason="not_started")):
+            new = sessions.new_attempt(tx, self._id)
+            iteration = sessions.get_iteration(tx, self._id)
+            tx.run("UPDATE iterations SET attempt = ? WHERE session_id = ? AND number = ?",
+                   (new.number, self._id, iteration.number))
+
+    def _started(self, tx: Tx, handle: str) -> None:
+        session = sessions.get(tx, self._id)
+        attempt = sessions.get_attempt(tx, self._id)
+        if not sessions.attempt_started(tx, attempt, handle):
+            return
+        if session.state is not SessionState.STARTING:
+            return
+        sessions.move(tx, session, SessionState.RUNNING,
+                      started_at=session.started_at or tx.now, last_activity_at=tx.now)
+        iteration = sessions.get_iteration(tx, self._id)
+        tx.emit(Event("session.started", f"{session.agent} works on {task_ref(session.task_id)}",
+                      task_id=session.task_id, agent=session.agent, session_id=session.id,
+                      payload={"attempt": attempt.number, "iteration": iteration.number}))
+
+    async def _never_started(self, reason: str) -> None:
+        end = Exit(reason="not_started", error=reason)
+        await self._house.store.write(lambda tx: attempt_over(
+            tx, self._house, sessions.get_attempt(tx, self._id), end,
+            Verdict(False, reason), []))
+
+    # -- watch -----------------------------------------------------------------------------
+
+    async def _watch(self) -> None:
+        """Take in what it says until it has ended, hand it what it is owed."""
+        tailer = await Tailer.at(self._house, self._id)
+        ended = asyncio.ensure_future(tailer.sandbox.ended(tailer.folder, tailer.handle))
+        try:
+            while not ended.done():
+                self._poked.clear()
+                await self._send_owed(tailer)
+                if await self._state() is not SessionState.RUNNING:
+                    return
+                await self._pause(ended, tailer)
+        finally:
+            ended.cancel()
+            with contextlib.suppress(asyncio.CancelledError, BullpenError):
+                await ended
+        await self._over(tailer)
+
+    async def _pause(self, ended: asyncio.Future[None], tailer: Tailer) -> None:
+        """Read at each interval, until there is a reason to look at the rows again."""
+        poked = asyncio.ensure_future(self._poked.wait())
+        try:
+            while not poked.done() and not ended.done():
+                await asyncio.wait({poked, ended}, timeout=self._house.policy.poll,
+                                   return_when=asyncio.FIRST_COMPLETED)
+                await tailer.take()
+        finally:
+            poked.cancel()
+
+    async def _state(self) -> SessionState:
+        return (await self._house.store.write(lambda tx: sessions.get(tx, self._id))).state
+
+    async def _send_owed(self, tailer: Tailer) -> None:
+        owed = await self._house.store.read(
+            "SELECT number, data, last FROM inputs WHERE session_id = ? AND attempt = ? "
+            "AND sent = 0 ORDER BY number", (self._id, tailer.attempt.number))
+        for row in owed:
+            number = row["number"]
+            await tailer.sandbox.send(tailer.folder, number, row["data"], bool(row["last"]))
+            await self._house.store.write(lambda tx, n=number: tx.update(
+                "inputs", {"session_id": self._id, "attempt": tailer.attempt.number,
+                           "number": n}, sent=1))
+
+    # -- end -------------------------------------------------------------------------------
+
+    async def _over(self, tailer: Tailer) -> None:
+        status = await tailer.sandbox.status(tailer.folder, tailer.handle)
+        if status.alive:
+            return
+        end = status.end or Exit(reason="gone")
+        if end.reason == "gone":
+            await tailer.sandbox.stop(tailer.folder, tailer.handle, force=True)
+        kill_point("after-exit")
+        await self._settle(tailer, end)
+
+    async def _settle(self, tailer: Tailer, end: Exit) -> None:
+        await tailer.drain()
+        attempt = tailer.attempt
+        last = await self._house.store.logs.write(
+            lambda tx: logs.last_finished(tx, self._id, attempt.number))
+        tail = await self._house.store.logs.write(lambda tx: logs.tail(tx, self._id, 15))
+        verdict = tailer.driver.verdict(last, end)
+        if end.reason == "gone":
+            verdict = Verdict(False, "its process is gone without a trace of an end (lost)")
+        await self._house.store.write(
+            lambda tx: attempt_over(tx, self._house, attempt, end, verdict, tail))
+
+    async def _stop(self) -> None:
+        """End what runs, prove that nothing is left, and only then call it terminated."""
+        attempt = await self._house.store.write(lambda tx: sessions.get_attempt(tx, self._id))
+        if attempt.state is AttemptState.STARTING:
+            await self._stop_unstarted(attempt)
+            return
+        if attempt.state is AttemptState.ENDED:
+            await self._house.store.write(self._nothing_left)
+            return
+        tailer = await Tailer.at(self._house, self._id)
+        end = await tailer.sandbox.stop(tailer.folder, tailer.handle)
+        await self._settle(tailer, end)
+
+    async def _stop_unstarted(self, attempt: Attempt) -> None:
+        session = await self._house.store.write(lambda tx: sessions.get(tx, self._id))
+        folder = self._house.attempt_folder(session.id, attempt.number)
+        handle = None
+        if folder.exists():
+            handle = await self._house.sandboxes[session.sandbox].find(folder)
+        if handle is not None:
+            await self._house.store.write(
+                lambda tx: sessions.attempt_started(tx, attempt, handle))
+            return
+        await self._house.store.write(lambda tx: attempt_over(
+            tx, self._house, attempt, Exit(reason="not_started"), Verdict(False), []))
+
+    def _nothing_left(self, tx: Tx) -> None:
+        session = sessions.get(tx, self._id)
+        if session.state is SessionState.TERMINATING and session.outcome is not None:
+            sessions.end(tx, session, session.outcome, session.reason)

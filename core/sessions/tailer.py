@@ -1,0 +1,93 @@
+"""Follows an attempt's output from the stored positions, into the log and into state."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from core.house import House
+from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
+from core.ports import Driver, Line, Sandbox
+from core.sessions.absorb import WEIGHTY, absorb
+from core.store import logs, sessions
+
+CHUNK = 1 << 20
+FLUSH = 1.0
+"""Seconds between two writes of light events into state."""
+PROGRESS = 3.0
+"""Seconds between two mentions of progress to people."""
+
+
+class Tailer:
+    """One output, two cursors: the log's (logs.db) and the state's (the attempt's row). Each
+    batch goes to the log first; after a crash both go on from where they are."""
+
+    def __init__(self, house: House, attempt: Attempt, iteration: Iteration, driver: Driver,
+                 sandbox: Sandbox, position: int) -> None:
+        self._house = house
+        self.attempt = attempt
+        self.driver = driver
+        self.sandbox = sandbox
+        self.handle = attempt.handle or ""
+        self.folder: Path = house.attempt_folder(attempt.session_id, attempt.number)
+        self._iteration = iteration.number
+        self._position = position
+        self._seen = attempt.position
+        self._held: list[AgentEvent] = []
+        self._flushed = time.monotonic()
+        self._told = 0.0
+
+    @classmethod
+    async def at(cls, house: House, session_id: str) -> Tailer:
+        """A tailer that goes on where the stored positions are."""
+        session, attempt, iteration = await house.store.write(lambda tx: (
+            sessions.get(tx, session_id), sessions.get_attempt(tx, session_id),
+            sessions.get_iteration(tx, session_id)))
+        logged = await house.store.logs.write(
+            lambda tx: logs.position(tx, session_id, attempt.number))
+        return cls(house, attempt, iteration, house.drivers[session.driver],
+                   house.sandboxes[session.sandbox], min(logged, attempt.position))
+
+    async def take(self) -> bool:
+        """Take in one chunk; False when there was nothing new."""
+        lines = await self.sandbox.read(self.folder, self._position, CHUNK)
+        if lines:
+            await self._log(lines)
+        await self._flush(due=time.monotonic() - self._flushed >= FLUSH)
+        return bool(lines)
+
+    async def drain(self) -> None:
+        """Everything to the end, after the process has ended."""
+        while await self.take():
+            pass
+        await self._flush(due=True)
+
+    async def _log(self, lines: Sequence[Line]) -> None:
+        entries = [logs.Entry(line, self.driver.parse(line)) for line in lines]
+        await self._house.store.logs.write(lambda tx: logs.append(
+            tx, self.attempt.session_id, self.attempt.number, self._iteration, entries))
+        for entry in entries:
+            if entry.line.end > self._seen:
+                self._held.extend(entry.events)
+        self._position = lines[-1].end
+
+    async def _flush(self, due: bool) -> None:
+        """Weighty events at once, light ones at the interval; nothing held, nothing written."""
+        held, position = self._held, self._position
+        if not held or not (due or any(event.kind in WEIGHTY for event in held)):
+            return
+        progress = self._progress(held)
+        await self._house.store.write(lambda tx: absorb(
+            tx, self._house, self.attempt.session_id, held, position, progress))
+        self._held, self._seen = [], position
+        self._flushed = time.monotonic()
+
+    def _progress(self, events: Sequence[AgentEvent]) -> str | None:
+        """The newest thing worth a glance, at most every few seconds."""
+        worth = {AgentEventKind.TOOL_CALL, AgentEventKind.FILE_CHANGE, AgentEventKind.TEXT}
+        said = [event.text for event in events if event.kind in worth and event.text.strip()]
+        if not said or time.monotonic() - self._told < PROGRESS:
+            return None
+        self._told = time.monotonic()
+        return said[-1].strip().splitlines()[-1][:200]

@@ -1,0 +1,121 @@
+"""The task folders: rewritten after each committed change, so that tasks can be rebuilt from
+them when the database is lost."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+from core import views
+from core.artifacts import folder_name, write_atomically
+from core.house import House
+from core.model import ENDED, Task
+from core.store.database import Tx
+from core.views import SessionStory, TaskPage
+
+STALE = ("SELECT id, revision FROM tasks INDEXED BY tasks_stale_folder "
+         "WHERE folder_revision < revision LIMIT 200")
+
+
+class TaskFolders:
+    """`sync()` writes what has changed since; a crash before it is made good by the next."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._written: dict[Path, int] = {}
+
+    async def sync(self) -> int:
+        """Bring stale folders up to date; returns how many there were."""
+        stale = await self._house.store.read(STALE)
+        for row in stale:
+            page = await self._house.store.view(lambda db, i=row["id"]: views.task_page(db, i))
+            if page is not None:
+                await self._write(page)
+        if stale:
+            await self._house.store.write(lambda tx: _mark(tx, stale))
+        return len(stale)
+
+    async def _write(self, page: TaskPage) -> None:
+        task = page.task
+        folder = self._house.artifacts.folder(task)
+        (folder / "artifacts").mkdir(parents=True, exist_ok=True)
+        for number, story in enumerate(page.sessions, 1):
+            await self._session(folder, number, story)
+        write_atomically(folder / "task.json", _json(_task(page)))
+        live = any(s.session.ended_at is None for s in page.sessions)
+        if task.state in ENDED and not live:
+            self._move(task, folder, "completed")
+        elif task.state not in ENDED:
+            self._move(task, folder, "active")
+
+    def _move(self, task: Task, folder: Path, place: str) -> None:
+        to = self._house.artifacts.root / place / folder_name(task)
+        if folder != to:
+            to.parent.mkdir(parents=True, exist_ok=True)
+            folder.rename(to)
+            self._written = {path: seq for path, seq in self._written.items()
+                             if folder not in path.parents}
+
+    async def _session(self, folder: Path, number: int, story: SessionStory) -> None:
+        session = story.session
+        name = f"step-{number:02d}-{session.step}.{session.id}"
+        write_atomically(folder / "runs" / f"{name}.json", _json(_run(story)))
+        await self._log(folder / "logs" / f"{name}.log", session.id)
+
+    async def _log(self, path: Path, session_id: str) -> None:
+        """Append what is new; a log that this process hasn't written before is written whole."""
+        seen = self._written.get(path)
+        if seen is None:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text("")
+        while lines := await self._house.store.view(
+                lambda db, s=seen or 0: views.log_after(db, session_id, s, 2000)):
+            with path.open("a", encoding="utf-8", errors="replace") as file:
+                file.writelines(f"{line.text}\n" for line in lines)
+            seen = lines[-1].seq
+        self._written[path] = seen or 0
+
+
+def _mark(tx: Tx, stale: list[sqlite3.Row]) -> None:
+    for row in stale:
+        tx.run("UPDATE tasks SET folder_revision = ? WHERE id = ? AND folder_revision < ?",
+               (row["revision"], row["id"], row["revision"]))
+
+
+def _task(page: TaskPage) -> dict[str, Any]:
+    task = page.task
+    fields = {name: getattr(task, name) for name in Task.__slots__ if name != "change"}
+    return {
+        "format": 1, "ref": task.ref, **{key: value for key, value in fields.items()
+                                         if value is not None},
+        "criteria": [{"text": c.text, "state": c.state} for c in page.criteria],
+        "labels": {kind: list(values) for kind, values in page.labels.items()},
+        "needs": [needed[0] for needed in page.needs],
+        "sessions": [story.session.id for story in page.sessions],
+        "gates": [{"gate": gate.ref, "kind": gate.kind, "state": gate.state,
+                   "answered_by": gate.answered_by, "answer": gate.answer}
+                  for gate in page.gates],
+        "artifacts": [{"name": a.name, "version": a.version, "sha256": a.sha256,
+                       "author": a.author} for a in page.artifacts],
+    }
+
+
+def _run(story: SessionStory) -> dict[str, Any]:
+    session = story.session
+    return {
+        "session": session.id, "step": session.step, "agent": session.agent,
+        "state": session.state, "outcome": session.outcome, "reason": session.reason,
+        "started_at": session.started_at, "ended_at": session.ended_at,
+        "tokens_in": session.tokens_in, "tokens_out": session.tokens_out,
+        "cost_usd": session.cost_usd,
+        "attempts": [{"number": a.number, "state": a.state, "handle": a.handle,
+                      "exit_status": a.exit_status, "exit_signal": a.exit_signal,
+                      "exit_reason": a.exit_reason, "started_at": a.started_at,
+                      "ended_at": a.ended_at} for a in story.attempts],
+    }
+
+
+def _json(value: dict[str, Any]) -> bytes:
+    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()

@@ -1,0 +1,54 @@
+"""Workspaces of done work are removed once that is proven to lose nothing; else kept."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from core.errors import BullpenError
+from core.house import House
+from core.model import Event, Session, Task, WorktreeState
+from core.qa import inside
+from core.sessions.starting import reload
+from core.store import sessions
+from core.store.database import Tx
+from core.worktrees import inspection_script, may_remove, read_inspection, remove_workspace
+
+
+async def tidy(house: House, session_id: str) -> None:
+    """Remove the workspace of an ended session, or note why it stays."""
+    session, _, task = await house.store.write(lambda tx: reload(tx, session_id))
+    if not Path(session.worktree).is_dir():
+        await house.store.write(lambda tx: _to(tx, session_id, WorktreeState.GONE))
+        return
+    why = None
+    if session.worktree_state is WorktreeState.ARCHIVED:
+        why = await _obstacle(house, session, task)
+    if why is not None:
+        await house.store.write(lambda tx: _kept(tx, session_id, why))
+        return
+    await house.store.write(lambda tx: _to(tx, session_id, WorktreeState.CLEANING))
+    await remove_workspace(Path(session.worktree))
+    await house.store.write(lambda tx: _to(tx, session_id, WorktreeState.GONE))
+
+
+async def _obstacle(house: House, session: Session, task: Task) -> str | None:
+    try:
+        ran = await inside(house, session, inspection_script())
+    except BullpenError as error:
+        return str(error)
+    seen = read_inspection(ran.output)
+    return may_remove(seen.status, seen.head, task.head_commit or task.base_commit or "")
+
+
+def _to(tx: Tx, session_id: str, state: WorktreeState) -> None:
+    session = sessions.get(tx, session_id)
+    if session.worktree_state is WorktreeState.ARCHIVED and state is WorktreeState.GONE:
+        session = sessions.set_worktree(tx, session, WorktreeState.CLEANING)
+    sessions.set_worktree(tx, session, state)
+
+
+def _kept(tx: Tx, session_id: str, why: str) -> None:
+    session = sessions.get(tx, session_id)
+    tx.emit(Event("worktree.kept", f"The workspace of {session.id} is kept: {why}",
+                  task_id=session.task_id, session_id=session.id, agent=session.agent))
+    tx.run("UPDATE sessions SET kept = ? WHERE id = ?", (why, session_id))
