@@ -126,8 +126,10 @@ class _Lane:
             while True:
                 self._woken.clear()
                 delay = await self._turn()
+                # Not wait_for: in Python 3.11 it may swallow a cancellation.
                 with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._woken.wait(), delay)
+                    async with asyncio.timeout(delay):
+                        await self._woken.wait()
         finally:
             await self._wind_down()
 

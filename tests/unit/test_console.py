@@ -39,7 +39,8 @@ async def test_a_live_message_says_one_line_when_its_title_changes() -> None:
 
 async def test_a_terminal_without_unicode_still_speaks() -> None:
     raw = io.BytesIO()
-    await ConsoleFace(io.TextIOWrapper(raw, encoding="ascii")).post("console", Reply("✅ done"))
+    out = io.TextIOWrapper(raw, encoding="ascii")
+    await ConsoleFace(out).post("console", Reply("✅ done"))
     assert raw.getvalue() == b"? done\n\n"
 
 
