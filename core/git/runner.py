@@ -109,6 +109,7 @@ async def stream(
     finally:
         feed.cancel()
         words.cancel()
+        await asyncio.wait({feed, words})
         if not whole:
             await _end(process)
     if status != 0:
@@ -199,15 +200,14 @@ async def _tail(reader: asyncio.StreamReader) -> str:
 
 
 async def _end(process: asyncio.subprocess.Process) -> None:
-    """Leave nothing behind. `wait` is told of the end only when nobody holds git's output any
-    more, so a child that was just being born is killed with the next round."""
-    ended = asyncio.ensure_future(process.wait())
-    while True:
+    """Leave nothing behind. asyncio tells of the end only when both outputs are read to their
+    end and nobody holds them: so read on, and kill again whatever was just being born."""
+    outputs = (process.stdout, process.stderr)
+    ended = asyncio.gather(process.wait(), *(_tail(one) for one in outputs if one))
+    while not ended.done():
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
-        done, _ = await asyncio.shield(asyncio.wait({ended}, timeout=0.2))
-        if done:
-            return
+        await asyncio.wait({ended}, timeout=0.2)
 
 
 def _failure(verb: str, status: int, output: str, words: str) -> GitFailed:
