@@ -120,7 +120,7 @@ def _some(tx: Tx, filled: Filled, rng: random.Random, first: int, n: int, lines:
     for number in range(first, first + n):
         filled.clock.go(rng.randint(40, 400))
         tx.now = filled.clock.now()
-        state = STATES[number % len(STATES)] if number < 64 else rng.choice(STATES[:6])
+        state = STATES[number % len(STATES)] if number < 64 else rng.choice(STATES[:5] + STATES[-1:])
         _task(tx, filled, rng, number, state, lines, logs)
 
 
