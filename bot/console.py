@@ -47,7 +47,7 @@ class ConsoleFace:
         edited: its terminal may be closed."""
         if message not in self._shown:
             raise MessageGone("That line was printed before Bullpen was started anew.")
-        if self._shown[message] == _gist(reply):
+        if self._shown[message] == _gist(reply) or "told" in reply.extra:
             return
         if _is_live(reply):
             self._write(compact(reply, self._colour) + "\n")

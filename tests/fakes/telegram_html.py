@@ -6,8 +6,7 @@ import html
 import re
 
 TAGS = frozenset(
-    ("b", "strong", "i", "em", "u", "ins", "s", "strike", "del")
-    + ("code", "pre", "a", "blockquote", "tg-spoiler", "span")
+    ["b", "strong", "i", "em", "u", "ins", "s", "strike", "del", "code", "pre", "a", "span"]
 )
 _TOKEN = re.compile(r"<(/?)([^\s>/]*)([^>]*)>|<")
 _ENTITY = re.compile(r"&(?!(?:lt|gt|amp|quot|#\d+|#x[0-9a-fA-F]+);)[a-zA-Z]+;")

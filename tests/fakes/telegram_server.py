@@ -25,11 +25,10 @@ from tests.fakes.telegram_chats import Chats, Shown
 TOKEN = "4200:the-fake-token"
 CHAT = 100
 GROUP = -1000
-CONTROLS = frozenset(
-    ("says", "press", "sends_file", "edits_message", "deletes", "posts_as_channel")
-    + ("screen", "notes", "calls", "commands")
-    + ("flood", "block", "unblock", "lose_answers", "down", "up", "revoke")
-)
+PEOPLE = ("says", "press", "sends_file", "edits_message", "deletes", "posts_as_channel")
+LOOKS = ("screen", "notes", "calls", "commands")
+HARM = ("flood", "block", "unblock", "lose_answers", "down", "up", "revoke")
+CONTROLS = frozenset((*PEOPLE, *LOOKS, *HARM))
 
 
 class TelegramServer:

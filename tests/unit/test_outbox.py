@@ -57,11 +57,10 @@ class House:
     async def owe(self, title: str, chat: str = "1", urgency: int = 2, **more: object) -> int:
         silent = bool(more.pop("silent", False))
         reply = Reply(title, **more)  # type: ignore[arg-type]
-        seq = await self.store.write(
+        return await self.store.write(
             lambda tx: deliveries.owe(tx, platform="fake", chat=chat, reply=reply,
                                       urgency=urgency, silent=silent)
         )  # fmt: skip
-        return seq
 
     async def until(self, ready: Callable[[], object], what: str) -> None:
         self.outbox.wake()

@@ -76,7 +76,7 @@ async def test_words_presses_and_answers_arrive(server: TelegramServer, face: Te
     assert answered.place.reply_to == card and answered.genuine
     await face.acknowledge(pressed, "Shown. " * 60)
     await face.acknowledge(pressed, "twice is of no consequence")
-    assert list(server.notes().values())[0].startswith("Shown.")
+    assert next(iter(server.notes().values())).startswith("Shown.")
 
 
 async def test_an_update_is_confirmed_only_once_it_is_stored(

@@ -26,7 +26,9 @@ REPLY = st.builds(
     fields=st.lists(st.tuples(TEXT, TEXT), max_size=3).map(tuple),
     table=st.one_of(
         st.none(),
-        st.lists(st.tuples(TEXT, TEXT), max_size=4).map(lambda rows: Table(("a", "b"), tuple(rows))),
+        st.lists(st.tuples(TEXT, TEXT), max_size=4).map(
+            lambda rows: Table(("a", "b"), tuple(rows))
+        ),
     ),
     code=st.one_of(st.none(), TEXT),
     attachments=st.lists(st.builds(Attachment, TEXT, TEXT), max_size=2).map(tuple),
