@@ -60,6 +60,7 @@ class Filled:
 
 STATES = ("done",) * 5 + ("in_flight", "in_flight", "review", "blocked", "failed", "ready",
                           "ready", "ready", "inbox", "planning", "cancelled")
+LATER = ("done",) * 5 + ("cancelled",)
 
 
 async def fill(folder: Path, tasks: int = 24, lines: int = 30, seed: int = 7,
@@ -120,7 +121,7 @@ def _some(tx: Tx, filled: Filled, rng: random.Random, first: int, n: int, lines:
     for number in range(first, first + n):
         filled.clock.go(rng.randint(40, 400))
         tx.now = filled.clock.now()
-        state = STATES[number % len(STATES)] if number < 64 else rng.choice(STATES[:5] + STATES[-1:])
+        state = STATES[number % len(STATES)] if number < 64 else rng.choice(LATER)
         _task(tx, filled, rng, number, state, lines, logs)
 
 
