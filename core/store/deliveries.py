@@ -151,8 +151,8 @@ def sent(
     tx: Tx, seq: int, message: str, shown: Sequence[Button] = (), rest: Sequence[Reply] = ()
 ) -> bool:
     """It stands in the chat as `message`, with the buttons `shown`; what didn't fit into it
-    (`rest`) is owed as answers to it. False when it was superseded on its way: then it
-    stands there all the same, and the newer one will edit it."""
+    (`rest`) is owed as answers to it. False when it was superseded on its way: then it stands
+    there all the same, and the newer one will edit it."""
     row = tx.one("SELECT * FROM deliveries WHERE seq = ?", (seq,))
     if row is None:
         return False
