@@ -8,6 +8,8 @@ import re
 import time
 from typing import Any
 
+from aiohttp import web
+
 from tests.fakes.telegram_chats import Chats, Shown
 from tests.fakes.telegram_html import CantParse, parse, units
 
@@ -269,3 +271,16 @@ def _keyboard(markup: dict[str, Any]) -> list[list[dict[str, Any]]]:
 
 def _true(params: dict[str, Any], name: str) -> bool:
     return str(params.get(name, "")).lower() in {"true", "1"}
+
+
+async def read_params(request: web.Request) -> dict[str, Any]:
+    """What a call says, however it is encoded; a file is (name, content)."""
+    if request.content_type == "application/json":
+        return dict(await request.json())
+    params: dict[str, Any] = dict(request.query)
+    for key, value in (await request.post()).items():
+        if isinstance(value, web.FileField):
+            params[key] = (value.filename, value.file.read())
+        else:
+            params[key] = value
+    return params

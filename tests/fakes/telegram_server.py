@@ -19,7 +19,7 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.fakes.telegram_api import Api, Failure
+from tests.fakes.telegram_api import Api, Failure, read_params
 from tests.fakes.telegram_chats import Chats, Shown
 
 TOKEN = "4200:the-fake-token"
@@ -203,7 +203,7 @@ class TelegramServer:
             return _cut(request)
         if self._revoked or request.match_info["token"] != self.token:
             return _answer(Failure(401, "Unauthorized"))
-        params = await _params(request)
+        params = await read_params(request)
         self.calls_made.append((method, params))
         try:
             self._check_flood(method, params)
@@ -264,18 +264,6 @@ class TelegramServer:
     def _picture(self) -> str:
         lines = [f"[{m.chat}] {m.sender}: {m.text!r} {m.labels}" for m in self.chats.everything()]
         return "the screens show:\n" + "\n".join(lines[-30:])
-
-
-async def _params(request: web.Request) -> dict[str, Any]:
-    if request.content_type == "application/json":
-        return dict(await request.json())
-    params: dict[str, Any] = dict(request.query)
-    for key, value in (await request.post()).items():
-        if isinstance(value, web.FileField):
-            params[key] = (value.filename, value.file.read())
-        else:
-            params[key] = value
-    return params
 
 
 def _cut(request: web.Request) -> web.StreamResponse:
