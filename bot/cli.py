@@ -36,10 +36,12 @@ def up(
     """Start the bot: orchestrator, chat faces, dashboard."""
     import asyncio
 
-    from bot.app import Options, up as run
+    from bot.app import up as run
+    from bot.life import Options
 
-    raise typer.Exit(asyncio.run(run(Options(config, data, repo, until_idle, stop_agents,
-                                             not no_console))))
+    options = Options(sys.stdin, sys.stdout, config, data, repo, until_idle, stop_agents,
+                      not no_console)
+    raise typer.Exit(asyncio.run(run(options)))
 
 
 @app.command("open")

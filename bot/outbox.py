@@ -19,6 +19,7 @@ from typing import Protocol, runtime_checkable
 from bot.pacing import PACES, UNPACED, Pace, Pacer
 from core.commands.reply import Attachment, Button, Reply, Table
 from core.errors import Broken, BullpenError, ChatGone, Flooded, MessageGone, Refused
+from core.killpoints import kill_point
 from core.ports import Clock, Face
 from core.store import deliveries
 from core.store.database import Store
@@ -196,6 +197,7 @@ class _Lane:
     async def _send(self, attempt: Attempt) -> None:
         reply = redacted(attempt.reply, self._redact)
         message, rest = await self._place(attempt, reply)
+        kill_point("after-post")
         await self._store.write(
             lambda tx: deliveries.sent(tx, attempt.seq, message, attempt.reply.buttons, rest)
         )

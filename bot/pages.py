@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Sequence
 
@@ -34,11 +35,11 @@ class Pages:
 
     async def run(self) -> None:
         while True:
-            try:
-                await asyncio.wait_for(self._changed.wait(), self._interval)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._interval):
+                    await self._changed.wait()
+            if self._changed.is_set():
                 await asyncio.sleep(GATHER)
-            except TimeoutError:
-                pass
             self._changed.clear()
             await self._tick()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -47,6 +48,7 @@ class Reception:
     async def keep(self, platform: str, bot: str, updates: Sequence[tuple[str, str]]) -> None:
         """Store updates under their keys, in one transaction; known ones change nothing."""
         self._quiet.clear()
+        kill_point("before-intake")
         await self._store.write(lambda tx: intake.keep(tx, platform, bot, updates))
         kill_point("after-intake")
         self._woken.set()
@@ -59,10 +61,9 @@ class Reception:
             except BullpenError as error:
                 log.warning("%s Commands wait until then.", error)
             self._quiet.set()
-            try:
-                await asyncio.wait_for(self._woken.wait(), SAFETY)
-            except TimeoutError:
-                continue
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(SAFETY):
+                    await self._woken.wait()
 
     def idle(self) -> bool:
         return self._quiet.is_set() and not self._woken.is_set()

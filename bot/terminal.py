@@ -96,7 +96,8 @@ class Lines:
         if not maybe:
             return await self._queue.get()
         try:
-            line = await asyncio.wait_for(self._queue.get(), PATIENCE)
+            async with asyncio.timeout(PATIENCE):
+                line = await self._queue.get()
         except TimeoutError:
             return None
         if line is None:

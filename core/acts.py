@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core import lifecycle, queue
 from core.errors import Refused, Unclear
 from core.house import House
 from core.lifecycle import Act, Situation
@@ -21,7 +22,6 @@ from core.model import (
     Task,
     TaskState,
 )
-from core import lifecycle, queue
 from core.store import gates, sessions, tasks
 from core.store.database import Tx
 from core.workflow import Onward, follow

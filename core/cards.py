@@ -29,6 +29,11 @@ MARKS = {TaskState.INBOX: "📥", TaskState.READY: "🕒", TaskState.BLOCKED: "�
          TaskState.DONE: "✅", TaskState.FAILED: "❌", TaskState.CANCELLED: "🚫"}
 
 
+TOLD = {"told": "elsewhere"}
+"""Marks an edit whose news another message brings: a face that can't edit leaves it out."""
+_TOLD_STATES = (TaskState.REVIEW, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)
+
+
 # -- a task's live message -----------------------------------------------------------------
 
 
@@ -38,7 +43,8 @@ def task_card(tx: Tx, task: Task) -> Reply:
     return Reply(
         title=f"{MARKS[task.state]} {task.ref} · {_headline(task, session)}",
         lines=tuple(line for line in (task.title, *_facts(tx, task, session)) if line),
-        buttons=_task_buttons(task), key=f"task:{task.id}", silent=True)
+        buttons=_task_buttons(task), key=f"task:{task.id}", silent=True,
+        extra=TOLD if task.state in _TOLD_STATES else {})
 
 
 def _headline(task: Task, session: Session | None) -> str:
@@ -93,8 +99,8 @@ def _blocked_words(tx: Tx, task: Task) -> str:
 
 
 def _spent(tx: Tx, task: Task, session: Session) -> str:
-    end = task.ended_at or tx.now
-    words = [duration(end - (task.started_at or task.created_at))]
+    lasted = (task.ended_at or tx.now) - (task.started_at or task.created_at)
+    words = [duration(lasted)] if lasted >= 1000 else []
     iterations = tx.value("SELECT count(*) FROM iterations JOIN sessions ON id = session_id "
                           "WHERE task_id = ?", (task.id,))
     if iterations > 1:
@@ -120,7 +126,7 @@ def _task_buttons(task: Task) -> tuple[Button, ...]:
     if task.state in (TaskState.READY, TaskState.BLOCKED, TaskState.INBOX):
         return (Button("Start now", f"start {task.id}", "primary"),
                 Button("Assign…", f"assign {task.id}", ask="To which agent?"), cancel)
-    return (Button("Show", f"task {task.id}"), logs)
+    return (Button("Show", f"show {task.id}"), logs)
 
 
 def _newest(tx: Tx, task_id: int) -> Session | None:
@@ -137,16 +143,22 @@ def gate_card(tx: Tx, gate: Gate) -> Reply:
     task = tasks.find(tx, gate.task_id) if gate.task_id else None
     mark = {GateKind.QUESTION: "❓", GateKind.PERMISSION: "🔐"}.get(gate.kind, "🧾")
     if gate.state is not GateState.OPEN:
-        return Reply(title=f"{mark} {gate.ref} · {gate.title}",
-                     lines=(gates.answered_words(gate), *((f"“{gate.answer}”",)
-                            if gate.answer and gate.state is not GateState.CANCELLED else ())),
-                     key=f"gate:{gate.id}", silent=True)
+        return _closed_card(gate, mark)
     decides = gate.kind in (GateKind.REVIEW, GateKind.MERGE)
     return Reply(
         title=f"{mark} {gate.ref} · {gate.title}",
         lines=tuple(line for line in _gate_lines(tx, gate, task, decides) if line),
         code=gate.body if gate.kind is GateKind.PERMISSION else None,
         buttons=_gate_buttons(gate), key=f"gate:{gate.id}")
+
+
+def _closed_card(gate: Gate, mark: str) -> Reply:
+    """What was decided, by whom; a terminal that decided it itself isn't told again."""
+    here = gate.answered_place == "console:console" or gate.state is GateState.CANCELLED
+    said = gate.answer if gate.state is not GateState.CANCELLED else None
+    return Reply(title=f"{mark} {gate.ref} · {gate.title}",
+                 lines=(gates.closed_words(gate), *((f"“{said}”",) if said else ())),
+                 key=f"gate:{gate.id}", silent=True, extra=TOLD if here else {})
 
 
 def _gate_lines(tx: Tx, gate: Gate, task: Task | None, decides: bool) -> list[str]:

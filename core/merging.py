@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from core.house import House
+from core.killpoints import kill_point
 from core.model import Change, Event, Gate, Severity, Task, TaskState
 from core.ports import Merged, MergeOrder
 from core.store import rows, tasks
@@ -26,6 +27,7 @@ async def merge(house: House, task_id: int) -> bool:
         repo=repo, git_dir=house.repositories.path(repo), head=task.change.head,
         patch_id=(gate.patch_id if gate else None) or task.change.patch_id,
         message=f"{task.ref}: {task.title}", author=f"{_plain(who)} <approver@bullpen.invalid>"))
+    kill_point("after-merge")
     change = None
     if merged.outcome == "stale":
         change = await house.repositories.change(repo, task.change.head)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from core import qa
 from core.dispatch import dispatch
@@ -14,6 +16,7 @@ from core.jobs import Jobs
 from core.killpoints import kill_point
 from core.merging import hold, merge
 from core.model import Agent, Event, StepKind
+from core.policy import Policy
 from core.sessions import Keeper
 from core.store import tasks
 from core.store.database import Row
@@ -75,12 +78,16 @@ class Orchestrator:
             while True:
                 self._woken.clear()
                 delay = await self.turn()
-                try:
-                    await asyncio.wait_for(self._woken.wait(), delay)
-                except TimeoutError:
-                    continue
+                # Not wait_for: in Python 3.11 it can swallow a cancellation.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay):
+                        await self._woken.wait()
         finally:
             await self._leave()
+
+    @property
+    def policy(self) -> Policy:
+        return self._house.policy
 
     def wake(self) -> None:
         self._woken.set()
@@ -110,11 +117,11 @@ class Orchestrator:
         for session_id in found.live:
             self._keep(session_id)
         for session_id in found.unjudged:
-            self._jobs.start(f"judge {session_id}", lambda s=session_id: qa.judge(self._house, s))
+            self._jobs.start(f"judge {session_id}", partial(qa.judge, self._house, session_id))
         for task_id in found.forging:
-            self._jobs.start(f"merge {task_id}", lambda t=task_id: self._merge(t))
+            self._jobs.start(f"merge {task_id}", partial(self._merge, task_id))
         for session_id in found.untidy:
-            self._jobs.start(f"tidy {session_id}", lambda s=session_id: tidy(self._house, s))
+            self._jobs.start(f"tidy {session_id}", partial(tidy, self._house, session_id))
         if found.claimable or found.going_on:
             await self._dispatch()
 
@@ -167,7 +174,8 @@ class Orchestrator:
         delay = min(self._interval, self._jobs.next_in())
         if row[0] is None:
             return delay
-        return min(delay, max(0.05, (row[0] - self._house.store.now()) / 1000))
+        wait: float = (row[0] - self._house.store.now()) / 1000
+        return min(delay, max(0.05, wait))
 
     # -- jobs ------------------------------------------------------------------------------
 

@@ -79,7 +79,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A driver's judgement of an iteration; never the bare exit status where the agent says more."""
+    """A driver's judgement: never the bare exit status where the agent says more."""
 
     ok: bool
     reason: str | None = None
@@ -235,7 +235,8 @@ class Face(Protocol):
     async def post(
         self, chat: str, reply: Reply, *, silent: bool = False, reply_to: str | None = None
     ) -> str:
-        """Send a new message; returns its id. Raises Flooded, ChatGone or Broken."""
+        """Send a new message; returns its id. Raises Flooded, ChatGone or Broken; Refused for
+        what the platform will never take."""
 
     async def edit(self, chat: str, message: str, reply: Reply) -> None:
         """Replace a message. Unchanged content is no error. Raises MessageGone, and as post."""

@@ -12,10 +12,12 @@ import msgspec
 
 from core.errors import BullpenError
 from core.house import House
+from core.killpoints import kill_point
 from core.model import (
     Change,
     Event,
     Iteration,
+    IterationState,
     QaState,
     Session,
     SessionOutcome,
@@ -54,6 +56,7 @@ async def judge(house: House, session_id: str) -> None:
         reason = str(error)
         await house.store.write(lambda tx: _unjudgeable(tx, house, session, reason))
         return
+    kill_point("after-collect")
     await house.store.write(
         lambda tx: _judged(tx, house, session, iteration, change, findings))
 
@@ -139,7 +142,7 @@ def _send_back(tx: Tx, house: House, task: Task, session: Session,
         return
     prompt = house.prompts.again("Bullpen", "The checks failed.", [
         f"{finding.command}\n{finding.said}" for finding in failed])
-    sessions.new_iteration(tx, session.id, "qa", prompt, sessions.IterationState.WAITING)
+    sessions.new_iteration(tx, session.id, "qa", prompt, IterationState.WAITING)
 
 
 def _unjudgeable(tx: Tx, house: House, session: Session, reason: str) -> None:

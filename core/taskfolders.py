@@ -4,7 +4,7 @@ them when the database is lost."""
 from __future__ import annotations
 
 import json
-import sqlite3
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +12,8 @@ from core import views
 from core.artifacts import folder_name, write_atomically
 from core.house import House
 from core.model import ENDED, Task
-from core.store.database import Tx
-from core.views import SessionStory, TaskPage
+from core.store.database import Row, Tx
+from core.views import Db, SessionStory, TaskPage
 
 STALE = ("SELECT id, revision FROM tasks INDEXED BY tasks_stale_folder "
          "WHERE folder_revision < revision LIMIT 200")
@@ -30,7 +30,7 @@ class TaskFolders:
         """Bring stale folders up to date; returns how many there were."""
         stale = await self._house.store.read(STALE)
         for row in stale:
-            page = await self._house.store.view(lambda db, i=row["id"]: views.task_page(db, i))
+            page = await self._house.store.view(partial(_page, row["id"]))
             if page is not None:
                 await self._write(page)
         if stale:
@@ -70,15 +70,22 @@ class TaskFolders:
         if seen is None:
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text("")
-        while lines := await self._house.store.view(
-                lambda db, s=seen or 0: views.log_after(db, session_id, s, 2000)):
+        while lines := await self._house.store.view(partial(_lines, session_id, seen or 0)):
             with path.open("a", encoding="utf-8", errors="replace") as file:
                 file.writelines(f"{line.text}\n" for line in lines)
             seen = lines[-1].seq
         self._written[path] = seen or 0
 
 
-def _mark(tx: Tx, stale: list[sqlite3.Row]) -> None:
+def _page(task_id: int, db: Db) -> TaskPage | None:
+    return views.task_page(db, task_id)
+
+
+def _lines(session_id: str, after: int, db: Db) -> tuple[views.LogLine, ...]:
+    return views.log_after(db, session_id, after, 2000)
+
+
+def _mark(tx: Tx, stale: list[Row]) -> None:
     for row in stale:
         tx.run("UPDATE tasks SET folder_revision = ? WHERE id = ? AND folder_revision < ?",
                (row["revision"], row["id"], row["revision"]))

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from core.errors import BullpenError
 from core.house import House
+from core.killpoints import kill_point
 from core.model import Event, Session, Task, WorktreeState
 from core.qa import inside
 from core.sessions.starting import reload
@@ -28,6 +29,7 @@ async def tidy(house: House, session_id: str) -> None:
         return
     await house.store.write(lambda tx: _to(tx, session_id, WorktreeState.CLEANING))
     await remove_workspace(Path(session.worktree))
+    kill_point("after-removal")
     await house.store.write(lambda tx: _to(tx, session_id, WorktreeState.GONE))
 
 

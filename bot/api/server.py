@@ -8,7 +8,15 @@ from pathlib import Path
 
 from aiohttp import web
 
-from bot.api.entry import COOKIE_LIFE, Codes, load_key, make_code, make_cookie, note_port, valid_cookie
+from bot.api.entry import (
+    COOKIE_LIFE,
+    Codes,
+    load_key,
+    make_code,
+    make_cookie,
+    note_port,
+    valid_cookie,
+)
 from core.errors import Broken
 
 COOKIE = "bullpen"
@@ -85,7 +93,8 @@ class Server:
 
     async def _enter(self, request: web.Request) -> web.Response:
         if not self._codes.use(request.query.get("code", "")):
-            return web.Response(status=403, text=f"That link was used before, or is too old. {HELP}\n")
+            words = f"That link was used before, or is too old. {HELP}\n"
+            return web.Response(status=403, text=words)
         response = web.Response(status=303, headers={"Location": "/"})
         response.set_cookie(COOKIE, make_cookie(self._key), max_age=COOKIE_LIFE, httponly=True,
                             samesite="Strict", path="/")

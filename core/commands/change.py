@@ -232,24 +232,6 @@ def _meant(tx: Tx, word: str) -> list[Task]:
     return [tasks.get(tx, row[0]) for row in found]
 
 
-async def killall(desk: Desk, command: Command) -> Reply | Act:
-    """The brake: pause the queue, end every session. Asks once."""
-    if command.words[:1] != ("yes",):
-        return Reply("Stop everything? The queue is paused and every session is ended.",
-                     buttons=(Button("Stop everything", "killall yes", "danger"),))
-
-    def act(tx: Tx) -> Reply:
-        queue.pause(tx, desk.actor.key, None, "The queue is paused by /killall")
-        found = tx.all("SELECT DISTINCT task_id FROM sessions JOIN tasks ON tasks.id = task_id "
-                       "WHERE sessions.state <> 'terminated' AND tasks.state NOT IN "
-                       "('done', 'failed', 'cancelled', 'ready')")
-        for row in found:
-            acts.end(tx, desk.house, tasks.get(tx, row[0]), Deed.KILL, desk.actor, "killed")
-        return Reply(f"Stopped {len(found)}. The queue is paused: /resume lets it go on.")
-
-    return act
-
-
 @dataclass(frozen=True, slots=True)
 class Ending:
     """Cancel and done: the same act but for the table's column and the words."""
@@ -287,22 +269,3 @@ async def reopen(desk: Desk, command: Command) -> Reply | Act:
     wanted = await load_task(desk, command)
     return lambda tx: Reply(
         f"{acts.reopen(tx, desk.house, tasks.get(tx, wanted.id)).ref} is open again.")
-
-
-# -- the queue -------------------------------------------------------------------------------
-
-
-async def pause(desk: Desk, command: Command) -> Reply | Act:
-    def act(tx: Tx) -> Reply:
-        queue.pause(tx, desk.actor.key, None, f"The queue was paused by {desk.actor.name}")
-        return Reply("The queue is paused; what runs goes on. /resume lets it go on.")
-
-    return act
-
-
-async def resume(desk: Desk, command: Command) -> Reply | Act:
-    def act(tx: Tx) -> Reply:
-        queue.resume(tx, desk.actor.key)
-        return Reply("The queue goes on.")
-
-    return act

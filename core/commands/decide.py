@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from core import acts, cards
+from core import acts
 from core.commands.desk import Act, Desk
 from core.commands.grammar import Command, gate_id, task_id
 from core.commands.reply import Button, Reply
 from core.errors import Refused, Unclear
 from core.killpoints import kill_point
-from core.model import Gate, GateKind, SessionState
+from core.model import Event, Gate, GateKind, SessionState
 from core.store import gates, sessions, tasks
 from core.store.database import Tx
 
@@ -21,7 +21,7 @@ async def approve(desk: Desk, command: Command) -> Reply | Act:
         _as_shown(desk, found)
         words = command.text if command.text not in ("once", "session", "always") else ""
         gate = acts.approve(tx, desk.house, found, desk.actor, desk.place, words)
-        kill_point("after-approval")
+        kill_point("in-approval")
         return Reply(f"{gate.ref} approved. " + _next_words(gate), silent=True)
 
     return act
@@ -111,7 +111,7 @@ async def say(desk: Desk, command: Command) -> Reply | Act:
             raise Refused(f"{session.agent} takes no input while it runs. It can be stopped: "
                           f"/kill {session.task_id}")
         sessions.owe_input(tx, session.id, data)
-        tx.emit(cards.Event("task.edited", f"{desk.actor.name or desk.actor.user_id} to "
+        tx.emit(Event("task.edited", f"{desk.actor.name or desk.actor.user_id} to "
                             f"{session.agent}: {command.text[:200]}", task_id=session.task_id,
                             session_id=session.id, agent=session.agent))
         return Reply(f"Told {session.agent}.", silent=True)

@@ -19,6 +19,7 @@ from core.commands.reply import Reply
 from core.commands.verbs import FORMS, GREET, VERBS
 from core.errors import BullpenError, Refused, Unclear
 from core.house import House
+from core.killpoints import kill_point
 from core.model import Agent, GateKind, Role
 from core.store import buttons, deliveries, gates, intake, people
 from core.store.database import Tx
@@ -81,10 +82,16 @@ class Interpreter:
             if said.key is not None and not buttons.use(tx, said.key, incoming.actor):
                 raise Refused(_used_words(tx, said.key))
             reply = answer if isinstance(answer, Reply) else answer(tx)
-            self._finish(tx, incoming, intake_id, reply)
+            intake.settle(tx, intake_id)
+            # A press is acknowledged on the spot, and the card's edit says the rest.
+            if not (incoming.button is not None and reply.silent):
+                self._owe(tx, incoming, reply)
             return reply
 
-        return await self._house.store.write(act)
+        reply = await self._house.store.write(act)
+        if verb.form.name == "approve":
+            kill_point("after-approval")
+        return reply
 
     # -- what is meant ---------------------------------------------------------------------
 
@@ -135,15 +142,14 @@ class Interpreter:
 
     # -- how it ends -----------------------------------------------------------------------
 
-    def _finish(self, tx: Tx, incoming: Incoming, intake_id: int, reply: Reply) -> None:
-        intake.settle(tx, intake_id)
-        deliveries.owe(tx, platform=incoming.place.platform, chat=incoming.place.chat,
-                       reply=reply, urgency=deliveries.ANSWERS, reply_to=incoming.place.message)
+    def _owe(self, tx: Tx, incoming: Incoming, reply: Reply) -> None:
+        place = incoming.place
+        deliveries.owe(tx, platform=place.platform, chat=place.chat, reply=reply,
+                       urgency=deliveries.ANSWERS, reply_to=place.message)
 
     def _refuse(self, tx: Tx, incoming: Incoming, intake_id: int, reply: Reply) -> None:
         intake.settle(tx, intake_id, refused=reply.title)
-        deliveries.owe(tx, platform=incoming.place.platform, chat=incoming.place.chat,
-                       reply=reply, urgency=deliveries.ANSWERS, reply_to=incoming.place.message)
+        self._owe(tx, incoming, reply)
 
     async def _stranger(self, incoming: Incoming, intake_id: int) -> Reply | None:
         """No answer beyond their own id, in private; nothing is done."""

@@ -62,7 +62,7 @@ async def gate(desk: Desk, command: Command) -> Reply:
 
 async def list_(desk: Desk, command: Command) -> Reply:
     """Tasks, ten at a time."""
-    cut, page, size = _filter(command)
+    cut, page = _filter(command)
     found = await desk.house.store.view(lambda db: views.list_tasks(db, cut))
     if not found.total:
         return Reply("No task fits." if command.options or command.words
@@ -75,7 +75,7 @@ async def list_(desk: Desk, command: Command) -> Reply:
                  table=Table(("task", "state", "title"), rows))
 
 
-def _filter(command: Command) -> tuple[views.Filter, int, int]:
+def _filter(command: Command) -> tuple[views.Filter, int]:
     options = command.options
     state = _state(command.words[0]) if command.words else None
     size, page = number(options.get("n", "10"), "-n"), number(options.get("page", "1"), "--page")
@@ -83,7 +83,7 @@ def _filter(command: Command) -> tuple[views.Filter, int, int]:
         state=state, lane=options.get("lane"), agent=options.get("agent"),
         tag=options.get("tag"), text=options.get("text"), unassigned="unassigned" in options,
         priority=priority(options["priority"]) if "priority" in options else None,
-        limit=size, offset=(page - 1) * size), page, size
+        limit=size, offset=(page - 1) * size), page
 
 
 def _next_page(command: Command, page: int) -> str:
@@ -138,10 +138,10 @@ async def task(desk: Desk, command: Command) -> Reply:
 
 
 async def sessions(desk: Desk, command: Command) -> Reply:
-    """The newest sessions and how they ended."""
-    found = await desk.house.store.view(lambda db: views.sessions(db, limit=10))
+    """The sessions that are not over."""
+    found = await desk.house.store.view(lambda db: views.sessions(db, n=10))
     if not found:
-        return Reply("No session yet.")
+        return Reply("Nothing runs now.")
     rows = tuple((row.session.id, task_ref(row.session.task_id),
                   row.session.outcome or row.session.state) for row in found)
     return Reply("Sessions", table=Table(("session", "task", "state"), rows))

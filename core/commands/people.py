@@ -6,7 +6,6 @@ from core.commands.desk import Act, Desk
 from core.commands.grammar import Command, Form
 from core.commands.reply import Button, Reply
 from core.errors import Unclear
-from core.model import Role
 from core.store import people
 from core.store.database import Tx
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from core.commands import change, decide, looks, people
+from core.commands import brake, change, decide, looks, people
 from core.commands.desk import Handler, Verb
 from core.commands.grammar import Form, Option
 from core.model import Role
@@ -51,9 +51,9 @@ _TABLE: list[tuple[Form, object]] = [
     (Form("reopen", "/reopen 42", O, "begin it again", group="work"), change.reopen),
     (Form("kill", "/kill 42 (or a session, or an agent)", O, "stop it now", group="work"),
      change.kill),
-    (Form("killall", "/killall", O, "stop everything", group="work"), change.killall),
-    (Form("pause", "/pause", O, "claim nothing new", group="work"), change.pause),
-    (Form("resume", "/resume", O, "go on claiming", group="work"), change.resume),
+    (Form("killall", "/killall", O, "stop everything", group="work"), brake.killall),
+    (Form("pause", "/pause", O, "claim nothing new", group="work"), brake.pause),
+    (Form("resume", "/resume", O, "go on claiming", group="work"), brake.resume),
     (Form("whoami", "/whoami", V, "your id and role", group="here"), people.whoami),
 ]
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
 
 import structlog
 
@@ -111,7 +112,7 @@ class Keeper:
 
     async def _watch(self) -> None:
         """Take in what it says until it has ended, hand it what it is owed."""
-        tailer = await Tailer.at(self._house, self._id)
+        tailer = await Tailer.at(self._house, self._id, self.poke)
         ended = asyncio.ensure_future(tailer.sandbox.ended(tailer.folder, tailer.handle))
         try:
             while not ended.done():
@@ -128,10 +129,11 @@ class Keeper:
 
     async def _pause(self, ended: asyncio.Future[None], tailer: Tailer) -> None:
         """Read at each interval, until there is a reason to look at the rows again."""
-        poked = asyncio.ensure_future(self._poked.wait())
+        poked = asyncio.create_task(self._poked.wait())
         try:
             while not poked.done() and not ended.done():
-                await asyncio.wait({poked, ended}, timeout=self._house.policy.poll,
+                reasons: set[asyncio.Future[Any]] = {poked, ended}
+                await asyncio.wait(reasons, timeout=self._house.policy.poll,
                                    return_when=asyncio.FIRST_COMPLETED)
                 await tailer.take()
         finally:
@@ -145,11 +147,12 @@ class Keeper:
             "SELECT number, data, last FROM inputs WHERE session_id = ? AND attempt = ? "
             "AND sent = 0 ORDER BY number", (self._id, tailer.attempt.number))
         for row in owed:
-            number = row["number"]
-            await tailer.sandbox.send(tailer.folder, number, row["data"], bool(row["last"]))
-            await self._house.store.write(lambda tx, n=number: tx.update(
-                "inputs", {"session_id": self._id, "attempt": tailer.attempt.number,
-                           "number": n}, sent=1))
+            await tailer.sandbox.send(tailer.folder, row["number"], row["data"],
+                                      bool(row["last"]))
+        if owed:
+            await self._house.store.write(lambda tx: tx.run(
+                "UPDATE inputs SET sent = 1 WHERE session_id = ? AND attempt = ? AND number <= ?",
+                (self._id, tailer.attempt.number, owed[-1]["number"])))
 
     # -- end -------------------------------------------------------------------------------
 
@@ -184,7 +187,7 @@ class Keeper:
         if attempt.state is AttemptState.ENDED:
             await self._house.store.write(self._nothing_left)
             return
-        tailer = await Tailer.at(self._house, self._id)
+        tailer = await Tailer.at(self._house, self._id, self.poke)
         end = await tailer.sandbox.stop(tailer.folder, tailer.handle)
         await self._settle(tailer, end)
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import Broken
 from core.house import House
+from core.killpoints import kill_point
 from core.model import Agent, Iteration, Session, Task, WorktreeState
 from core.ports import Brief, Order
 from core.store import sessions as rows
@@ -25,6 +27,7 @@ async def prepare_workspace(house: House, session: Session, task: Task) -> None:
         start = await house.repositories.sync(repo)
     branch = task.branch or f"bullpen/{task.ref}"
     await house.repositories.make_workspace(repo, branch, Path(session.worktree), start)
+    kill_point("after-workspace")
     await house.store.write(lambda tx: _workspace_made(tx, session, task.id, branch, start))
 
 
@@ -75,7 +78,7 @@ async def _prompt(house: House, session: Session, iteration: Iteration, resumed:
 
 
 def environment(house: House, session_id: str, agent: Agent | None,
-                extra: dict[str, str] | None = None) -> dict[str, str]:
+                extra: Mapping[str, str] | None = None) -> dict[str, str]:
     """The child's whole environment: an allow-list, a home of its own, the agent's own."""
     home = house.session_folder(session_id) / "home"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)

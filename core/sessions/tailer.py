@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from core.house import House
+from core.killpoints import kill_point
 from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
 from core.ports import Driver, Line, Sandbox
 from core.sessions.absorb import WEIGHTY, absorb
@@ -24,7 +25,7 @@ class Tailer:
     batch goes to the log first; after a crash both go on from where they are."""
 
     def __init__(self, house: House, attempt: Attempt, iteration: Iteration, driver: Driver,
-                 sandbox: Sandbox, position: int) -> None:
+                 sandbox: Sandbox, position: int, weighty: Callable[[], None]) -> None:
         self._house = house
         self.attempt = attempt
         self.driver = driver
@@ -32,6 +33,7 @@ class Tailer:
         self.handle = attempt.handle or ""
         self.folder: Path = house.attempt_folder(attempt.session_id, attempt.number)
         self._iteration = iteration.number
+        self._weighty = weighty
         self._position = position
         self._seen = attempt.position
         self._held: list[AgentEvent] = []
@@ -39,15 +41,16 @@ class Tailer:
         self._told = 0.0
 
     @classmethod
-    async def at(cls, house: House, session_id: str) -> Tailer:
-        """A tailer that goes on where the stored positions are."""
+    async def at(cls, house: House, session_id: str, weighty: Callable[[], None]) -> Tailer:
+        """A tailer that goes on where the stored positions are. `weighty` is called when
+        something was taken in that may ask for an input at once."""
         session, attempt, iteration = await house.store.write(lambda tx: (
             sessions.get(tx, session_id), sessions.get_attempt(tx, session_id),
             sessions.get_iteration(tx, session_id)))
         logged = await house.store.logs.write(
             lambda tx: logs.position(tx, session_id, attempt.number))
         return cls(house, attempt, iteration, house.drivers[session.driver],
-                   house.sandboxes[session.sandbox], min(logged, attempt.position))
+                   house.sandboxes[session.sandbox], min(logged, attempt.position), weighty)
 
     async def take(self) -> bool:
         """Take in one chunk; False when there was nothing new."""
@@ -67,6 +70,7 @@ class Tailer:
         entries = [logs.Entry(line, self.driver.parse(line)) for line in lines]
         await self._house.store.logs.write(lambda tx: logs.append(
             tx, self.attempt.session_id, self.attempt.number, self._iteration, entries))
+        kill_point("after-log")
         for entry in entries:
             if entry.line.end > self._seen:
                 self._held.extend(entry.events)
@@ -75,13 +79,16 @@ class Tailer:
     async def _flush(self, due: bool) -> None:
         """Weighty events at once, light ones at the interval; nothing held, nothing written."""
         held, position = self._held, self._position
-        if not held or not (due or any(event.kind in WEIGHTY for event in held)):
+        weighty = any(event.kind in WEIGHTY for event in held)
+        if not held or not (due or weighty):
             return
         progress = self._progress(held)
         await self._house.store.write(lambda tx: absorb(
             tx, self._house, self.attempt.session_id, held, position, progress))
         self._held, self._seen = [], position
         self._flushed = time.monotonic()
+        if weighty:
+            self._weighty()
 
     def _progress(self, events: Sequence[AgentEvent]) -> str | None:
         """The newest thing worth a glance, at most every few seconds."""

@@ -120,7 +120,18 @@ def cancel_of_session(tx: Tx, session_id: str, why: str) -> None:
 
 
 def answered_words(gate: Gate) -> str:
-    who = gate.answered_name or (gate.answered_by or "Bullpen").partition(":")[2] or "Bullpen"
+    """Who was first, for somebody who comes second."""
     if gate.state is GateState.CANCELLED:
         return f"{gate.ref} is off: {gate.answer or 'no longer needed'}."
-    return f"{gate.ref} was {gate.state.value} by {who} already."
+    return f"{gate.ref} was {gate.state.value} by {_who(gate)} already."
+
+
+def closed_words(gate: Gate) -> str:
+    """What became of it: `Approved by Ann`."""
+    if gate.state is GateState.CANCELLED:
+        return f"No longer needed: {gate.answer}" if gate.answer else "No longer needed"
+    return f"{gate.state.value.capitalize()} by {_who(gate)}"
+
+
+def _who(gate: Gate) -> str:
+    return gate.answered_name or (gate.answered_by or "").partition(":")[2] or "Bullpen"

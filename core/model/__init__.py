@@ -1,0 +1,91 @@
+"""The nouns: frozen values and the words for their states.
+
+Times are integer milliseconds since the epoch (UTC); money is in US dollars; sizes are in
+bytes. Rows of the store are turned into these by `core.store`; nothing here knows SQL.
+"""
+
+from core.model.crew import (
+    Agent,
+    Repo,
+    Step,
+    Workflow,
+)
+from core.model.events import (
+    Actor,
+    AgentEvent,
+    AgentEventKind,
+    Event,
+    Place,
+)
+from core.model.states import (
+    ACTIVE,
+    COMPLEXITIES,
+    ENDED,
+    AgentRole,
+    AttemptState,
+    DeliveryState,
+    GateKind,
+    GateState,
+    IntakeState,
+    IterationState,
+    Priority,
+    QaState,
+    Role,
+    SessionOutcome,
+    SessionState,
+    Severity,
+    StepKind,
+    TaskState,
+    WorktreeState,
+    gate_ref,
+    task_ref,
+)
+from core.model.work import (
+    Attempt,
+    Change,
+    FileChange,
+    Gate,
+    Iteration,
+    Session,
+    Task,
+)
+
+__all__ = [
+    "ACTIVE",
+    "COMPLEXITIES",
+    "ENDED",
+    "Actor",
+    "Agent",
+    "AgentEvent",
+    "AgentEventKind",
+    "AgentRole",
+    "Attempt",
+    "AttemptState",
+    "Change",
+    "DeliveryState",
+    "Event",
+    "FileChange",
+    "Gate",
+    "GateKind",
+    "GateState",
+    "IntakeState",
+    "Iteration",
+    "IterationState",
+    "Place",
+    "Priority",
+    "QaState",
+    "Repo",
+    "Role",
+    "Session",
+    "SessionOutcome",
+    "SessionState",
+    "Severity",
+    "Step",
+    "StepKind",
+    "Task",
+    "TaskState",
+    "Workflow",
+    "WorktreeState",
+    "gate_ref",
+    "task_ref",
+]

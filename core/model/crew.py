@@ -1,0 +1,83 @@
+"""What is configured: repositories, workflows, agents."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core.model.states import AgentRole, StepKind, TaskState
+
+
+@dataclass(frozen=True, slots=True)
+class Repo:
+    """A repository that tasks work on. `source` is a path or URL; `check` a command line."""
+
+    name: str
+    source: str
+    branch: str = "main"
+    check: str | None = None
+    forge: str = "local"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of a workflow. `outcomes` maps an outcome's name to the next step's id,
+    or to `done` or `failed`."""
+
+    id: str
+    kind: StepKind
+    outcomes: Mapping[str, str]
+    name: str = ""
+    type: str = "any"
+    state: TaskState = TaskState.IN_FLIGHT
+    prompt: str | None = None
+    session: str | None = None
+    fresh: bool = False
+    writes_code: bool = False
+    input: str | None = None
+    output: str | None = None
+    artifact: str | None = None
+    command: str | None = None
+    action: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Workflow:
+    name: str
+    title: str
+    steps: tuple[Step, ...]
+
+    def step(self, step_id: str) -> Step:
+        """The step of that id; KeyError when the workflow has none."""
+        for step in self.steps:
+            if step.id == step_id:
+                return step
+        raise KeyError(step_id)
+
+
+@dataclass(frozen=True, slots=True)
+class Agent:
+    """A registered worker as configured; its status is derived from sessions, never stored."""
+
+    name: str
+    driver: str
+    sandbox: str = "host"
+    role: AgentRole = AgentRole.WORKER
+    types: tuple[str, ...] = ()
+    mode: str = "ephemeral"
+    model: str | None = None
+    account: str | None = None
+    skills: frozenset[str] = frozenset()
+    languages: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+    max_concurrent_tasks: int = 1
+    environment: Mapping[str, str] = field(default_factory=dict)
+    options: Mapping[str, Any] = field(default_factory=dict)
+    enabled: bool = True
+
+    def does(self, step_type: str) -> bool:
+        """Whether it takes steps of that type (no types given: all but a director's)."""
+        if self.role is not AgentRole.WORKER:
+            return step_type in self.types
+        return not self.types or step_type == "any" or step_type in self.types
