@@ -59,8 +59,15 @@ def approve(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, words:
     if gate.kind is GateKind.PERMISSION:
         _tell_agent(tx, house, closed, True, words)
     else:
+        _tick_boxes(tx, task)
         follow(tx, house, task, "approved")
     return closed
+
+
+def _tick_boxes(tx: Tx, task: Task) -> None:
+    """Approving ticks the card's open boxes: the criteria that no command checks."""
+    tx.run("UPDATE criteria SET state = 'ticked' WHERE task_id = ? AND state = 'open' "
+           "AND command IS NULL", (task.id,))
 
 
 def reject(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, reason: str) -> Gate:
