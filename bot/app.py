@@ -73,8 +73,9 @@ async def build(options: Options, configuration: Configuration, redactor: Redact
     pages = Pages(_site(configuration, data, house), TaskFolders(house), settings.tick_seconds)
     store.state.before_commit.append(_notifier(configuration, house, faces))
     store.state.listeners += [lambda events: outbox.wake(), pages.changed]
-    return App(options, _calendar(settings.timezone, store), store, house, orchestrator, outbox, reception, pages,
-               Server(data, settings.api.host, settings.api.port), pollers)
+    return App(
+        options, _calendar(settings.timezone, store), store, house, orchestrator, outbox,
+        reception, pages, Server(data, settings.api.host, settings.api.port), pollers)
 
 
 def _calendar(timezone: str, store: Store) -> AsyncIOScheduler:

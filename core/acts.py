@@ -12,7 +12,6 @@ from core.model import (
     Gate,
     GateKind,
     GateState,
-    Iteration,
     IterationState,
     Place,
     Session,
@@ -166,7 +165,7 @@ def retry(tx: Tx, house: House, task: Task, hint: str) -> Task:
     """A failed task goes back to ready at its step, with a hint for the agent."""
     move = lifecycle.decide(situation(tx, house, task), Act.RETRY, task.id)
     task = tasks.move(tx, task, move.task or TaskState.READY, attempts=0, not_before=None,
-                      failure=None, plan=hint or None)
+                      failure=None, hint=hint or None)
     queue.settled(tx, task)
     tx.emit(Event("task.ready", f"{task.ref} will be tried again", task_id=task.id))
     return task
@@ -177,11 +176,15 @@ def reopen(tx: Tx, house: House, task: Task) -> Task:
     move = lifecycle.decide(situation(tx, house, task), Act.REOPEN, task.id)
     first = house.workflow(task.workflow).steps[0]
     task = tasks.move(tx, task, move.task or TaskState.READY, step=first.id, attempts=0,
-                      assignee=None, assigned_step=None, branch=None, base_commit=None,
-                      head_commit=None, change=None, merge_commit=None)
+                      assignee=None, assigned_step=None, branch=_next_branch(task),
+                      base_commit=None, head_commit=None, change=None, merge_commit=None)
     tx.emit(Event("task.reopened", f"{task.ref} is open again", task_id=task.id))
     return task
 
 
-def iteration_of(tx: Tx, session: Session) -> Iteration:
-    return sessions.get_iteration(tx, session.id)
+def _next_branch(task: Task) -> str | None:
+    """A fresh branch for a task that begins again: its old one is merged, or was dropped."""
+    if task.branch is None:
+        return None
+    name, _, number = task.branch.removeprefix(f"bullpen/{task.ref}").rpartition("-")
+    return f"bullpen/{task.ref}-{int(number) + 1 if number.isdigit() and not name else 2}"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import msgspec
 
 from core.house import House
@@ -29,6 +31,8 @@ async def merge(house: House, task_id: int) -> bool:
         message=f"{task.ref}: {task.title}", author=f"{_plain(who)} <approver@bullpen.invalid>"))
     kill_point("after-merge")
     change = None
+    if merged.outcome == "merge.conflict":
+        merged = replace(merged, commit=await house.repositories.sync(repo))
     if merged.outcome == "stale":
         change = await house.repositories.change(repo, task.change.head)
     await house.store.write(lambda tx: _routed(tx, house, task_id, merged, change))

@@ -101,7 +101,7 @@ def first_prompt(tx: Tx, house: House, task: Task, step_type: str) -> str:
     criteria = [row["text"] for row in tx.all(
         "SELECT text FROM criteria WHERE task_id = ? ORDER BY position", (task.id,))]
     prompt = house.prompts.first(step_type, task, house.repo(task.repo), criteria)
-    hint = tx.value("SELECT plan FROM tasks WHERE id = ?", (task.id,))
+    hint = tx.value("SELECT hint FROM tasks WHERE id = ?", (task.id,))
     if hint:
         prompt += f"\nA hint from the last try: {hint}\n"
     return prompt

@@ -42,6 +42,7 @@ CREATE TABLE tasks (
   budget_tokens   INTEGER CHECK (budget_tokens > 0),
   budget_usd      REAL CHECK (budget_usd > 0),
   plan            TEXT,
+  hint            TEXT,                        -- for the next try
   verification    TEXT,
   ephemeral       INTEGER NOT NULL DEFAULT 0 CHECK (ephemeral IN (0, 1)),
   failure         TEXT,
