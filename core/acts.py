@@ -87,7 +87,8 @@ def reject(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, reason:
 
 
 def answer(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, text: str) -> Gate:
-    """Answer a question; the running agent hears it at once."""
+    """Answer a question: the running agent hears it at once; one whose session was suspended
+    over it goes on with the answer as its next prompt."""
     task = _task_of(tx, gate)
     if gate.kind is not GateKind.QUESTION:
         raise Unclear(f"{gate.ref} is no question: /approve {gate.ref} or /reject {gate.ref} WHY")
@@ -95,8 +96,19 @@ def answer(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, text: s
         raise Unclear(f"Say the answer: /answer {gate.ref} TEXT")
     lifecycle.decide(_at(gate), Act.ANSWER, task.id)
     closed = gates.close(tx, gate, GateState.ANSWERED, actor=actor, place=place, answer=text)
-    _tell_agent(tx, house, closed, True, text)
+    session = sessions.get(tx, gate.session_id or "")
+    if session.state is SessionState.SUSPENDED:
+        _answer_later(tx, task, session, gate.body, text)
+    else:
+        _tell_agent(tx, house, closed, True, text)
     return closed
+
+
+def _answer_later(tx: Tx, task: Task, session: Session, question: str, text: str) -> None:
+    sessions.close_iteration(tx, session.id, IterationState.FAILED, "went on with the answer")
+    prompt = f"You asked: {question.strip()}\n\nThe answer: {text}\n"
+    sessions.new_iteration(tx, session.id, "answer", prompt, IterationState.WAITING)
+    tasks.lift(tx, task, "question")
 
 
 def _task_of(tx: Tx, gate: Gate) -> Task:

@@ -139,7 +139,8 @@ class Act(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Move:
     """The next states; None: stays as it is (or there is none). `next_iteration`: a further
-    iteration is begun. `by_workflow`: the outcome's route decides the task's next state."""
+    iteration is begun. `by_workflow`: the outcome's route decides the task's next state.
+    `retried`: where the retry policy allows another try, the task is ready instead."""
 
     task: TaskState | None = None
     session: SessionState | None = None
@@ -148,6 +149,7 @@ class Move:
     worktree: WorktreeState | None = None
     next_iteration: bool = False
     by_workflow: bool = False
+    retried: bool = False
 
 
 STAY = Move()
@@ -210,7 +212,8 @@ def _table() -> dict[Situation, dict[Act, Cell]]:
             table[situation][act] = _holding(situation)
     for situation in _PROCESS:
         table[situation][Act.LOST] = Move(
-            T.FAILED, S.TERMINATING, I.FAILED, G.CANCELLED if situation in _GATED else None)
+            T.FAILED, S.TERMINATED, I.FAILED, G.CANCELLED if situation in _GATED else None,
+            W.CLEANING if situation is Situation.STARTING else W.ARCHIVED, retried=True)
     for situation in (Situation.ASKING_LEAVE,):
         table[situation][Act.APPROVE] = Move(iteration=I.RUNNING, gate=G.APPROVED)
         table[situation][Act.REJECT] = Move(iteration=I.RUNNING, gate=G.REJECTED)
