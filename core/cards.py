@@ -113,8 +113,9 @@ def _spent(tx: Tx, task: Task, session: Session) -> str:
 
 
 def _last_said(tx: Tx, session: Session) -> str:
-    return str(tx.value("SELECT text FROM events WHERE task_id = ? AND type = 'task.progress' "
-                        "ORDER BY seq DESC LIMIT 1", (session.task_id,)) or "")
+    return str(tx.value("SELECT text FROM events WHERE task_id = ? AND session_id = ? "
+                        "AND type = 'task.progress' ORDER BY seq DESC LIMIT 1",
+                        (session.task_id, session.id)) or "")
 
 
 def _task_buttons(task: Task) -> tuple[Button, ...]:

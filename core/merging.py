@@ -35,6 +35,8 @@ async def merge(house: House, task_id: int) -> bool:
         merged = replace(merged, commit=await house.repositories.sync(repo))
     if merged.outcome == "stale":
         change = await house.repositories.change(repo, task.change.head)
+        # What is approved next is what would be merged now, not what the branch held by itself.
+        change = replace(change, patch_id=merged.patch_id or change.patch_id)
     await house.store.write(lambda tx: _routed(tx, house, task_id, merged, change))
     return merged.outcome != "refused"
 

@@ -163,7 +163,7 @@ def _chosen(desk: Desk, found: Sequence[planning.Match], name: str | None) -> tu
     best = planning.best(found)
     if best is None:
         raise Refused(INSTALL)
-    others = [f"{m.agent.name}: {m.why_not or m.score}" for m in found if m is not best]
+    others = [m.why_not or f"{m.agent.name} fits {m.score}" for m in found if m is not best]
     return best.agent.name, f"Fits {best.score}." + (
         f" Others: {'; '.join(others)}." if others else "")
 

@@ -102,7 +102,7 @@ def move(tx: Tx, task: Task, to: TaskState, **values: Any) -> Task:
         raise Refused(f"{task.ref} has just changed. Look again: /task {task.id}")
     if to in ENDED:
         _release_dependents(tx, task.id)
-    if to is TaskState.READY and task.state in ENDED:
+    if to is TaskState.READY and task.state is TaskState.DONE:
         _hold_dependents(tx, task.id)
     if to is not TaskState.BLOCKED:
         tx.run("DELETE FROM task_reasons WHERE task_id = ?", (task.id,))
@@ -124,11 +124,12 @@ def _release_dependents(tx: Tx, task_id: int) -> None:
 
 
 def _hold_dependents(tx: Tx, task_id: int) -> None:
-    """A reopened task is needed again by what has not begun yet."""
+    """A done task that is reopened is needed again by what has not begun yet."""
     for row in tx.all("SELECT task_id FROM dependencies WHERE needs_id = ?", (task_id,)):
         waiting = get(tx, row[0])
-        if waiting.state in (TaskState.READY, TaskState.BLOCKED):
+        if waiting.state in (TaskState.INBOX, TaskState.READY, TaskState.BLOCKED):
             tx.run("UPDATE tasks SET unmet = unmet + 1 WHERE id = ?", (waiting.id,))
+        if waiting.state in (TaskState.READY, TaskState.BLOCKED):
             block(tx, waiting, "dependency")
 
 
