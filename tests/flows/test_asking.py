@@ -1,0 +1,91 @@
+"""An agent that asks: questions, permissions, and who may say what."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.flows.bench import Bench
+
+
+@pytest.fixture(autouse=True)
+def claude(bench: Bench) -> None:
+    bench.install_claude()
+
+
+def test_a_question_waits_and_its_answer_reaches_the_agent(bench: Bench) -> None:
+    ran = bench.up('/add "Make a drink"', "ask: Tea or coffee?", "/inbox", "/approve 1",
+                   "/answer G-1", "/answer G-1 tea", "/approve 1")
+    ran.said("claude takes it", "❓ G-1", "Tea or coffee?", "/answer G-1 yes", "/answer G-1 …",
+             "1 waits for you", "G-1 is a question: /answer G-1 TEXT", "Say the answer",
+             "G-1 answered. claude goes on", "TASK-001 is ready for you", "done · merged")
+    assert bench.file("ANSWER.md") == "tea\n"
+
+
+def test_a_permission_is_given(bench: Bench) -> None:
+    ran = bench.up('/add "Run it"', "permission: echo it ran > ran.txt", "/approve 1",
+                   "/approve 1")
+    ran.said("🔐 G-1", "wants to use a tool", "echo it ran > ran.txt", "/approve G-1",
+             "G-1 approved. claude goes on.", "TASK-001 is ready for you", "done · merged")
+    assert bench.file("ran.txt") == "it ran\n"
+
+
+def test_a_permission_is_denied_and_the_agent_goes_on_without(bench: Bench) -> None:
+    ran = bench.up('/add "Run it"', "permission: echo it ran > ran.txt",
+                   "/reject 1 use the other one", "/diff 1", "/approve 1")
+    ran.said("G-1 denied", "TASK-001 is ready for you", "NOTES.md", "done · merged")
+    assert bench.file("ran.txt") is None
+    assert bench.file("NOTES.md") is not None
+
+
+def test_where_two_gates_are_open_they_are_listed(bench: Bench) -> None:
+    _play(bench, [
+        {"emit": _request("first-request", "echo one")},
+        {"permission": "echo two > two.txt"}, {"say": "Both were answered."}])
+    ran = bench.up('/add "Ask twice"', "/approve 1", "/approve", "/approve G-1", "/approve G-2",
+                   "/approve G-3")
+    ran.said("🔐 G-1", "🔐 G-2", "TASK-001 has several open gates.", "/gate G-1", "Which one?",
+             "G-1 approved", "G-2 approved", "G-3 · TASK-001 is ready for you", "done · merged")
+    assert bench.file("two.txt") == "two\n"
+
+
+def test_the_end_of_the_agent_ends_its_questions(bench: Bench) -> None:
+    ran = bench.up('/add "Make a drink"', "ask: Tea or coffee?", "/kill 1", "/answer G-1 tea",
+                   status=1)
+    ran.said("TASK-001 killed", "G-1 is off")
+    assert [row["state"] for row in bench.rows("SELECT state FROM gates")] == ["cancelled"]
+
+
+def test_a_rejected_change_goes_on_in_the_same_conversation(bench: Bench) -> None:
+    ran = bench.up('/add "Write a note"', "/reject 1 name the author", "/approve 1")
+    ran.said("claude is on it", "TASK-001 is ready for you", "sent back to claude",
+             "G-2 · TASK-001", "done · merged")
+    first, second = bench.prompts()
+    assert "name the author" in second and "Write a note" not in second
+    (memory,) = (bench.data / "sessions").glob("*/home/.fake-claude/*")
+    assert len(json.loads(memory.read_text())) == 2, "one conversation, two prompts"
+
+
+def test_an_error_of_the_agent_fails_the_task_in_its_words(bench: Bench) -> None:
+    ran = bench.up('/add "Try"', "fail: the model is overloaded", status=1)
+    ran.said("TASK-001 failed", "the model is overloaded")
+
+
+def test_an_agent_that_crashes(bench: Bench) -> None:
+    _play(bench, [{"stderr": "segmentation fault, sorry"}, {"crash": 7}])
+    ran = bench.up('/add "Crash"', status=1)
+    ran.said("TASK-001 failed", "exit status 7", "segmentation fault, sorry")
+
+
+def _play(bench: Bench, acts: list[dict[str, object]]) -> None:
+    script = bench.folder / "play.json"
+    script.write_text(json.dumps(acts))
+    bench.configure(f'[agents.claude]\ndriver = "claude"\n[agents.claude.environment]\n'
+                    f'FAKE_CLAUDE_SCRIPT = "{script}"\n', "config/agents.toml")
+
+
+def _request(name: str, command: str) -> dict[str, object]:
+    return {"type": "control_request", "request_id": name, "request": {
+        "subtype": "can_use_tool", "tool_name": "Bash", "display_name": "Bash",
+        "input": {"command": command, "description": "a command"}, "tool_use_id": name}}

@@ -1,0 +1,91 @@
+"""Who works on what, and when: dependencies, priorities, limits, agents."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.flows.bench import Bench
+
+
+def _logs(ledger: Path, name: str) -> str:
+    return f"--run \"sh -c 'echo {name} >> {ledger}'\""
+
+
+def test_what_depends_waits_and_is_released(bench: Bench) -> None:
+    ran = bench.up('/add "First" --run "true"', '/add "Second" --run "true" --after 1',
+                   '/add "Third" --run "true" --after 1,TASK-002', "/task 2", "/approve 1",
+                   "/approve 2", "/approve 3")
+    ran.said("Waits for the tasks that come before it.", "Waits for TASK-001",
+             "TASK-001 done", "TASK-002 is ready for you", "TASK-002 done", "TASK-003 done")
+    assert bench.states() == {1: "done", 2: "done", 3: "done"}
+
+
+def test_what_waits_for_something_cancelled_goes_on_waiting(bench: Bench) -> None:
+    bench.up('/add "First" --run "true"', '/add "Second" --run "true" --after 1', "/cancel 1")
+    assert bench.states() == {1: "cancelled", 2: "blocked"}
+    bench.up("/reopen 1", "/approve 1")
+    assert bench.states() == {1: "done", 2: "review"}
+
+
+def test_the_most_urgent_goes_first_then_the_oldest(bench: Bench) -> None:
+    ledger = bench.folder / "ledger"
+    bench.up("/pause", f'/add "a" -p low {_logs(ledger, "low")}',
+             f'/add "b" {_logs(ledger, "medium-1")}', f'/add "c" {_logs(ledger, "medium-2")}',
+             f'/add "d" --priority=urgent {_logs(ledger, "urgent")}',
+             f'/add "e" -p high {_logs(ledger, "high")}',
+             f'/add "f" {_logs(ledger, "started")}', "/start 6", "/resume")
+    assert ledger.read_text().split() == [
+        "urgent", "started", "high", "medium-1", "medium-2", "low"]
+
+
+def test_never_more_at_once_than_allowed_and_as_many_as_allowed(bench: Bench) -> None:
+    ledger = bench.folder / "ledger"
+    work = bench.folder / "work.sh"
+    # The first two wait for each other, so both must run at the same time.
+    work.write_text(f"echo begin >> {ledger}\ntouch {bench.folder}/here-$1\n"
+                    f"[ $1 -gt 2 ] || while [ ! -e {bench.folder}/here-$((3 - $1)) ]; do "
+                    f"sleep 0.05; done\necho end >> {ledger}\n")
+    bench.up("/pause", *(f'/add "Task {n}" --run "sh {work} {n}"' for n in range(1, 6)),
+             "/resume", BULLPEN_QUEUE__MAX_CONCURRENT="2")
+    running, most = 0, 0
+    for word in ledger.read_text().split():
+        running += 1 if word == "begin" else -1
+        most = max(most, running)
+    assert (most, running) == (2, 0), ledger.read_text()
+    assert set(bench.states().values()) == {"review"}
+
+
+def test_an_agent_by_name_and_one_assigned_with_the_reason(bench: Bench) -> None:
+    bench.configure('[agents.painter]\ndriver = "command"\nskills = ["paint"]\n'
+                    "options = { command = \"sh -c 'echo {title} > painted.txt'\" }\n"
+                    '[agents.writer]\ndriver = "command"\n'
+                    "options = { command = \"sh -c 'echo {title} > written.txt'\" }\n",
+                    "config/agents.toml")
+    ran = bench.up('/add "Wall" --agent painter', "/pause", '/add "Door" --skill paint',
+                   '/add "Letter"', "/assign 2 writer", "/assign 2", "/assign 3 writer",
+                   "/assign 3 nobody", "/assign 1", "/resume", "/show 3", "/approve 1")
+    ran.said("painter takes it", "It can't go to writer: writer lacks paint",
+             "TASK-002 is for painter.", "Fits", "Others:", "shell only runs commands",
+             "TASK-003 is for writer.", "No agent `nobody`", "TASK-001 is waiting for a decision",
+             "written.txt", "done · merged")
+    agents = bench.rows("SELECT agent FROM sessions ORDER BY task_id")
+    assert [row["agent"] for row in agents] == ["painter", "painter", "writer"]
+
+
+def test_words_alone_without_an_agent_say_what_to_install(bench: Bench) -> None:
+    ran = bench.up('/add "Write a poem"', "/agents", "/assign 1")
+    ran.said("install Claude Code", "--run", "claude", "offline", "install Claude Code")
+    assert bench.states() == {1: "ready"}
+
+
+def test_a_draft_waits_in_the_inbox(bench: Bench) -> None:
+    ran = bench.up('/add "Later" --run "true" --draft', "/list inbox", "/ready 1", "/ready 1",
+                   "/approve 1")
+    ran.said("In the inbox. /ready 1", "TASK-001", "TASK-001 is ready.",
+             "TASK-001 is not in the inbox", "TASK-001 done")
+
+
+def test_an_urgent_task_goes_before_a_paused_queue_is_resumed_only_then(bench: Bench) -> None:
+    ran = bench.up("/pause", '/add "Now" --run "true" -p urgent', "/status", "/resume")
+    ran.said("The queue is paused", "Ready, but the queue is paused", "1 queued",
+             "The queue goes on.", "TASK-001 is ready for you")
