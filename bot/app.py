@@ -96,7 +96,8 @@ async def _check_repositories(house: House) -> None:
 def _site(configuration: Configuration, data: Path, house: House) -> Site:
     settings = configuration.settings
     return Site(data, interval=settings.tick_seconds, secrets=settings.secrets(),
-                title=settings.site.title, agents=tuple(house.agents))
+                title=settings.site.title, agents=tuple(name for name, agent in house.agents.items()
+                             if house.missing(agent) is None))
 
 
 def _notifier(configuration: Configuration, house: House, faces: dict[str, Face]) -> Notifier:

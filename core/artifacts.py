@@ -8,11 +8,13 @@ import re
 from pathlib import Path
 
 from core.errors import Broken, Refused, Unclear
-from core.model import ENDED, Event, Task, task_ref
+from core.model import ENDED, Actor, Event, Severity, Task, task_ref
 from core.store import tasks
 from core.store.database import Tx
 
 LARGEST = 20 << 20
+RAW = "raw-input.md"
+"""Every task's description as given."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
@@ -44,7 +46,7 @@ class Artifacts:
                 return found
         return self.root / "active" / folder_name(task)
 
-    def keep(self, tx: Tx, task_id: int, name: str, data: bytes, author: str) -> int:
+    def keep(self, tx: Tx, task_id: int, name: str, data: bytes, author: Actor) -> int:
         """Store a new version; returns its number. The newest stands under the plain name,
         each under `.versions/`. Raises Refused when it is too large."""
         check_name(name)
@@ -57,9 +59,10 @@ class Artifacts:
         # without its content.
         write_atomically(folder / ".versions" / f"{name}.v{version}", data)
         write_atomically(folder / name, data)
-        tx.insert("artifacts", task_id=task_id, name=name, version=version, author=author,
+        tx.insert("artifacts", task_id=task_id, name=name, version=version, author=author.key,
                   sha256=hashlib.sha256(data).hexdigest(), size=len(data), created_at=tx.now)
-        tx.emit(Event("artifact.written", f"{author.partition(':')[2] or author} wrote {name}",
+        tx.emit(Event("artifact.written", f"{author.name or author.user_id} wrote {name}",
+                      Severity.DEBUG if version == 1 and name == RAW else Severity.INFO,
                       task_id=task_id, payload={"name": name, "version": version}))
         return version
 

@@ -185,7 +185,8 @@ def _gate_buttons(gate: Gate) -> tuple[Button, ...]:
     if gate.kind is GateKind.PERMISSION:
         return (button("Allow once", f"approve {gate.ref}", "primary"),
                 button("Deny", f"reject {gate.ref}", "danger"))
-    approve = "Approve & merge" if gate.kind is GateKind.MERGE else "Approve"
+    merges = gate.kind is GateKind.MERGE and gate.base != gate.head
+    approve = "Approve & merge" if merges else "Approve"
     return (button(approve, f"approve {gate.ref}", "primary"),
             button("Reject…", f"reject {gate.ref}", "danger", "What is to be changed?"),
             Button("Show", f"show {gate.task_id}"))

@@ -13,6 +13,7 @@ from core.model import (
     IterationState,
     Session,
     SessionState,
+    Severity,
     Task,
     TaskState,
     WorktreeState,
@@ -67,8 +68,8 @@ def _go_on(tx: Tx, session: Session) -> Session:
     iteration = sessions.get_iteration(tx, session.id)
     sessions.move_iteration(tx, iteration, IterationState.RUNNING, attempt=attempt.number)
     session = sessions.set_worktree(tx, session, WorktreeState.ACTIVE)
-    tx.emit(Event("session.resumed", f"{session.agent} goes on", task_id=session.task_id,
-                  agent=session.agent, session_id=session.id))
+    tx.emit(Event("session.resumed", f"{session.agent} goes on", Severity.DEBUG,
+                  task_id=session.task_id, agent=session.agent, session_id=session.id))
     return session
 
 

@@ -28,7 +28,8 @@ async def merge(house: House, task_id: int) -> bool:
     merged = await house.forges[repo.forge].merge(MergeOrder(
         repo=repo, git_dir=house.repositories.path(repo), head=task.change.head,
         patch_id=(gate.patch_id if gate else None) or task.change.patch_id,
-        message=f"{task.ref}: {task.title}", author=f"{_plain(who)} <approver@bullpen.invalid>"))
+        message=f"Merge {task.ref}: {task.title}",
+        author=f"{_plain(who)} <approver@bullpen.invalid>"))
     kill_point("after-merge")
     change = None
     if merged.outcome == "merge.conflict":

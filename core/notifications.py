@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 
 from core import cards
@@ -66,17 +66,28 @@ class Notifier:
             self._send(tx, places, cards.gate_card(tx, gate),
                        deliveries.DECISIONS if opened else deliveries.NEWS, task,
                        silent=not opened, gate_id=gate_id)
+        failed = next((event for event in events if event.type == "task.failed"), None)
+        if failed is not None:
+            paused = [event.text for event in events if event.type == "queue.paused"]
+            self._failed(tx, task, failed, paused, places)
+            events = [event for event in events if event.type != "queue.paused"]
         for event in events:
             self._single(tx, task, event, places)
 
+    def _failed(self, tx: Tx, task: Task, event: Event, paused: Sequence[str],
+                places: Sequence[Place]) -> None:
+        """One message, also where the queue stops with it: with a sound where it is critical,
+        and everywhere when no such place is known."""
+        critical = self._critical(tx) if event.severity is Severity.CRITICAL else []
+        card = cards.failure_card(task, event)
+        card = replace(card, lines=(*card.lines, *paused))
+        for place in dict.fromkeys([*places, *critical]):
+            self._send(tx, [place], card, deliveries.DECISIONS, task,
+                       silent=bool(critical) and place not in critical)
+
     def _single(self, tx: Tx, task: Task, event: Event, places: Sequence[Place]) -> None:
-        if event.type == "task.failed":
-            where = places
-            if event.severity is Severity.CRITICAL:
-                where = list(dict.fromkeys([*places, *self._critical(tx)]))
-            self._send(tx, where, cards.failure_card(task, event), deliveries.DECISIONS, task)
-        elif event.type == "task.completed":
-            self._send(tx, places, cards.done_card(tx, task), deliveries.NEWS, task)
+        if event.type == "task.completed":
+            self._send(tx, places, cards.done_card(tx, task), deliveries.NEWS, task, silent=True)
         elif not event.type.startswith(_TOLD) and (
                 _GRAVITY[event.severity] >= _GRAVITY[Severity.WARNING]):
             self._send(tx, places, cards.event_card(event), deliveries.NEWS, task)

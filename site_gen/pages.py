@@ -84,7 +84,7 @@ class Pages:
         self._put("index.html", "index.html", root="", it=views.overview(db, now),
                   gates=views.open_gates(db), crew=views.agents(db),
                   board={column.state.value: column for column in views.board(db, CARDS)},
-                  days=views.done_per_day(db, now), news=views.events(db, n=NEWS)[::-1])
+                  days=views.done_per_day(db, now), news=views.events(db, n=NEWS, loud=True)[::-1])
 
     def forget_sessions(self, db: Db) -> None:
         """Remove the pages of sessions that are no more."""

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core import acts, dispatch, planning, queue
-from core.artifacts import check_name
+from core.artifacts import RAW, check_name
 from core.commands.desk import Act, Desk
 from core.commands.grammar import Command, task_id
 from core.commands.looks import load_task, priority
@@ -36,9 +36,8 @@ async def add(desk: Desk, command: Command) -> Reply | Act:
         task = tasks.add(tx, new)
         tasks.follow(tx, task.id, desk.place.platform, desk.place.chat, desk.place.message)
         for name, data in files:
-            desk.house.artifacts.keep(tx, task.id, name, data, desk.actor.key)
-        desk.house.artifacts.keep(tx, task.id, "raw-input.md", _raw(task).encode(),
-                                  desk.actor.key)
+            desk.house.artifacts.keep(tx, task.id, name, data, desk.actor)
+        desk.house.artifacts.keep(tx, task.id, RAW, _raw(task).encode(), desk.actor)
         return Reply(f"{task.ref} · {task.title}", (_who_takes_it(tx, desk, task),),
                      buttons=(Button("Assign…", f"assign {task.id}", ask="To which agent?"),
                               Button("Start now", f"start {task.id}"),
@@ -76,7 +75,7 @@ async def _new_task(desk: Desk, command: Command) -> NewTask:
         first_step=workflow.steps[0].id, repo=repo.name, run_command=run,
         priority=priority(options["priority"]) if "priority" in options else Priority.MEDIUM,
         complexity=_complexity(options.get("complexity")), lane=options.get("lane"),
-        assignee=agent.name if agent else None, created_by=desk.actor.key,
+        assignee=agent.name if agent else None, created_by=desk.actor.name or desk.actor.key,
         after=_after(options.get("after")), criteria=criteria, draft="draft" in options,
         ephemeral="ephemeral" in options,
         labels=tuple((kind, value) for option, kind in

@@ -28,6 +28,8 @@ async def approve(desk: Desk, command: Command) -> Reply | Act:
 
 
 def _next_words(gate: Gate) -> str:
+    if gate.kind is GateKind.MERGE and gate.base == gate.head:
+        return "There is nothing to merge."
     return {GateKind.MERGE: "It is being merged.",
             GateKind.PERMISSION: f"{gate.agent} goes on."}.get(gate.kind, "")
 

@@ -164,7 +164,7 @@ async def agents(desk: Desk, command: Command) -> Reply:
 
 async def events(desk: Desk, command: Command) -> Reply:
     """What happened last."""
-    found = await desk.house.store.view(lambda db: views.events(db, n=10))
+    found = await desk.house.store.view(lambda db: views.events(db, n=10, loud=True))
     return Reply("What happened last",
                  lines=tuple(event.text for event in found if event.text) or ("Nothing yet.",))
 
@@ -216,6 +216,6 @@ async def _decide_buttons(desk: Desk, wanted: Task) -> tuple[Button, ...]:
 
 def _block(title: str, text: str, name: str, buttons: tuple[Button, ...]) -> Reply:
     if len(text) <= LONG:
-        return Reply(title, code=text or "(nothing)", buttons=buttons)
+        return Reply(title, code=text or "(it said nothing)", buttons=buttons)
     return Reply(title, code=text[-LONG:] if name.endswith(".log") else text[:LONG],
                  attachments=(Attachment(name, text),), buttons=buttons)

@@ -36,23 +36,25 @@ def attempt_over(tx: Tx, house: House, attempt: Attempt, end: Exit, verdict: Ver
         sessions.close_iteration(tx, session.id, IterationState.KILLED, session.reason or over)
         sessions.end(tx, session, over, session.reason)
     elif verdict.ok:
-        _succeeded(tx, session.id, verdict)
+        _succeeded(tx, session.id, verdict, tail)
     else:
         _failed(tx, house, session.id, end, verdict, tail)
 
 
-def _succeeded(tx: Tx, session_id: str, verdict: Verdict) -> None:
-    """The result is there: the session waits, without a process, for QA and gate."""
+def _succeeded(tx: Tx, session_id: str, verdict: Verdict, tail: list[str]) -> None:
+    """The result is there: the session waits, without a process, for QA and gate. An agent
+    without closing words is quoted with the last that it said."""
     session = sessions.get(tx, session_id)
     iteration = sessions.get_iteration(tx, session_id)
     if iteration.state is IterationState.WAITING:
         iteration = sessions.move_iteration(tx, iteration, IterationState.RUNNING)
     sessions.move_iteration(tx, iteration, IterationState.COMPLETED,
-                            summary=verdict.summary or iteration.summary)
+                            summary=verdict.summary or iteration.summary
+                            or "\n".join(tail[-5:])[-600:])
     session = sessions.move(tx, session, SessionState.SUSPENDED)
     sessions.set_worktree(tx, session, WorktreeState.SUSPENDED)
     tx.emit(Event("iteration.completed",
-                  f"{session.agent} has a result for {task_ref(session.task_id)}",
+                  f"{session.agent} has a result for {task_ref(session.task_id)}", Severity.DEBUG,
                   task_id=session.task_id, agent=session.agent, session_id=session.id,
                   payload={"iteration": iteration.number}))
 

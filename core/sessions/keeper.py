@@ -15,7 +15,15 @@ import structlog
 from core.errors import BullpenError
 from core.house import House
 from core.killpoints import kill_point
-from core.model import Attempt, AttemptState, Event, SessionState, WorktreeState, task_ref
+from core.model import (
+    Attempt,
+    AttemptState,
+    Event,
+    SessionState,
+    Severity,
+    WorktreeState,
+    task_ref,
+)
 from core.ports import Exit, Verdict
 from core.sessions.ending import attempt_over
 from core.sessions.starting import make_order, prepare_workspace, reload
@@ -98,8 +106,9 @@ class Keeper:
         sessions.move(tx, session, SessionState.RUNNING,
                       started_at=session.started_at or tx.now, last_activity_at=tx.now)
         iteration = sessions.get_iteration(tx, self._id)
-        tx.emit(Event("session.started", f"{session.agent} works on {task_ref(session.task_id)}",
-                      task_id=session.task_id, agent=session.agent, session_id=session.id,
+        words = f"{session.agent} works on {task_ref(session.task_id)}"
+        tx.emit(Event("session.started", words, Severity.DEBUG, task_id=session.task_id,
+                      agent=session.agent, session_id=session.id,
                       payload={"attempt": attempt.number, "iteration": iteration.number}))
 
     async def _never_started(self, reason: str) -> None:

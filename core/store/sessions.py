@@ -17,6 +17,7 @@ from core.model import (
     Session,
     SessionOutcome,
     SessionState,
+    Severity,
     Task,
     WorktreeState,
 )
@@ -86,6 +87,7 @@ def end(tx: Tx, session: Session, outcome: SessionOutcome, reason: str | None) -
     elif session.worktree_state is WorktreeState.CREATING:
         session = set_worktree(tx, session, WorktreeState.CLEANING)
     tx.emit(Event("session.ended", f"{session.id} ended: {reason or outcome.value}",
+                  Severity.DEBUG if outcome is SessionOutcome.COMPLETED else Severity.INFO,
                   task_id=session.task_id, agent=session.agent, session_id=session.id,
                   payload={"outcome": outcome.value}))
     return session

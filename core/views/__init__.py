@@ -44,6 +44,7 @@ from core.views.reading import Db, Page, open_reader
 from core.views.story import (
     Artifact,
     Criterion,
+    Finding,
     QaResult,
     SessionStory,
     TaskPage,
@@ -62,6 +63,7 @@ __all__ = [
     "Criterion",
     "Db",
     "Filter",
+    "Finding",
     "GateRow",
     "LogLine",
     "Overview",

@@ -35,12 +35,14 @@ def last_event(db: Db) -> tuple[int, int]:
 
 
 def events(db: Db, *, after: int | None = None, before: int | None = None, n: int = 50,
-           task: int | None = None) -> tuple[Event, ...]:
+           task: int | None = None, loud: bool = False) -> tuple[Event, ...]:
     """At most n events, oldest first: the first ones after `after`, else the last ones
-    before `before`, else the newest."""
+    before `before`, else the newest. `loud`: without those of severity debug."""
     where, params = _range(after, before)
     if task is not None:
         where, params = f"{where} AND task_id = ?", [*params, task]
+    if loud:
+        where = f"{where} AND severity <> 'debug'"
     order = "ASC" if after is not None else "DESC"
     rows = db.execute(f"SELECT {EVENT} FROM events WHERE {where} ORDER BY seq {order} LIMIT ?",
                       [*params, n]).fetchall()

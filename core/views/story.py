@@ -32,10 +32,19 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True)
+class Finding:
+    """One check that Bullpen ran: its command, whether it passed, the end of its output."""
+
+    command: str
+    passed: bool
+    said: str
+
+
+@dataclass(frozen=True, slots=True)
 class QaResult:
     iteration: int
     result: str
-    findings: tuple[str, ...]
+    findings: tuple[Finding, ...]
     judged_by: str
     at: int
 
@@ -229,7 +238,5 @@ def _qa_of(row: Any) -> QaResult:
     return QaResult(row[1], row[2], findings, row[4], row[5])
 
 
-def _finding(entry: Any) -> str:
-    if isinstance(entry, dict):
-        return " · ".join(str(value) for value in entry.values() if value not in (None, ""))
-    return str(entry)
+def _finding(entry: Any) -> Finding:
+    return Finding(str(entry["command"]), bool(entry["passed"]), str(entry["said"]))

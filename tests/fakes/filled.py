@@ -192,7 +192,8 @@ def _session(tx: Tx, filled: Filled, rng: random.Random, task: int, state: str, 
     if not live:
         tx.insert("qa_results", session_id=session, iteration=1, judged_by="bullpen",
                   result="failed" if state == "failed" else "passed", created_at=tx.now + 510_000,
-                  findings=json.dumps(["pytest tests/import: 2 failed"] if state == "failed"
+                  findings=json.dumps([{"command": "pytest tests/import", "passed": False,
+                                        "said": "2 failed"}] if state == "failed"
                                       else []))
     tx.emit(Event("session.started", f"{agent} started on {task_ref(task)}", task_id=task,
                   agent=agent, session_id=session))
