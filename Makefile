@@ -18,7 +18,9 @@ run: venv
 	@exec .venv/bin/bullpen up $(ARGS)
 
 test: system dev
-	@.venv/bin/python -m pytest -q $(ARGS)
+	@claude=.tools/node_modules/.bin/claude; \
+	if [ -z "$$BULLPEN_TEST_CLAUDE" ] && [ -x $$claude ]; then export BULLPEN_TEST_CLAUDE="$$PWD/$$claude"; fi; \
+	.venv/bin/python -m pytest -q $(ARGS)
 
 lint: dev
 	@.venv/bin/ruff check --quiet .
@@ -32,11 +34,12 @@ bench: dev
 	@for script in benchmarks/[!_]*.py; do .venv/bin/python "$$script" || exit 1; done
 
 clean:
-	@rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf .venv .tools build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find bot core site_gen config tests scripts benchmarks -name __pycache__ -type d -prune -exec rm -rf {} + 2>/dev/null || true
 
 system:
 	@scripts/system.sh
+	@scripts/tools.sh
 
 venv:
 	@scripts/venv.sh run

@@ -24,6 +24,8 @@ look() {
     lacks git git
     lacks bubblewrap bwrap
     lacks chromium chromium chromium-browser google-chrome
+    lacks nodejs node
+    lacks npm npm
     has_font || packages="$packages fonts-dejavu-core"
 }
 
