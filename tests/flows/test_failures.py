@@ -14,8 +14,8 @@ SLEEPS = '--run "sh -c \'echo $$ > {pid}; exec sleep 1000\'"'
 
 def test_a_failing_command_is_told_with_its_status_and_last_lines(bench: Bench) -> None:
     ran = bench.up(BREAKS, '/add "Next" --run "true"', "/status", status=1)
-    ran.said("❌ TASK-001 failed: ", "exit status 3", "Break it", "first words", "the boom",
-             "/retry 1", "The queue is paused because TASK-001 failed",
+    ran.said("❌ TASK-001 failed: ", "exit status 3", "Break it",
+             "The queue is paused because TASK-001 failed", "first words", "the boom", "/retry 1",
              "Ready, but the queue is paused", "1 failed", "The queue is paused")
     assert ran.out.count("❌ TASK-001 failed") == 1, ran.out
     assert bench.states() == {1: "failed", 2: "ready"}
