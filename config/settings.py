@@ -49,6 +49,15 @@ def _target(text: str) -> str:
 
 
 Target = Annotated[str, AfterValidator(_target)]
+
+_USUAL: dict[str, tuple[str, ...]] = {"crew": ("console",), "vibe-critical": ("console",)}
+
+
+def _with_usual(channels: dict[str, tuple[str, ...]]) -> dict[str, tuple[str, ...]]:
+    """Who sets up one channel keeps the usual others: the usual rules speak of them."""
+    return _USUAL | channels
+
+
 RoleName = Literal["viewer", "operator", "approver", "admin"]
 
 
@@ -148,10 +157,7 @@ class Settings(Section):
     repos: Repos = Repos()
     telegram: Telegram = Telegram()
     github: GitHub = GitHub()
-    channels: dict[str, tuple[Target, ...]] = {
-        "crew": ("console",),
-        "vibe-critical": ("console",),
-    }
+    channels: Annotated[dict[str, tuple[Target, ...]], AfterValidator(_with_usual)] = _USUAL
     notify: tuple[NotifyRule, ...] = (
         NotifyRule(channel="crew"),
         NotifyRule(channel="vibe-critical", severity=Severity.CRITICAL),
