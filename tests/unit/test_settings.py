@@ -182,7 +182,9 @@ def test_people_channels_and_rules_as_values(tmp_path: Path) -> None:
     )
     settings = _load(tmp_path).settings
     assert settings.people() == {"telegram": {"7": Role.ADMIN}}
-    assert settings.targets() == {"team": (("telegram", "-100"), ("console", "console"))}
+    assert settings.targets() == {
+        "team": (("telegram", "-100"), ("console", "console")),
+        "crew": (("console", "console"),), "vibe-critical": (("console", "console"),)}
     (rule,) = settings.notify
     assert (rule.types, rule.severity, rule.lane) == (("gate.*",), Severity.WARNING, None)
 
