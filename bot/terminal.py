@@ -14,7 +14,7 @@ from core.commands.incoming import File, Incoming
 from core.errors import Refused
 from core.model import Actor, Place, Role
 
-PATIENCE = 0.2
+PATIENCE = 0.05
 """Seconds without a further line after which a piped command counts as whole."""
 
 
