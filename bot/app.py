@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -40,6 +41,8 @@ from core.store.database import Store
 from core.taskfolders import TaskFolders
 from core.worktrees import Repositories
 
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
+
 
 async def up(options: Options) -> int:
     """Run until told to stop (or until idle). Returns the process's exit status.
@@ -49,10 +52,17 @@ async def up(options: Options) -> int:
     data = configuration.settings.data_dir.expanduser().absolute()
     lock(data)
     close_memory()
-    redactor = Redactor(configuration.settings.secrets())
+    redactor = Redactor(_secrets(configuration))
     logs.configure(data, redactor)
     async with contextlib.AsyncExitStack() as stack:
         return await live(await build(options, configuration, redactor, stack))
+
+
+def _secrets(configuration: Configuration) -> tuple[str, ...]:
+    """Every value that must not be seen: the bot's own, and what agents are given as such."""
+    given = [value for agent in configuration.agents
+             for name, value in agent.environment.items() if _SECRET.search(name)]
+    return (*configuration.settings.secrets(), *given)
 
 
 async def build(options: Options, configuration: Configuration, redactor: Redactor,
@@ -95,7 +105,7 @@ async def _check_repositories(house: House) -> None:
 
 def _site(configuration: Configuration, data: Path, house: House) -> Site:
     settings = configuration.settings
-    return Site(data, interval=settings.tick_seconds, secrets=settings.secrets(),
+    return Site(data, interval=settings.tick_seconds, secrets=_secrets(configuration),
                 title=settings.site.title, agents=tuple(name for name, agent in house.agents.items()
                              if house.missing(agent) is None))
 
