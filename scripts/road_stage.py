@@ -99,14 +99,14 @@ class Machine:
         self.started.append(process)
         return process
 
-    def until_idle(self, *lines: str) -> str:
+    def until_idle(self, *lines: str, status: int = 0) -> str:
         """`bullpen up --until-idle` with these lines typed; what it printed. Raises Astray
-        when its exit status isn't 0."""
+        on any other exit status."""
         pipe = subprocess.PIPE
         bot = self._start("--until-idle", stdin=pipe, stdout=pipe, stderr=subprocess.STDOUT)
         out, _ = bot.communicate("".join(f"{line}\n" for line in lines), timeout=PATIENCE)
-        if bot.returncode != 0:
-            raise Astray(f"exit status 0, not {bot.returncode}; it printed:\n{out}")
+        if bot.returncode != status:
+            raise Astray(f"exit status {status}, not {bot.returncode}; it printed:\n{out}")
         return out
 
     @contextlib.contextmanager
