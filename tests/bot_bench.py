@@ -114,6 +114,8 @@ class House:
     base: Path
     settings: dict[str, str] = field(default_factory=dict)
     bots: list[Bot] = field(default_factory=list)
+    beside: Callable[[], str] = str
+    """More to look at where a test fails."""
 
     def __post_init__(self) -> None:
         (self.base / "config").mkdir(parents=True)
@@ -217,9 +219,7 @@ class House:
                                 "FROM intake"),
                      ("owed", "SELECT seq, chat, note, tries FROM deliveries "
                               "WHERE state = 'owed'"))]
-        log = self.data / "bullpen.log"
-        parts += [f"-- log\n{log.read_text()[-3000:]}" if log.exists() else "",
-                  f"-- printed\n{self.printed()[-4000:]}"]
+        parts += [self.beside(), f"-- printed\n{self.printed()[-4000:]}"]
         return "\n".join(parts)
 
     # -- judging -----------------------------------------------------------------------

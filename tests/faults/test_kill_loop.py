@@ -146,11 +146,11 @@ def test_every_change_is_merged_once_whenever_the_bot_is_killed(
         bot = house.start()
         bot.says(*approvals(house))
     bot.kill()
-    while house.values("SELECT id FROM tasks WHERE state <> 'done'"):
+    for _ in range(2):  # what has no gate yet gets one
         assert house.play(*approvals(house)).process.returncode == 0, house.picture()
-        assert len(house.bots) < KILLS + 10, house.picture()
+    assert set(house.values("SELECT state FROM tasks")) == {"done"}, house.picture()
     assert sorted(merges(house.repo)) == [
-        f"TASK-{number:03d}: {name}" for number, name in enumerate(names, 1)]
+        f"Merge TASK-{number:03d}: {name}" for number, name in enumerate(names, 1)]
     assert sorted(name for name, _ in house.ledger()) == names
     assert len(house.sessions()) == len(names)
     assert set(house.values("SELECT state FROM gates")) == {"approved"}

@@ -37,6 +37,6 @@ def test_the_road_ends_as_if_nothing_had_happened(house: House, point: str) -> N
     assert house.values("SELECT state FROM tasks") == ["done"], house.picture()
     assert len(house.sessions()) == 1
     assert house.ledger() == [("greet", f"{house.sessions()[0]}/1")]
-    assert merges(house.repo) == ["TASK-001: greet"]
+    assert merges(house.repo) == ["Merge TASK-001: greet"]
     assert house.printed().count("G-1 approved. It is being merged.") == 1, house.picture()
     house.check()
