@@ -92,14 +92,18 @@ def _formal(form: Form, said: str, rest: str) -> Command:
             words.append(token)
             continue
         option, value = _option(form, token)
-        if option.value and value is None:
-            if not waiting:
-                raise Unclear(f"{token} needs a value: {form.usage}")
+        if not option.value and value is not None:
+            raise Unclear(f"--{option.name} takes no value: say it or leave it.")
+        if option.value and value is None and waiting:
             value = waiting.pop(0)[0]
+        if option.value and not (value or "").strip():
+            raise Unclear(f"--{option.name} needs a value: {form.usage}")
         if option.many:
             many.setdefault(option.name, []).append(value or "")
         else:
             options[option.name] = value or "yes"
+    if words and form.usage == f"/{form.name}":
+        raise Unclear(f"{form.usage} stands alone: `{' '.join(words)[:40]}` means nothing to it.")
     return Command(form.name, tuple(words), options,
                    {key: tuple(values) for key, values in many.items()}, rest.strip())
 

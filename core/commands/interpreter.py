@@ -167,7 +167,8 @@ def _pairing(incoming: Incoming) -> str | None:
     match = re.fullmatch(r"/start(?:@\w+)?(?:\s+(\S+))?", incoming.text.strip())
     if match is None or re.fullmatch(r"(?i)(task-?)?#?\d{1,6}", match[1] or ""):
         return None
-    return incoming.text.strip() if incoming.genuine and incoming.place.private else None
+    chats = incoming.place.private and incoming.place.platform != "console"
+    return incoming.text.strip() if incoming.genuine and chats else None
 
 
 def _read(line: str, pairing: str | None) -> tuple[Verb, Command]:

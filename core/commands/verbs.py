@@ -51,7 +51,7 @@ _TABLE: list[tuple[Form, object]] = [
     (Form("reopen", "/reopen 42", O, "begin it again", group="work"), change.reopen),
     (Form("kill", "/kill 42 (or a session, or an agent)", O, "stop it now", group="work"),
      change.kill),
-    (Form("killall", "/killall", O, "stop everything", group="work"), brake.killall),
+    (Form("killall", "/killall (asks once)", O, "stop everything", group="work"), brake.killall),
     (Form("pause", "/pause", O, "claim nothing new", group="work"), brake.pause),
     (Form("resume", "/resume", O, "go on claiming", group="work"), brake.resume),
     (Form("whoami", "/whoami", V, "your id and role", group="here"), people.whoami),
