@@ -19,8 +19,8 @@ from typing import Any
 from tests.agent_bench import FAKE_CLAUDE
 
 ROOT = Path(__file__).parents[2]
-LONG = 100.0
-"""Seconds after which a bot that hangs fails the test."""
+LONG, PATIENCE = 100.0, 60.0
+"""Seconds after which a bot that hangs fails the test: a run until idle; one answer."""
 
 STATE = ("tasks", "gates", "sessions", "attempts", "iterations", "artifacts", "criteria",
          "dependencies", "task_labels", "task_places", "events", "settings", "people")
@@ -206,7 +206,7 @@ class Live:
         await self.until(lambda: words in self.screen[self._heard:], words)
 
     async def until(self, ready: Callable[[], Any], what: str) -> Any:
-        deadline = time.monotonic() + LONG
+        deadline = time.monotonic() + PATIENCE
         while not (found := ready()):
             left = deadline - time.monotonic()
             if left <= 0 or self._reading.done():

@@ -61,7 +61,7 @@ def test_a_rejected_change_goes_on_in_the_same_conversation(bench: Bench) -> Non
     ran = bench.up('/add "Write a note"', "/reject 1 name the author", "/approve 1")
     ran.said("claude is on it", "TASK-001 is ready for you", "sent back to claude",
              "G-2 · TASK-001", "done · merged")
-    first, second = bench.prompts()
+    _, second = bench.prompts()
     assert "name the author" in second and "Write a note" not in second
     (memory,) = (bench.data / "sessions").glob("*/home/.fake-claude/*")
     assert len(json.loads(memory.read_text())) == 2, "one conversation, two prompts"
