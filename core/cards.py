@@ -20,6 +20,7 @@ from core.model import (
     Session,
     Task,
     TaskState,
+    task_ref,
 )
 from core.store import gates, rows, tasks
 from core.store.database import Tx
@@ -157,8 +158,9 @@ def _closed_card(gate: Gate, mark: str) -> Reply:
     """What was decided, by whom; a terminal that decided it itself isn't told again."""
     here = gate.answered_place == "console:console" or gate.state is GateState.CANCELLED
     said = gate.answer if gate.state is not GateState.CANCELLED else None
-    return Reply(title=f"{mark} {gate.ref} · {gate.title}",
-                 lines=(gates.closed_words(gate), *((f"“{said}”",) if said else ())),
+    about = task_ref(gate.task_id) if gate.task_id else gate.title
+    return Reply(title=f"{mark} {gate.ref} · {about} · {gates.closed_words(gate)}",
+                 lines=(f"“{said}”",) if said else (),
                  key=f"gate:{gate.id}", silent=True, extra=TOLD if here else {})
 
 

@@ -87,7 +87,7 @@ class Notifier:
 
     def _single(self, tx: Tx, task: Task, event: Event, places: Sequence[Place]) -> None:
         if event.type == "task.completed":
-            self._send(tx, places, cards.done_card(tx, task), deliveries.NEWS, task, silent=True)
+            self._send(tx, places, cards.done_card(tx, task), deliveries.NEWS, task)
         elif not event.type.startswith(_TOLD) and (
                 _GRAVITY[event.severity] >= _GRAVITY[Severity.WARNING]):
             self._send(tx, places, cards.event_card(event), deliveries.NEWS, task)

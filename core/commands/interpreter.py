@@ -145,7 +145,7 @@ class Interpreter:
     def _owe(self, tx: Tx, incoming: Incoming, reply: Reply) -> None:
         place = incoming.place
         deliveries.owe(tx, platform=place.platform, chat=place.chat, reply=reply,
-                       urgency=deliveries.ANSWERS, reply_to=place.message)
+                       urgency=deliveries.ANSWERS, silent=True, reply_to=place.message)
 
     def _refuse(self, tx: Tx, incoming: Incoming, intake_id: int, reply: Reply) -> None:
         intake.settle(tx, intake_id, refused=reply.title)

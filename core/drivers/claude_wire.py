@@ -198,6 +198,8 @@ _TRANSLATE: Mapping[str, Callable[[_Object], tuple[AgentEvent, ...] | None]] = {
 
 def _titled(tool: str, given: _Object) -> str:
     """A tool call in a line: its name, and what it is about where that is one string."""
+    if tool == QUESTION_TOOL:
+        return "asks a question"
     for key in ("command", "file_path", "notebook_path", "pattern", "url", "query", "description"):
         if about := _string(given.get(key)):
             return f"{tool}: {about}"

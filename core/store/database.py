@@ -13,6 +13,7 @@ import aiosqlite
 
 from core.errors import Broken
 from core.store import migrations
+from core.store.troubles import translated
 from core.store.tx import Row, Tx
 from core.store.writer import Listener, Writer
 
@@ -40,8 +41,12 @@ def connect(path: Path, *, schema: str, readonly: bool = False) -> sqlite3.Conne
         db.execute(pragma)
     if readonly:
         db.execute("PRAGMA query_only = ON")
-    else:
+        return db
+    try:
         _prepare(db, schema)
+    except BaseException as error:
+        db.close()
+        raise translated(error, path) from error
     return db
 
 
@@ -52,6 +57,9 @@ def _prepare(db: sqlite3.Connection, schema: str) -> None:
     # State must survive a power cut; parsed logs can be rebuilt from the output files.
     db.execute(f"PRAGMA synchronous = {'FULL' if schema == 'state' else 'NORMAL'}")
     migrations.apply(db, schema)
+    # A file that may only be read opens like any other: found out here, not at the first act.
+    db.execute("BEGIN IMMEDIATE")
+    db.execute("ROLLBACK")
 
 
 def read_connection(folder: Path) -> sqlite3.Connection:

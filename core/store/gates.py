@@ -127,10 +127,10 @@ def answered_words(gate: Gate) -> str:
 
 
 def closed_words(gate: Gate) -> str:
-    """What became of it: `Approved by Ann`."""
+    """What became of it: `approved by Ann`."""
     if gate.state is GateState.CANCELLED:
-        return f"No longer needed: {gate.answer}" if gate.answer else "No longer needed"
-    return f"{gate.state.value.capitalize()} by {_who(gate)}"
+        return f"no longer needed: {gate.answer}" if gate.answer else "no longer needed"
+    return f"{gate.state.value} by {_who(gate)}"
 
 
 def _who(gate: Gate) -> str:

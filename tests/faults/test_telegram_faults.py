@@ -107,7 +107,7 @@ def test_an_approval_pressed_just_before_the_kill_counts_once(
     assert house.values("SELECT state FROM gates") == ["approved"]
     assert Counter(house.values("SELECT type FROM events"))["gate.approved"] == 1
     (card,) = [message for message in chat.screen() if "G-1" in message.text]
-    assert "Approved by User 100" in card.text
+    assert "approved by User 100" in card.text
     assert not card.labels
     assert len(chat.shows("✅ TASK-001 done · merged")) == 1
 
