@@ -8,7 +8,7 @@ import fcntl
 import os
 from pathlib import Path
 
-from core.errors import Refused
+from core.errors import Broken, Refused
 
 PR_SET_DUMPABLE = 4
 
@@ -20,10 +20,9 @@ class AlreadyRunning(Refused):
 def lock(data: Path) -> int:
     """Take the data folder for this process; the kernel lets go of it with the process.
 
-    Raises AlreadyRunning, naming the other process.
+    Raises AlreadyRunning, naming the other process, or Broken when the folder can't be used.
     """
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    handle = os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    handle = _open(data)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -34,6 +33,15 @@ def lock(data: Path) -> int:
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle
+
+
+def _open(data: Path) -> int:
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+        return os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise Broken(f"The data folder {data} can't be written: {error.strerror}. Make it "
+                     "writable, or give --data another folder.") from error
 
 
 def close_memory() -> None:

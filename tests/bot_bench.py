@@ -76,10 +76,18 @@ class Bot:
         return self.process.pid
 
     def says(self, *lines: str) -> None:
-        """Type lines into its terminal."""
+        """Type lines into its terminal; one that has ended hears nothing."""
         assert self.process.stdin is not None
-        self.process.stdin.write("".join(line + "\n" for line in lines).encode())
-        self.process.stdin.flush()
+        with suppress(BrokenPipeError):
+            self.process.stdin.write("".join(line + "\n" for line in lines).encode())
+            self.process.stdin.flush()
+
+    def silent(self) -> None:
+        """Its input has come to an end."""
+        if self.process.stdin is not None:
+            with suppress(BrokenPipeError):
+                self.process.stdin.close()
+            self.process.stdin = None
 
     def kill(self) -> None:
         """As a power cut would."""
@@ -92,9 +100,7 @@ class Bot:
             status = self.process.wait(within)
         except subprocess.TimeoutExpired:
             raise AssertionError(f"the bot goes on and on; it printed:\n{self.text()}") from None
-        if self.process.stdin is not None:
-            self.process.stdin.close()
-            self.process.stdin = None
+        self.silent()
         return status
 
     def signalled(self, number: int) -> int:
@@ -134,8 +140,9 @@ class House:
     # -- the bot -----------------------------------------------------------------------
 
     def start(self, *options: str, kill_at: str | None = None, stdin: Any = subprocess.PIPE,
-              **settings: str) -> Bot:
-        """A new process on this data. `kill_at` names the instant at which it kills itself."""
+              before: Callable[[], None] | None = None, **settings: str) -> Bot:
+        """A new process on this data. `kill_at` names the instant at which it kills itself;
+        `before` is called in it first of all."""
         printed = self.base / f"printed-{len(self.bots) + 1:03d}"
         env = {"PATH": os.environ["PATH"], "HOME": str(self.base), "LANG": "C.UTF-8",
                "PYTHONPATH": str(ROOT), **SETTINGS, **self.settings, **settings}
@@ -145,18 +152,17 @@ class House:
                 "--repo", str(self.repo), *options]
         with printed.open("wb") as out:
             process = subprocess.Popen(argv, cwd=self.base, env=env, stdin=stdin, stdout=out,
-                                       stderr=out)
+                                       stderr=out, preexec_fn=before)
         bot = Bot(process, printed)
         self.bots.append(bot)
         return bot
 
-    def play(self, *commands: str, kill_at: str | None = None, **settings: str) -> Bot:
+    def play(self, *commands: str, kill_at: str | None = None,
+             before: Callable[[], None] | None = None, **settings: str) -> Bot:
         """Carry out commands, work until nothing is left to do, and end."""
-        bot = self.start("--until-idle", kill_at=kill_at, **settings)
+        bot = self.start("--until-idle", kill_at=kill_at, before=before, **settings)
         bot.says(*commands)
-        assert bot.process.stdin is not None
-        bot.process.stdin.close()
-        bot.process.stdin = None
+        bot.silent()
         bot.over()
         return bot
 

@@ -43,22 +43,25 @@ def connect(path: Path, *, schema: str, readonly: bool = False) -> sqlite3.Conne
         db.execute("PRAGMA query_only = ON")
         return db
     try:
-        _prepare(db, schema)
+        _prepare(db, schema, path)
     except BaseException as error:
         db.close()
-        raise translated(error, path) from error
+        if isinstance(error, sqlite3.Error):
+            raise translated(error, path) from error
+        raise
     return db
 
 
-def _prepare(db: sqlite3.Connection, schema: str) -> None:
+def _prepare(db: sqlite3.Connection, schema: str, path: Path) -> None:
     if db.execute("PRAGMA page_count").fetchone()[0] == 0:
         db.execute("PRAGMA auto_vacuum = INCREMENTAL")
     db.execute("PRAGMA journal_mode = WAL")
     # State must survive a power cut; parsed logs can be rebuilt from the output files.
     db.execute(f"PRAGMA synchronous = {'FULL' if schema == 'state' else 'NORMAL'}")
-    migrations.apply(db, schema)
+    migrations.apply(db, schema, path)
     # A file that may only be read opens like any other: found out here, not at the first act.
     db.execute("BEGIN IMMEDIATE")
+    db.execute("PRAGMA user_version = 0")
     db.execute("ROLLBACK")
 
 

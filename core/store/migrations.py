@@ -5,33 +5,29 @@ from __future__ import annotations
 import re
 import sqlite3
 from importlib import resources
+from pathlib import Path
 
 from core.errors import Broken
 
 PREFIX = {"state": "", "logs": "logs_"}
 
 
-def apply(db: sqlite3.Connection, schema: str) -> None:
-    """Bring the database up to the newest schema. Raises Broken on damage or a newer one."""
-    _check(db)
+def apply(db: sqlite3.Connection, schema: str, path: Path) -> None:
+    """Bring the database at `path` up to the newest schema. Raises Broken, naming it, on
+    damage or a newer schema; what SQLite can't do with it raises sqlite3.Error."""
+    found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+    if found != "ok":
+        words = " ".join(found.split())
+        raise Broken(f"The database {path} is damaged ({words}): restore a backup.")
     steps = _files(schema)
     have = db.execute("PRAGMA user_version").fetchone()[0]
     if have > len(steps):
         raise Broken(
-            f"The {schema} database has schema {have}; this Bullpen knows {len(steps)}. "
+            f"The database {path} has schema {have}; this Bullpen knows {len(steps)}. "
             "Start the newer Bullpen that wrote it."
         )
     for number in range(have + 1, len(steps) + 1):
         _step(db, number, steps[number])
-
-
-def _check(db: sqlite3.Connection) -> None:
-    try:
-        found = db.execute("PRAGMA quick_check(1)").fetchone()[0]
-    except sqlite3.DatabaseError as error:
-        raise Broken(f"The database is damaged ({error}): restore a backup.") from error
-    if found != "ok":
-        raise Broken(f"The database is damaged ({found}): restore a backup.")
 
 
 def _files(schema: str) -> dict[int, str]:

@@ -14,8 +14,8 @@ import threading
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, TypeVar
 
-from core.errors import Broken
 from core.model import Event
+from core.store.troubles import translated
 from core.store.tx import Tx
 
 T = TypeVar("T")
@@ -99,7 +99,7 @@ class Writer:
         except BaseException as error:
             with contextlib.suppress(sqlite3.Error):
                 db.execute("ROLLBACK")
-            self._call(_settle_all, batch, _translated(error))
+            self._call(_settle_all, batch, translated(error))
             return
         self._call(self._publish, done, events)
 
@@ -113,7 +113,7 @@ class Writer:
         except BaseException as error:
             db.execute("ROLLBACK TO act")
             db.execute("RELEASE act")
-            self._call(_settle, job.future, None, _translated(error))
+            self._call(_settle, job.future, None, translated(error))
             return False
         db.execute("RELEASE act")
         job.events = tx.events
@@ -154,9 +154,3 @@ def _settle(future: asyncio.Future[Any], result: Any, error: BaseException | Non
 def _settle_all(batch: Iterable[_Job], error: BaseException) -> None:
     for job in batch:
         _settle(job.future, None, error)
-
-
-def _translated(error: BaseException) -> BaseException:
-    if isinstance(error, sqlite3.OperationalError):
-        return Broken(f"The database can't be written: {error}. Free some space or mend the disk.")
-    return error
