@@ -196,7 +196,9 @@ def _holding(situation: Situation) -> Move:
     if situation in (Situation.READY, Situation.RESUMING, *_SETTLED):
         return Move(T.BLOCKED)
     gate = G.CANCELLED if situation in _GATED else None
-    return Move(T.BLOCKED, S.SUSPENDED, I.WAITING, gate, W.SUSPENDED)
+    # While it starts, its workspace may still be in the making: that stays as it is.
+    worktree = None if situation is Situation.STARTING else W.SUSPENDED
+    return Move(T.BLOCKED, S.SUSPENDED, I.WAITING, gate, worktree)
 
 
 def _table() -> dict[Situation, dict[Act, Cell]]:
