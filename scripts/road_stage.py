@@ -110,11 +110,12 @@ class Machine:
         return out
 
     @contextlib.contextmanager
-    def up(self) -> Iterator[Bot]:
+    def up(self, *options: str) -> Iterator[Bot]:
         """A bot that goes on until the block ends."""
         printed = self.base / f"terminal-{len(self.started) + 1}.txt"
         with printed.open("w") as out:
-            process = self._start(stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT)
+            process = self._start(*options, stdin=subprocess.PIPE, stdout=out,
+                                  stderr=subprocess.STDOUT)
         bot = Bot(process, printed)
         try:
             yield bot
@@ -154,6 +155,12 @@ class Bot:
 
     def screen(self) -> str:
         return self.printed.read_text("utf-8", "replace")
+
+    def types(self, *lines: str) -> None:
+        """Type lines into its terminal."""
+        assert self.process.stdin is not None
+        self.process.stdin.write("".join(f"{line}\n" for line in lines))
+        self.process.stdin.flush()
 
     def code(self) -> str:
         """The pairing code that it shows."""
