@@ -145,6 +145,9 @@ class Keeper:
                 await asyncio.wait(reasons, timeout=self._house.policy.poll,
                                    return_when=asyncio.FIRST_COMPLETED)
                 await tailer.take()
+                if tailer.lingers(self._house.policy.grace):
+                    # It has given its result and had its time to go: the result stands.
+                    await tailer.sandbox.stop(tailer.folder, tailer.handle)
         finally:
             poked.cancel()
 
@@ -168,6 +171,7 @@ class Keeper:
     async def _over(self, tailer: Tailer) -> None:
         status = await tailer.sandbox.status(tailer.folder, tailer.handle)
         if status.alive:
+            await asyncio.sleep(1.0)  # what can't be killed must not keep us spinning
             return
         end = status.end or Exit(reason="gone")
         if end.reason == "gone":

@@ -39,6 +39,7 @@ class Tailer:
         self._held: list[AgentEvent] = []
         self._flushed = time.monotonic()
         self._told = 0.0
+        self._finished: float | None = None
 
     @classmethod
     async def at(cls, house: House, session_id: str, weighty: Callable[[], None]) -> Tailer:
@@ -47,10 +48,13 @@ class Tailer:
         session, attempt, iteration = await house.store.write(lambda tx: (
             sessions.get(tx, session_id), sessions.get_attempt(tx, session_id),
             sessions.get_iteration(tx, session_id)))
-        logged = await house.store.logs.write(
-            lambda tx: logs.position(tx, session_id, attempt.number))
-        return cls(house, attempt, iteration, house.drivers[session.driver],
+        logged, last = await house.store.logs.write(lambda tx: (
+            logs.position(tx, session_id, attempt.number),
+            logs.last_finished(tx, session_id, attempt.number)))
+        tailer = cls(house, attempt, iteration, house.drivers[session.driver],
                    house.sandboxes[session.sandbox], min(logged, attempt.position), weighty)
+        tailer._finished = time.monotonic() if last is not None else None
+        return tailer
 
     async def take(self) -> bool:
         """Take in one chunk; False when there was nothing new."""
@@ -59,6 +63,10 @@ class Tailer:
             await self._log(lines)
         await self._flush(due=time.monotonic() - self._flushed >= FLUSH)
         return bool(lines)
+
+    def lingers(self, grace: float) -> bool:
+        """Whether the agent gave its result more than `grace` seconds ago."""
+        return self._finished is not None and time.monotonic() - self._finished > grace
 
     async def drain(self) -> None:
         """Everything to the end, after the process has ended."""
@@ -72,6 +80,8 @@ class Tailer:
             tx, self.attempt.session_id, self.attempt.number, self._iteration, entries))
         kill_point("after-log")
         for entry in entries:
+            if any(event.kind is AgentEventKind.FINISHED for event in entry.events):
+                self._finished = time.monotonic()
             if entry.line.end > self._seen:
                 self._held.extend(entry.events)
         self._position = lines[-1].end

@@ -239,10 +239,10 @@ async def test_a_long_diff_comes_as_a_file(bench: Bench, telegram: TelegramServe
 async def test_a_hostile_title_harms_nobody(bench: Bench, telegram: TelegramServer) -> None:
     async with bot(bench, telegram) as live:
         await telegram.says('/add "<b>big</b> & @everyone \x1b[31mred\u202e" --run "echo <i>"')
-        card = await button(telegram, "Approve & merge")
+        card = await button(telegram, "Approve")
         assert "<b>big</b> & @\u2060everyone red" in card.text
         assert "&lt;b&gt;big&lt;/b&gt; &amp;" in card.html
-        await telegram.press("Approve & merge")
+        await telegram.press("Approve")
         await shown(telegram, "✅ TASK-001 done")
         await live.until(lambda: "done" in live.screen, "the console's word")
         assert "\x1b[31m" not in live.screen and "\u202e" not in live.screen
