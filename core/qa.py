@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
 
-from core.errors import BullpenError
+from core.errors import Broken, BullpenError
 from core.house import House
 from core.killpoints import kill_point
 from core.model import (
@@ -21,11 +23,12 @@ from core.model import (
     QaState,
     Session,
     SessionOutcome,
+    SessionState,
     Severity,
     Step,
     Task,
 )
-from core.ports import Order, Ran
+from core.ports import Order, Ran, Sandbox
 from core.sessions.ending import fail_task
 from core.sessions.starting import environment, reload
 from core.store import sessions, tasks
@@ -63,20 +66,39 @@ async def judge(house: House, session_id: str) -> None:
 
 async def _collect(house: House, session: Session, task: Task) -> Change:
     """What was left uncommitted is committed inside the sandbox; then the commits are fetched."""
-    await inside(house, session, leftover_script(f"{task.ref}: {task.title}"))
+    ran = await inside(house, session, leftover_script(f"{task.ref}: {task.title}"))
+    if ran.end.status != 0:
+        raise Broken(f"What it left uncommitted can't be committed: {_last_words(house, ran)}")
     repo = house.repo(task.repo)
     return await house.repositories.collect(
         repo, task.branch or "", Path(session.worktree), session.id, task.base_commit or "")
 
 
+def _last_words(house: House, ran: Ran) -> str:
+    lines = house.redact(ran.output).strip().splitlines()
+    return ran.end.error or (lines[-1] if lines else f"exit status {ran.end.status}")
+
+
 async def inside(house: House, session: Session, argv: Sequence[str]) -> Ran:
-    """A command of ours in the session's own sandbox and workspace."""
-    folder = house.session_folder(session.id) / "checks" / secrets.token_hex(6)
+    """A command of ours in the session's own sandbox and workspace, alone in there."""
+    checks = house.session_folder(session.id) / "checks"
+    sandbox = house.sandboxes[session.sandbox]
+    await _end_earlier(sandbox, checks)
+    folder = checks / secrets.token_hex(6)
     policy = house.policy
-    return await house.sandboxes[session.sandbox].run(Order(
+    return await sandbox.run(Order(
         session_id=session.id, number=0, folder=folder, workspace=Path(session.worktree),
         argv=tuple(argv), env=environment(house, session.id, None), log_cap=1 << 20,
         output_limit=policy.output_limit, wall_time=policy.check_time, grace=1.0))
+
+
+async def _end_earlier(sandbox: Sandbox, checks: Path) -> None:
+    """A bot that was killed has left the command running that it waited for."""
+    for folder in checks.glob("*"):
+        handle = await sandbox.find(folder)
+        if handle is not None:
+            await sandbox.stop(folder, handle, force=True)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
 async def _check(house: House, session: Session, task: Task, step: Step) -> list[Finding]:
@@ -101,6 +123,8 @@ async def _run(house: House, session: Session, position: int | None, command: st
 def _judged(tx: Tx, house: House, session: Session, iteration: Iteration,
             change: Change | None, findings: Sequence[Finding]) -> None:
     """The verdict and what follows from it, once."""
+    if sessions.get(tx, session.id).state is not SessionState.SUSPENDED:
+        return  # it was ended meanwhile: nobody waits for a verdict
     passed = all(finding.passed for finding in findings)
     qa = QaState.SKIPPED if not findings else QaState.PASSED if passed else QaState.FAILED
     if not tx.update("iterations", {"session_id": session.id, "number": iteration.number,
@@ -147,7 +171,7 @@ def _send_back(tx: Tx, house: House, task: Task, session: Session,
 
 def _unjudgeable(tx: Tx, house: House, session: Session, reason: str) -> None:
     fresh = sessions.get(tx, session.id)
-    if fresh.state.value != "suspended":
+    if fresh.state is not SessionState.SUSPENDED:
         return
     sessions.end(tx, fresh, SessionOutcome.FAILED, reason)
     fail_task(tx, house, tasks.get(tx, session.task_id), SessionOutcome.FAILED, reason, [],

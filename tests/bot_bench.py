@@ -122,6 +122,8 @@ class House:
     bots: list[Bot] = field(default_factory=list)
     beside: Callable[[], str] = str
     """More to look at where a test fails."""
+    by_option: bool = True
+    """Whether `--repo` names the repository; otherwise the settings do."""
 
     def __post_init__(self) -> None:
         (self.base / "config").mkdir(parents=True)
@@ -149,7 +151,7 @@ class House:
         if kill_at is not None:
             env["BULLPEN_KILL_AT"] = kill_at
         argv = [sys.executable, "-m", "bot.cli", "up", "--data", str(self.data),
-                "--repo", str(self.repo), *options]
+                *(["--repo", str(self.repo)] if self.by_option else []), *options]
         with printed.open("wb") as out:
             process = subprocess.Popen(argv, cwd=self.base, env=env, stdin=stdin, stdout=out,
                                        stderr=out, preexec_fn=before)
