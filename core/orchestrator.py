@@ -40,13 +40,16 @@ WHERE sessions.state = 'terminated' AND sessions.kept IS NULL
   AND sessions.worktree_state IN ('archived', 'cleaning') AND tasks.state = 'done'
 LIMIT 50
 """
+DUE = ("SELECT min(not_before) FROM tasks INDEXED BY tasks_ready "
+       "WHERE state = 'ready' AND not_before > ?")
 LIVE = ("starting", "running", "terminating")
 ACTIVE = ("planning", "in_flight", "review")
 
 
 @dataclass(slots=True)
 class Found:
-    """What a turn saw: sessions that need a keeper, work to judge, merge or tidy away."""
+    """What a turn saw: sessions that need a keeper, work to judge, merge or tidy away. `due`:
+    when the first task whose retry is pending may be claimed, ms since the epoch."""
 
     live: list[str]
     going_on: int
@@ -54,6 +57,7 @@ class Found:
     forging: list[int]
     untidy: list[str]
     claimable: bool
+    due: int | None
 
 
 class Orchestrator:
@@ -68,6 +72,7 @@ class Orchestrator:
         self._merging = asyncio.Lock()
         self._turns = 0
         self._turning = False
+        self._fruitless: object = None
         house.store.state.listeners.append(self._hear)
 
     # -- the loop --------------------------------------------------------------------------
@@ -103,13 +108,13 @@ class Orchestrator:
         """Reconcile, then dispatch; returns after how many seconds to look again."""
         self._turning = True
         try:
-            await self._turn()
+            found = await self._turn()
         finally:
             self._turning = False
         self._turns += 1
-        return await self._delay()
+        return self._delay(found.due)
 
-    async def _turn(self) -> None:
+    async def _turn(self) -> Found:
         found = await self._look()
         for session_id in [known for known in self._keepers
                            if f"keep {known}" not in self._jobs.running]:
@@ -123,7 +128,8 @@ class Orchestrator:
         for session_id in found.untidy:
             self._jobs.start(f"tidy {session_id}", partial(tidy, self._house, session_id))
         if found.claimable or found.going_on:
-            await self._dispatch()
+            await self._dispatch(found.due)
+        return found
 
     def _hear(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -139,7 +145,9 @@ class Orchestrator:
         open_sessions = await store.read(SESSIONS)
         active = await store.read(ACTIVE_TASKS)
         untidy = await store.read(UNTIDY)
-        claimable = await store.read(tasks.CLAIMABLE, (store.now(), 1))
+        now = store.now()
+        claimable = await store.read(tasks.CLAIMABLE, (now, 1))
+        due = await store.read(DUE, (now,))
         return Found(
             live=[row["id"] for row in open_sessions if row["state"] in LIVE],
             going_on=sum(_goes_on(row) for row in open_sessions),
@@ -147,15 +155,21 @@ class Orchestrator:
             forging=[row["id"] for row in active if self._forges(row)],
             untidy=[row["id"] for row in untidy],
             claimable=bool(claimable),
+            due=due[0][0],
         )
 
     def _forges(self, row: Row) -> bool:
         workflow = self._house.workflows.get(row["workflow"])
         return workflow is not None and workflow.step(row["step"]).kind is StepKind.FORGE
 
-    async def _dispatch(self) -> None:
+    async def _dispatch(self, due: int | None) -> None:
+        """What started nothing starts nothing again, until something is different."""
         agents = self.able()
+        seen = (self._house.store.state.total_changes, frozenset(agents), due)
+        if seen == self._fruitless:
+            return
         started = await self._house.store.write(lambda tx: dispatch(tx, self._house, agents))
+        self._fruitless = None if started else seen
         if started:
             kill_point("after-claim")
         for session_id in started:
@@ -166,16 +180,12 @@ class Orchestrator:
         return {name: agent for name, agent in self._house.agents.items()
                 if self._house.missing(agent) is None}
 
-    async def _delay(self) -> float:
+    def _delay(self, due: int | None) -> float:
         """Until the next tick, or until the first retry is due."""
-        row = (await self._house.store.read(
-            "SELECT min(not_before) FROM tasks INDEXED BY tasks_ready WHERE state = 'ready' "
-            "AND not_before > ?", (self._house.store.now(),)))[0]
         delay = min(self._interval, self._jobs.next_in())
-        if row[0] is None:
+        if due is None:
             return delay
-        wait: float = (row[0] - self._house.store.now()) / 1000
-        return min(delay, max(0.05, wait))
+        return min(delay, max(0.05, (due - self._house.store.now()) / 1000))
 
     # -- jobs ------------------------------------------------------------------------------
 

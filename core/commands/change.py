@@ -7,127 +7,17 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core import acts, dispatch, planning, queue
-from core.artifacts import RAW, check_name
+from core import acts, dispatch, planning
 from core.commands.desk import Act, Desk
+from core.commands.fitting import INSTALL, who_takes_it
 from core.commands.grammar import Command, task_id
-from core.commands.looks import load_task, priority
+from core.commands.looks import load_task
 from core.commands.reply import Button, Reply
 from core.errors import Refused, Unclear
 from core.lifecycle import Act as Deed
-from core.model import COMPLEXITIES, Event, Priority, Task, TaskState
+from core.model import Event, Priority, Task, TaskState
 from core.store import tasks
 from core.store.database import Tx
-from core.store.tasks import NewTask
-
-LONGEST_TITLE = 300
-INSTALL = ("No agent here can do that: install Claude Code "
-           "(npm install -g @anthropic-ai/claude-code), or give a command with --run.")
-
-
-async def add(desk: Desk, command: Command) -> Reply | Act:
-    """A new task, ready at once; its card says who will take it."""
-    new = await _new_task(desk, command)
-    files = [(file.name, await desk.fetch(file)) for file in desk.files if desk.fetch]
-    for name, _ in files:
-        check_name(name)
-
-    def act(tx: Tx) -> Reply:
-        task = tasks.add(tx, new)
-        tasks.follow(tx, task.id, desk.place.platform, desk.place.chat, desk.place.message)
-        for name, data in files:
-            desk.house.artifacts.keep(tx, task.id, name, data, desk.actor)
-        desk.house.artifacts.keep(tx, task.id, RAW, _raw(task).encode(), desk.actor)
-        return Reply(f"{task.ref} · {task.title}", (_who_takes_it(tx, desk, task),),
-                     buttons=(Button("Assign…", f"assign {task.id}", ask="To which agent?"),
-                              Button("Start now", f"start {task.id}"),
-                              Button("Cancel", f"cancel {task.id}")))
-
-    return act
-
-
-def _raw(task: Task) -> str:
-    return f"# {task.title}\n\n{task.description}\n" if task.description else f"# {task.title}\n"
-
-
-async def _new_task(desk: Desk, command: Command) -> NewTask:
-    options, many = command.options, command.many
-    title = " ".join(command.words).strip()
-    if not title:
-        raise Unclear('Give it a title: /add "Add a greeting"')
-    if len(title) > LONGEST_TITLE:
-        raise Unclear(f"That title has {len(title)} characters, {LONGEST_TITLE} fit. Put the rest "
-                      "on the next lines: they are the description.")
-    workflow = desk.house.workflow(options.get("workflow", desk.house.policy.default_workflow))
-    repo = desk.house.repo(options.get("repo"))
-    await desk.house.repositories.ensure(repo)
-    run = options.get("run")
-    if run is not None:
-        desk.house.check_command(run)
-    agent = desk.house.agent(options["agent"]) if "agent" in options else None
-    description, criteria = _body(command.text)
-    if run is None and agent is not None and planning.runs_only_given_commands(agent):
-        raise Unclear(f"{agent.name} only runs commands: /add TITLE --run COMMAND")
-    if run is not None and agent is not None and not planning.runs_only_given_commands(agent):
-        raise Unclear(f"{agent.name} takes no --run commands: leave --run or --agent away.")
-    return NewTask(
-        title=title, description=description, workflow=workflow.name,
-        first_step=workflow.steps[0].id, repo=repo.name, run_command=run,
-        priority=priority(options["priority"]) if "priority" in options else Priority.MEDIUM,
-        complexity=_complexity(options.get("complexity")), lane=options.get("lane"),
-        assignee=agent.name if agent else None, created_by=desk.actor.name or desk.actor.key,
-        after=_after(options.get("after")), criteria=criteria, draft="draft" in options,
-        ephemeral="ephemeral" in options,
-        labels=tuple((kind, value) for option, kind in
-                     (("tag", "tag"), ("skill", "skill"), ("lang", "language"),
-                      ("touches", "touches"))
-                     for value in many.get(option, ())))
-
-
-def _body(text: str) -> tuple[str, tuple[tuple[str, str | None], ...]]:
-    """The description, and its `- [ ]` lines as acceptance criteria: text and command."""
-    boxes, rest = [], []
-    for line in text.splitlines():
-        box = re.match(r"^\s*[-*]\s*\[[ xX]?\]\s*(.+)$", line)
-        if box is None:
-            rest.append(line)
-            continue
-        inside = re.search(r"`([^`]+)`", box[1])
-        boxes.append((box[1].strip(), inside[1] if inside else None))
-    return "\n".join(rest).strip(), tuple(boxes)
-
-
-def _complexity(word: str | None) -> str | None:
-    if word is not None and word.lower() not in COMPLEXITIES:
-        raise Unclear(f"No complexity `{word[:20]}`: {', '.join(COMPLEXITIES)}.")
-    return word.lower() if word else None
-
-
-def _after(text: str | None) -> tuple[int, ...]:
-    return tuple(task_id(word) for word in re.split(r"[,\s]+", text or "") if word)
-
-
-def _who_takes_it(tx: Tx, desk: Desk, task: Task) -> str:
-    """One line: what it waits for, or who takes it, or what is missing."""
-    if task.state is TaskState.INBOX:
-        return f"In the inbox. /ready {task.id} lets it go."
-    if task.state is TaskState.BLOCKED:
-        return "Waits for the tasks that come before it."
-    if queue.load(tx, desk.house.policy).paused:
-        return "Ready, but the queue is paused: /resume lets it go on."
-    found = dispatch.candidates(tx, desk.house, task, desk.able, Counter())
-    if task.assignee is not None:
-        found = [match for match in found if match.agent.name == task.assignee]
-    best = planning.best(found)
-    if best is not None:
-        return f"Ready. {best.agent.name} takes it (fits {best.score})."
-    if task.assignee is not None:
-        return desk.house.missing(desk.house.agent(task.assignee)) or INSTALL
-    return "; ".join(match.why_not for match in found if match.why_not
-                     and "only runs commands" not in match.why_not) or INSTALL
-
-
-# -- who does it -----------------------------------------------------------------------------
 
 
 async def assign(desk: Desk, command: Command) -> Reply | Act:
@@ -180,7 +70,7 @@ async def start(desk: Desk, command: Command) -> Reply | Act:
                           "only what is ready can be started.")
         tx.update("tasks", {"id": task.id}, priority=int(Priority.URGENT), not_before=None)
         tx.emit(Event("task.edited", f"{task.ref} goes first", task_id=task.id))
-        return Reply(f"{task.ref} goes first.", (_who_takes_it(tx, desk, task),))
+        return Reply(f"{task.ref} goes first.", (who_takes_it(tx, desk, task),))
 
     return act
 
@@ -259,7 +149,7 @@ async def retry(desk: Desk, command: Command) -> Reply | Act:
 
     def act(tx: Tx) -> Reply:
         task = acts.retry(tx, desk.house, tasks.get(tx, wanted.id), command.text)
-        return Reply(f"{task.ref} will be tried again.", (_who_takes_it(tx, desk, task),))
+        return Reply(f"{task.ref} will be tried again.", (who_takes_it(tx, desk, task),))
 
     return act
 

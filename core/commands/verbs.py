@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import cast
 
-from core.commands import brake, change, decide, looks, people
+from core.commands import adding, brake, change, decide, looks, people
 from core.commands.desk import Handler, Verb
 from core.commands.grammar import Form, Option
 from core.model import Role
@@ -21,7 +21,7 @@ _LIST = (Option("lane"), Option("agent"), Option("tag"), Option("priority", shor
 
 _TABLE: list[tuple[Form, object]] = [
     (Form("add", '/add TITLE [--run "COMMAND"] [--agent NAME] [-p high]; next lines: description',
-          O, "a new task", _ADD, group="work"), change.add),
+          O, "a new task", _ADD, group="work"), adding.add),
     (Form("list", "/list [STATE]", V, "tasks", _LIST), looks.list_),
     (Form("task", "/task 42", V, "one task"), looks.task),
     (Form("status", "/status", V, "how it stands"), looks.status),

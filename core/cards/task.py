@@ -1,28 +1,11 @@
-"""The messages that tell of a task, in one voice for every face.
-
-First line: what and which task. Then the one fact that matters. Buttons: what one would do
-next, the likeliest first, at most four.
-"""
+"""A task's live message, and the messages of its ends."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
-
+from core.cards.words import TOLD, changed, counted, duration
 from core.commands.reply import Button, Reply
-from core.model import (
-    Change,
-    Event,
-    Gate,
-    GateKind,
-    GateState,
-    Priority,
-    Session,
-    Task,
-    TaskState,
-    task_ref,
-)
-from core.store import gates, rows, tasks
+from core.model import Event, Priority, Session, Task, TaskState
+from core.store import rows
 from core.store.database import Tx
 
 MARKS = {TaskState.INBOX: "📥", TaskState.READY: "🕒", TaskState.BLOCKED: "⛔",
@@ -30,12 +13,7 @@ MARKS = {TaskState.INBOX: "📥", TaskState.READY: "🕒", TaskState.BLOCKED: "�
          TaskState.DONE: "✅", TaskState.FAILED: "❌", TaskState.CANCELLED: "🚫"}
 
 
-TOLD = {"told": "elsewhere"}
-"""Marks an edit whose news another message brings: a face that can't edit leaves it out."""
 _TOLD_STATES = (TaskState.REVIEW, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)
-
-
-# -- a task's live message -----------------------------------------------------------------
 
 
 def task_card(tx: Tx, task: Task) -> Reply:
@@ -137,96 +115,6 @@ def _newest(tx: Tx, task_id: int) -> Session | None:
     return None if row is None else rows.session(row)
 
 
-# -- gates ---------------------------------------------------------------------------------
-
-
-def gate_card(tx: Tx, gate: Gate) -> Reply:
-    """The card of something that waits for a person; once answered it says by whom."""
-    task = tasks.find(tx, gate.task_id) if gate.task_id else None
-    mark = {GateKind.QUESTION: "❓", GateKind.PERMISSION: "🔐"}.get(gate.kind, "🧾")
-    if gate.state is not GateState.OPEN:
-        return _closed_card(gate, mark)
-    decides = gate.kind in (GateKind.REVIEW, GateKind.MERGE)
-    return Reply(
-        title=f"{mark} {gate.ref} · {gate.title}",
-        lines=tuple(line for line in _gate_lines(tx, gate, task, decides) if line),
-        code=gate.body if gate.kind is GateKind.PERMISSION else None,
-        buttons=_gate_buttons(gate), key=f"gate:{gate.id}")
-
-
-def _closed_card(gate: Gate, mark: str) -> Reply:
-    """What was decided, by whom; a terminal that decided it itself isn't told again."""
-    here = gate.answered_place == "console:console" or gate.state is GateState.CANCELLED
-    said = gate.answer if gate.state is not GateState.CANCELLED else None
-    about = task_ref(gate.task_id) if gate.task_id else gate.title
-    return Reply(title=f"{mark} {gate.ref} · {about} · {gates.closed_words(gate)}",
-                 lines=(f"“{said}”",) if said else (),
-                 key=f"gate:{gate.id}", silent=True, extra=TOLD if here else {})
-
-
-def _gate_lines(tx: Tx, gate: Gate, task: Task | None, decides: bool) -> list[str]:
-    if not decides:
-        return [task.title if task else "", gate.body if gate.kind is GateKind.QUESTION else ""]
-    lines = [task.title if task else ""]
-    if task is not None and task.change is not None:
-        lines += [changed(task.change), *_marked(task.change)]
-    lines.append(_checks(tx, task))
-    if task is not None and (boxes := _boxes(tx, task.id)):
-        lines.append(boxes)
-    lines.append(f"“{gate.body.strip()}”" if gate.body.strip() else "")
-    return lines
-
-
-def _gate_buttons(gate: Gate) -> tuple[Button, ...]:
-    def button(label: str, command: str, style: str = "default", ask: str | None = None) -> Button:
-        return Button(label, command, style, gate.id, gate.patch_id, ask)
-
-    if gate.kind is GateKind.QUESTION:
-        return (*(button(option, f"answer {gate.ref} {option}") for option in gate.options[:3]),
-                button("Answer…", f"answer {gate.ref}", ask="Your answer?"))
-    if gate.kind is GateKind.PERMISSION:
-        return (button("Allow once", f"approve {gate.ref}", "primary"),
-                button("Deny", f"reject {gate.ref}", "danger"))
-    merges = gate.kind is GateKind.MERGE and gate.base != gate.head
-    approve = "Approve & merge" if merges else "Approve"
-    return (button(approve, f"approve {gate.ref}", "primary"),
-            button("Reject…", f"reject {gate.ref}", "danger", "What is to be changed?"),
-            Button("Show", f"show {gate.task_id}"))
-
-
-def changed(change: Change) -> str:
-    """`importer.py +26 −9 · test_speed.py +31 −0`, at most five files."""
-    if change.empty:
-        return "No file was changed."
-    words = [f"{file.path} +{file.added} −{file.removed}" for file in change.files[:5]]
-    more = len(change.files) - 5
-    return "📝 " + " · ".join(words) + (f" · and {counted(more, 'more file')}" if more > 0 else "")
-
-
-def _marked(change: Change) -> list[str]:
-    if not change.marked:
-        return []
-    return ["⚠️ Look twice, this steers agents, hooks or CI: " + ", ".join(change.marked[:5])]
-
-
-def _checks(tx: Tx, task: Task | None) -> str:
-    row = tx.one("SELECT findings FROM qa_results JOIN sessions ON sessions.id = session_id "
-                 "WHERE task_id = ? ORDER BY qa_results.id DESC LIMIT 1",
-                 (task.id if task else 0,))
-    found = json.loads(row["findings"]) if row else []
-    return "Checks: " + " · ".join(
-        f"{'✓' if one['passed'] else '✗'} {one['command']}" for one in found) if found else ""
-
-
-def _boxes(tx: Tx, task_id: int) -> str:
-    found = tx.all("SELECT text, state FROM criteria WHERE task_id = ? AND command IS NULL "
-                   "ORDER BY position", (task_id,))
-    return "\n".join(f"{'☑' if row['state'] == 'ticked' else '☐'} {row['text']}" for row in found)
-
-
-# -- ends ----------------------------------------------------------------------------------
-
-
 def failure_card(task: Task, event: Event) -> Reply:
     """What went wrong, with the last lines of the log."""
     tail = [str(line) for line in event.payload.get("tail") or []]
@@ -253,26 +141,3 @@ def done_card(tx: Tx, task: Task) -> Reply:
 def event_card(event: Event) -> Reply:
     """An event in its own sentence."""
     return Reply(title=f"⚠️ {event.text}")
-
-
-# -- numbers as a person says them -----------------------------------------------------------
-
-
-def duration(ms: int) -> str:
-    """`40 s`, `9 min`, `2 h 5 min`, `3 d`."""
-    seconds = max(0, round(ms / 1000))
-    if seconds < 90:
-        return f"{seconds} s"
-    minutes = round(seconds / 60)
-    if minutes < 90:
-        return f"{minutes} min"
-    hours, rest = divmod(minutes, 60)
-    return f"{hours} h {rest} min" if hours < 48 else f"{round(hours / 24)} d"
-
-
-def counted(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
-
-
-def joined(words: Sequence[str]) -> str:
-    return " · ".join(word for word in words if word)

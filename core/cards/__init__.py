@@ -1,0 +1,22 @@
+"""The messages that tell of a task, in one voice for every face.
+
+First line: what and which task. Then the one fact that matters. Buttons: what one would do
+next, the likeliest first, at most four.
+"""
+
+from core.cards.gate import gate_card
+from core.cards.task import done_card, event_card, failure_buttons, failure_card, task_card
+from core.cards.words import TOLD, changed, counted, duration
+
+__all__ = [
+    "TOLD",
+    "changed",
+    "counted",
+    "done_card",
+    "duration",
+    "event_card",
+    "failure_buttons",
+    "failure_card",
+    "gate_card",
+    "task_card",
+]

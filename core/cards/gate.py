@@ -1,0 +1,86 @@
+"""The card of something that waits for a person."""
+
+from __future__ import annotations
+
+import json
+
+from core.cards.words import TOLD, changed
+from core.commands.reply import Button, Reply
+from core.model import Change, Gate, GateKind, GateState, Task, task_ref
+from core.store import gates, tasks
+from core.store.database import Tx
+
+
+def gate_card(tx: Tx, gate: Gate) -> Reply:
+    """The card of something that waits for a person; once answered it says by whom."""
+    task = tasks.find(tx, gate.task_id) if gate.task_id else None
+    mark = {GateKind.QUESTION: "❓", GateKind.PERMISSION: "🔐"}.get(gate.kind, "🧾")
+    if gate.state is not GateState.OPEN:
+        return _closed_card(gate, mark)
+    decides = gate.kind in (GateKind.REVIEW, GateKind.MERGE)
+    return Reply(
+        title=f"{mark} {gate.ref} · {gate.title}",
+        lines=tuple(line for line in _gate_lines(tx, gate, task, decides) if line),
+        code=gate.body if gate.kind is GateKind.PERMISSION else None,
+        buttons=_gate_buttons(gate), key=f"gate:{gate.id}")
+
+
+def _closed_card(gate: Gate, mark: str) -> Reply:
+    """What was decided, by whom; a terminal that decided it itself isn't told again."""
+    here = gate.answered_place == "console:console" or gate.state is GateState.CANCELLED
+    said = gate.answer if gate.state is not GateState.CANCELLED else None
+    about = task_ref(gate.task_id) if gate.task_id else gate.title
+    return Reply(title=f"{mark} {gate.ref} · {about} · {gates.closed_words(gate)}",
+                 lines=(f"“{said}”",) if said else (),
+                 key=f"gate:{gate.id}", silent=True, extra=TOLD if here else {})
+
+
+def _gate_lines(tx: Tx, gate: Gate, task: Task | None, decides: bool) -> list[str]:
+    if not decides:
+        return [task.title if task else "", gate.body if gate.kind is GateKind.QUESTION else ""]
+    lines = [task.title if task else ""]
+    if task is not None and task.change is not None:
+        lines += [changed(task.change), *_marked(task.change)]
+    lines.append(_checks(tx, task))
+    if task is not None and (boxes := _boxes(tx, task.id)):
+        lines.append(boxes)
+    lines.append(f"“{gate.body.strip()}”" if gate.body.strip() else "")
+    return lines
+
+
+def _gate_buttons(gate: Gate) -> tuple[Button, ...]:
+    def button(label: str, command: str, style: str = "default", ask: str | None = None) -> Button:
+        return Button(label, command, style, gate.id, gate.patch_id, ask)
+
+    if gate.kind is GateKind.QUESTION:
+        return (*(button(option, f"answer {gate.ref} {option}") for option in gate.options[:3]),
+                button("Answer…", f"answer {gate.ref}", ask="Your answer?"))
+    if gate.kind is GateKind.PERMISSION:
+        return (button("Allow once", f"approve {gate.ref}", "primary"),
+                button("Deny", f"reject {gate.ref}", "danger"))
+    merges = gate.kind is GateKind.MERGE and gate.base != gate.head
+    approve = "Approve & merge" if merges else "Approve"
+    return (button(approve, f"approve {gate.ref}", "primary"),
+            button("Reject…", f"reject {gate.ref}", "danger", "What is to be changed?"),
+            Button("Show", f"show {gate.task_id}"))
+
+
+def _marked(change: Change) -> list[str]:
+    if not change.marked:
+        return []
+    return ["⚠️ Look twice, this steers agents, hooks or CI: " + ", ".join(change.marked[:5])]
+
+
+def _checks(tx: Tx, task: Task | None) -> str:
+    row = tx.one("SELECT findings FROM qa_results JOIN sessions ON sessions.id = session_id "
+                 "WHERE task_id = ? ORDER BY qa_results.id DESC LIMIT 1",
+                 (task.id if task else 0,))
+    found = json.loads(row["findings"]) if row else []
+    return "Checks: " + " · ".join(
+        f"{'✓' if one['passed'] else '✗'} {one['command']}" for one in found) if found else ""
+
+
+def _boxes(tx: Tx, task_id: int) -> str:
+    found = tx.all("SELECT text, state FROM criteria WHERE task_id = ? AND command IS NULL "
+                   "ORDER BY position", (task_id,))
+    return "\n".join(f"{'☑' if row['state'] == 'ticked' else '☐'} {row['text']}" for row in found)

@@ -1,0 +1,33 @@
+"""Changes and numbers as a person says them."""
+
+from __future__ import annotations
+
+from core.model import Change
+
+TOLD = {"told": "elsewhere"}
+"""Marks an edit whose news another message brings: a face that can't edit leaves it out."""
+
+
+def changed(change: Change) -> str:
+    """`importer.py +26 −9 · test_speed.py +31 −0`, at most five files."""
+    if change.empty:
+        return "No file was changed."
+    words = [f"{file.path} +{file.added} −{file.removed}" for file in change.files[:5]]
+    more = len(change.files) - 5
+    return "📝 " + " · ".join(words) + (f" · and {counted(more, 'more file')}" if more > 0 else "")
+
+
+def duration(ms: int) -> str:
+    """`40 s`, `9 min`, `2 h 5 min`, `3 d`."""
+    seconds = max(0, round(ms / 1000))
+    if seconds < 90:
+        return f"{seconds} s"
+    minutes = round(seconds / 60)
+    if minutes < 90:
+        return f"{minutes} min"
+    hours, rest = divmod(minutes, 60)
+    return f"{hours} h {rest} min" if hours < 48 else f"{round(hours / 24)} d"
+
+
+def counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
