@@ -14,6 +14,7 @@ POINTS = (
     "after-claim",       # committed; nothing prepared
     "after-workspace",   # made; its branch not in the rows
     "after-spawn",       # the process runs; its handle not in the rows
+    "after-input",       # given to the agent; not noted as given
     "after-log",         # lines in the log; not taken into state
     "after-exit",        # the process has ended; its result not in the rows
     "after-collect",     # commits fetched and checks run; the verdict not in the rows

@@ -241,6 +241,7 @@ class House:
             found = [dict(row) for row in self.rows(sql)]
             assert not found, f"{what}: {found}\n{self.picture()}"
         self._check_folders()
+        self._check_logs()
         assert self.processes() == []
 
     def _check_folders(self) -> None:
@@ -253,6 +254,19 @@ class House:
                 assert not there, f"the workspace of {name} is said to be gone"
             elif row["worktree_state"] != "creating":
                 assert there, f"the workspace of {name} is missing"
+
+    def _check_logs(self) -> None:
+        """Each output is in the log to its last byte."""
+        logged = {(row[0], row[1]): row[2] for row in self.rows(
+            "SELECT session_id, attempt, position FROM positions", file="logs.db")}
+        for row in self.rows("SELECT session_id, number FROM attempts WHERE state = 'ended'"):
+            output = self.attempt(*row) / "output"
+            size = output.stat().st_size if output.exists() else 0
+            assert logged.get(tuple(row), 0) == size, f"the log of {tuple(row)} is not whole"
+
+    def attempt(self, session: str, number: int) -> Path:
+        """An attempt's own folder."""
+        return self.data / "sessions" / session / "attempts" / f"{number:02d}"
 
     def sessions(self) -> list[str]:
         return [str(name) for name in self.values("SELECT id FROM sessions")]

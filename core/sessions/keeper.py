@@ -162,6 +162,7 @@ class Keeper:
             await tailer.sandbox.send(tailer.folder, row["number"], row["data"],
                                       bool(row["last"]))
         if owed:
+            kill_point("after-input")
             await self._house.store.write(lambda tx: tx.run(
                 "UPDATE inputs SET sent = 1 WHERE session_id = ? AND attempt = ? AND number <= ?",
                 (self._id, tailer.attempt.number, owed[-1]["number"])))

@@ -81,22 +81,18 @@ def test_ten_agents_outlive_a_bot_that_is_killed_again_and_again(
 def end_without_bot(house: House, dead: Path) -> None:
     """Let the slow ones end, and see that nobody has told of it yet."""
     dead.touch()
-    slow = [attempt for name, attempt in house.ledger() if int(name[-1]) in SLOW]
+    slow = [(attempt.split("/")[0], int(attempt.split("/")[1]))
+            for name, attempt in house.ledger() if int(name[-1]) in SLOW]
 
     def all_ended() -> bool:
-        return all((attempt_folder(house, *attempt.split("/")) / "exit.json").exists()
-                   for attempt in slow)
+        return all((house.attempt(session, number) / "exit.json").exists()
+                   for session, number in slow)
 
     house.until(all_ended, "the agents end without a bot")
-    for attempt in slow:
-        session, number = attempt.split("/")
+    for session, number in slow:
         (state,) = house.values("SELECT state FROM attempts WHERE session_id = ? AND number = ?",
-                                session, int(number))
+                                session, number)
         assert state != "ended"
-
-
-def attempt_folder(house: House, session: str, number: str) -> Path:
-    return house.data / "sessions" / session / "attempts" / f"{int(number):02d}"
 
 
 def judge(house: House) -> None:
@@ -120,7 +116,7 @@ def judge_one(house: House, row: Row, agent: int, started: str) -> None:
     assert started == f"{row['id']}/{attempt['number']}"
     assert (attempt["exit_status"], attempt["exit_signal"], attempt["exit_reason"]) == (
         status_of(agent), None, None), house.picture()
-    folder = attempt_folder(house, row["id"], attempt["number"])
+    folder = house.attempt(row["id"], attempt["number"])
     assert attempt["ended_at"] == json.loads((folder / "exit.json").read_text())["at"]
     assert attempt["position"] == (folder / "output").stat().st_size
     for stream in ("out", "err"):

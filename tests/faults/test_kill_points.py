@@ -20,7 +20,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 POINTS = (
-    "before-intake", "before-intake:2", "after-intake", "after-intake:2", "after-claim",
+    "before-intake:2", "after-intake", "after-intake:2", "after-claim",
     "after-workspace", "after-spawn", "after-log", "after-exit", "after-collect", "in-approval",
     "after-approval", "after-post", "after-merge", "after-removal",
 )  # fmt: skip
