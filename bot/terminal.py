@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import codecs
+import contextlib
 import getpass
 import json
 import os
+import re
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from typing import TextIO
 
 from core.commands.incoming import File, Incoming
@@ -16,6 +19,9 @@ from core.model import Actor, Place, Role
 
 PATIENCE = 0.05
 """Seconds without a further line after which a piped command counts as whole."""
+
+
+_COMMENT = re.compile(r"\s*#(?!#)")
 
 
 def local_actor() -> Actor:
@@ -63,50 +69,65 @@ class Lines:
         threading.Thread(target=self._read, daemon=True, name="bullpen-stdin").start()
 
     def _read(self) -> None:
-        try:
-            for line in self._source:
-                self._loop.call_soon_threadsafe(self._queue.put_nowait, line.rstrip("\n"))
-            self._loop.call_soon_threadsafe(self._queue.put_nowait, None)
-        except (RuntimeError, ValueError, OSError, UnicodeError):
-            return  # the loop has ended, or the terminal is closed
+        with contextlib.suppress(RuntimeError, ValueError, OSError):
+            for lines in _chunks(self._source):
+                self._loop.call_soon_threadsafe(self._take, lines)
+        with contextlib.suppress(RuntimeError):  # the loop has ended
+            self._loop.call_soon_threadsafe(self._take, [None])
+
+    def _take(self, lines: Iterable[str | None]) -> None:
+        for line in lines:
+            self._queue.put_nowait(line)
 
     async def next(self) -> str | None:
-        """The next command with its following lines; None at the end of the input."""
+        """The next command with its following lines; None at the end of the input.
+
+        A line that begins with one `#` is a comment wherever it stands.
+        """
         lines: list[str] = []
         while True:
-            line = await self._line(bool(lines) and not lines[-1].endswith("\\"))
-            if line is None or (lines and not _continues(lines[-1], line)):
-                self._held = line if line is not None else self._held
+            goes_on = bool(lines) and lines[-1].endswith("\\")
+            line = await self._line(bool(lines) and not goes_on)
+            if line is None:
                 break
-            if lines and lines[-1].endswith("\\"):
+            if goes_on:
                 lines[-1] = lines[-1][:-1]
-            if lines or (line.strip() and not line.lstrip().startswith("#")):
-                lines.append(line)
-            if self._interactive and lines and not lines[-1].endswith("\\"):
+            elif _COMMENT.match(line) or not (lines or line.strip()):
+                continue
+            elif lines and line.lstrip().startswith("/"):
+                self._held = line
+                break
+            lines.append(line)
+            if self._interactive and not line.endswith("\\"):
                 break
         if not lines:
             return None
-        return "\n".join(lines).strip()
+        return "\n".join(lines).rstrip("\\").strip() or await self.next()
 
     async def _line(self, maybe: bool) -> str | None:
         """`maybe`: a command is whole as it stands, so wait a moment only."""
         if self._held is not None:
             held, self._held = self._held, None
             return held
-        if not maybe:
-            return await self._queue.get()
         try:
-            async with asyncio.timeout(PATIENCE):
-                line = await self._queue.get()
+            line = await asyncio.wait_for(self._queue.get(), PATIENCE if maybe else None)
         except TimeoutError:
             return None
         if line is None:
-            self._queue.put_nowait(None)
+            self._queue.put_nowait(None)  # the end stays the end, however often it is asked for
         return line
 
 
-def _continues(before: str, line: str) -> bool:
-    return before.endswith("\\") or not line.lstrip().startswith(("/", "#"))
+def _chunks(source: TextIO) -> Iterator[list[str]]:
+    """The lines that are there at a time: what was written at once stays together, however
+    busy the machine is."""
+    decoder = codecs.getincrementaldecoder("utf-8")("replace")
+    rest = ""
+    while data := os.read(source.fileno(), 1 << 16):
+        *lines, rest = (rest + decoder.decode(data)).split("\n")
+        yield [line.rstrip("\r") for line in lines]
+    if rest:
+        yield [rest]
 
 
 async def feed(lines: Lines, keep: Callable[[str], Awaitable[None]],
