@@ -266,13 +266,16 @@ async def test_an_edited_message_is_not_carried_out_again(
 
 async def test_a_file_becomes_an_artifact(bench: Bench, telegram: TelegramServer) -> None:
     async with bot(bench, telegram):
-        await telegram.sends_file("plan.md", "# The plan\n", '/add "Planned" --run "true" --draft')
+        plan = "# The plan\n" + "one more step\n" * 8000
+        await telegram.sends_file("plan.md", plan, '/add "Planned" --run "true" --draft')
         await shown(telegram, "In the inbox")
         await telegram.says("/show 1 plan.md")
         await shown(telegram, "# The plan")
         await telegram.sends_file("../x.md", "no", '/add "Bad" --run "true" --draft')
         await shown(telegram, "can't be an artifact's name")
     assert bench.states() == {1: "inbox"}
+    kept = bench.task_folder("active") / "artifacts" / "plan.md"
+    assert kept.read_text() == plan
 
 
 async def _answered(server: TelegramServer, line: str, person: int) -> str:

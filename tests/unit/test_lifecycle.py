@@ -62,9 +62,9 @@ def test_every_cell_leads_where_its_nouns_can_go(situation: Situation, act: Act)
         return
     for old in TASKS.get(situation, ACTIVE):
         assert cell.task in (None, old) or cell.task in MOVES[TaskState][old]
-    for noun, old in STANDS.get(situation, {}).items():
+    for noun, stands in STANDS.get(situation, {}).items():
         new = getattr(cell, noun)
-        assert new is None or new is old or new in MOVES[type(old)][old], (noun, old, new)
+        assert new in (None, stands) or new in MOVES[type(stands)][stands], (noun, stands, new)
     for noun in ("session", "iteration", "gate", "worktree"):
         there = noun in STANDS.get(situation, {})
         assert there or getattr(cell, noun) is None, f"there is no {noun} to move"
