@@ -50,9 +50,10 @@ class Server:
         app.router.add_get("/api/health", self._health)
         app.router.add_get("/enter", self._enter)
         app.router.add_get("/{path:.*}", self._page)
-        self._runner = web.AppRunner(app, handle_signals=False, access_log=None)
+        self._runner = web.AppRunner(app, handle_signals=False, access_log=None,
+                                     shutdown_timeout=0.5)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, self._host, self._port, shutdown_timeout=0.5)
+        site = web.TCPSite(self._runner, self._host, self._port)
         try:
             await site.start()
         except OSError as error:
