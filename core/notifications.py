@@ -58,7 +58,7 @@ class Notifier:
         """One live message a place, the cards of its gates, and a sound for what needs one."""
         places = self._places(tx, task, events)
         card = cards.task_card(tx, task)
-        live = [place for place in places if _begun(task) or _stands(tx, place, card.key)]
+        live = [place for place in places if _begun(task) or _stands(tx, place, card)]
         self._send(tx, live, card, deliveries.PROGRESS, task, silent=True)
         for gate_id in dict.fromkeys(e.gate_id for e in events if e.gate_id is not None):
             gate = gates.get(tx, gate_id)
@@ -83,7 +83,7 @@ class Notifier:
         card = replace(card, lines=(*card.lines, *paused))
         for place in dict.fromkeys([*places, *critical]):
             self._send(tx, [place], card, deliveries.DECISIONS, task,
-                       silent=bool(critical) and place not in critical)
+                       silent=place not in critical if critical else _by_hand(event))
 
     def _single(self, tx: Tx, task: Task, event: Event, places: Sequence[Place]) -> None:
         if event.type == "task.completed":
@@ -128,11 +128,19 @@ def _begun(task: Task) -> bool:
     return task.state in ACTIVE
 
 
-def _stands(tx: Tx, place: Place, key: str | None) -> bool:
-    """Whether the live message is there, or on its way: only then its end is worth an edit."""
+def _stands(tx: Tx, place: Place, card: Reply) -> bool:
+    """Whether the live message is there, or on its way: only then its end is worth an edit.
+    One that nobody has seen yet is not owed any more when another message tells the end."""
+    if cards.TOLD.items() <= card.extra.items():
+        deliveries.let_go(tx, *place, card.key or "")
     return any(tx.one(f"SELECT 1 FROM {table} WHERE platform = ? AND chat = ? AND key = ? {more}",  # noqa: S608
-                      (*place, key))
+                      (*place, card.key))
                for table, more in (("messages", ""), ("deliveries", "AND state = 'owed'")))
+
+
+def _by_hand(event: Event) -> bool:
+    """A task that somebody killed: who did it knows, so no sound."""
+    return event.payload.get("act") == "kill"
 
 
 def _fits(rule: Rule, event: Event, task: Task | None) -> bool:

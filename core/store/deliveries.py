@@ -80,6 +80,17 @@ def owe(
     )
 
 
+def let_go(tx: Tx, platform: str, chat: str, key: str) -> None:
+    """What is owed under that key and was never tried is not owed any more."""
+    tx.run(
+        "UPDATE deliveries SET state = 'dropped', note = 'superseded', ended_at = ?"
+        " WHERE platform = ? AND chat = ? AND key = ? AND state = 'owed' AND tries = 0"
+        " AND NOT EXISTS (SELECT 1 FROM messages WHERE messages.platform = deliveries.platform"
+        " AND messages.chat = deliveries.chat AND messages.key = deliveries.key)",
+        (tx.now, platform, chat, key),
+    )
+
+
 def _supersede(tx: Tx, platform: str, chat: str, key: str) -> Row | None:
     return tx.one(
         "UPDATE deliveries SET state = 'dropped', note = 'superseded', ended_at = ?"
