@@ -66,7 +66,7 @@ def test_a_quoted_value_may_hold_quotes_of_the_other_kind(text: str) -> None:
 def test_a_free_verb_takes_all_that_follows_as_it_stands(to: str, one: str, two: str) -> None:
     command = parse(f"/say {to} {one} --run -p\n{two}", SMALL)
     assert command.words == (to,)
-    assert command.text == f"{one.strip()} --run -p\n{two}".strip()
+    assert command.text == f"{one} --run -p\n{two}".strip()
     assert not command.options
 
 

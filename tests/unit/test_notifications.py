@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
+from core import acts
 from core.commands.reply import Reply
 from core.house import House
-from core.lifecycle import Situation
+from core.lifecycle import Act, Situation
 from core.model import Actor, Event, Role, Severity
 from core.notifications import Notifier, Place, Rule
 from core.store import deliveries, people, tasks
@@ -159,3 +160,37 @@ async def test_what_is_taken_back_is_owed_to_nobody(home: House) -> None:
     with pytest.raises(KeyError):
         await told.after(act)
     assert await told.owed() == []
+
+
+async def test_a_live_message_that_nobody_saw_is_not_sent_after_the_end(home: House) -> None:
+    def act(tx: Tx) -> None:
+        task = bring(tx, home, Situation.WORKING)
+        tx.emit(Event("task.progress", "at it", task_id=task.id))
+
+    told = Told(home)
+    assert [reply.key for reply in (await told.after(act))[CREW]] == ["task:1"]
+    await home.store.write(lambda tx: tasks.fail(tx, tasks.get(tx, 1), "the boom"))
+    assert {row["key"] for row in await told.owed()} == {None}
+
+
+async def test_a_live_message_that_stands_is_edited_at_the_end(home: House) -> None:
+    def send(tx: Tx) -> None:
+        attempt = deliveries.begin(tx, *CREW)
+        assert attempt is not None
+        deliveries.sent(tx, attempt.seq, "55")
+
+    told = Told(home)
+    await told.after(lambda tx: bring(tx, home, Situation.WORKING))
+    await home.store.write(send)
+    await home.store.write(lambda tx: tasks.fail(tx, tasks.get(tx, 1), "the boom"))
+    assert {row["key"] for row in await told.owed()} == {None, "task:1"}
+
+
+async def test_who_kills_hears_no_sound(home: House) -> None:
+    def act(tx: Tx) -> None:
+        task = bring(tx, home, Situation.WORKING)
+        acts.end(tx, home, task, Act.KILL, ANN, "killed")
+
+    told = Told(home)
+    await told.after(act)
+    assert [row["silent"] for row in await told.owed()] == [1]
