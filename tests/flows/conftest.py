@@ -1,7 +1,11 @@
-"""A bench for each play."""
+"""A bench for each play, and nothing left of it."""
 
 from __future__ import annotations
 
+import contextlib
+import os
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,5 +14,18 @@ from tests.flows.bench import Bench
 
 
 @pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+def bench(tmp_path: Path) -> Iterator[Bench]:
+    yield Bench(tmp_path)
+    for process in _left(tmp_path):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process, signal.SIGKILL)
+
+
+def _left(folder: Path) -> list[int]:
+    """Processes that were started on this folder: agents of a play that broke off."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            if os.fsencode(folder) + b"/" in path.read_bytes():
+                found.append(int(path.parent.name))
+    return found
