@@ -199,6 +199,11 @@ class House:
         """The first column."""
         return [row[0] for row in self.rows(sql, *params, file=file)]
 
+    def answers(self) -> list[str]:
+        """What was answered to commands, each once however often it was sent."""
+        return [str(reply) for reply in self.values(
+            "SELECT reply FROM deliveries WHERE urgency = 1 ORDER BY seq")]
+
     def ledger(self) -> list[tuple[str, str]]:
         """Who started, as (name, session/attempt): written by the agents themselves."""
         path = self.base / "ledger"

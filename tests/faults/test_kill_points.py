@@ -39,4 +39,5 @@ def test_the_road_ends_as_if_nothing_had_happened(house: House, point: str) -> N
     assert house.ledger() == [("greet", f"{house.sessions()[0]}/1")]
     assert merges(house.repo) == ["Merge TASK-001: greet"]
     assert house.printed().count("G-1 approved. It is being merged.") == 1, house.picture()
+    assert len(house.answers()) == len(commands), "one answer each"
     house.check()

@@ -71,6 +71,7 @@ def test_a_command_said_just_before_the_kill_is_executed_once(
     at_rest(house, chat)
     assert titles(house) == ["draft 1", "draft 2"]
     assert len(house.values("SELECT id FROM intake")) == 2
+    assert len(house.answers()) == 2
     assert [len(chat.shows(task)) for task in ("TASK-001", "TASK-002")] == [1, 1], chat.picture()
 
 
@@ -110,6 +111,7 @@ def test_an_approval_pressed_just_before_the_kill_counts_once(
     assert "approved by User 100" in card.text
     assert not card.labels
     assert len(chat.shows("✅ TASK-001 done · merged")) == 1
+    assert len(house.answers()) == 1, "the press is answered by its card"
 
 
 # -- Telegram is away ----------------------------------------------------------------------
