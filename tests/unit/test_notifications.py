@@ -93,7 +93,8 @@ async def test_who_follows_a_task_hears_of_it_where_they_are(home: House) -> Non
 @pytest.mark.parametrize(("rule", "hears"), [
     (Rule("crew", ("task.*",)), True), (Rule("crew", ("session.*", "task.failed")), True),
     (Rule("crew", ("run.*",)), False), (Rule("crew", severity=Severity.CRITICAL), True),
-    (Rule("crew", ("gate.*",), Severity.CRITICAL), False), (Rule("crew", lane="front"), True),
+    (Rule("crew", ("task.added",)), True), (Rule("crew", ("task.added",), Severity.ERROR), False),
+    (Rule("crew", lane="front"), True),
     (Rule("crew", lane="back"), False),
 ])
 async def test_rules_by_type_severity_and_lane(home: House, rule: Rule, hears: bool) -> None:
