@@ -28,7 +28,9 @@ from road_stage import (
     until,
 )
 
-ADD = readme('/add "Add a greeting" --run "sh -c \'echo hello > greeting.txt\'"')
+FIRST = ('/add "Add a greeting" --run "sh -c \'echo hello > greeting.txt\'"', "/approve 1",
+         "/status")
+"""Lines of the README's first five minutes."""
 QUESTION = "On which days is the shop open?"
 HOURS = "# Opening hours\n\nEvery day, 8 to 18.\n"
 PLAY = [
@@ -43,7 +45,7 @@ PLAY = [
 
 def quick(machine: Machine, chat: Chat) -> None:
     """A task by the terminal, from /add to the merged change."""
-    lines = [ADD, readme("/approve 1"), readme("/status")]
+    lines = [readme(line) for line in FIRST]
     tell("bullpen up --until-idle, and you type:")
     show("\n".join(lines))
     tell("you see:")
