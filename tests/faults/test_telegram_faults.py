@@ -91,7 +91,7 @@ def test_an_answer_that_was_sent_when_the_bot_died_is_repeated_at_most_once(
 # -- An approval, and the bot is killed ----------------------------------------------------
 
 
-@pytest.mark.parametrize("point", ["before-intake:2", "in-approval", "after-approval"])
+@pytest.mark.parametrize("point", ["before-intake:2", "after-approval"])
 def test_an_approval_pressed_just_before_the_kill_counts_once(
     house: House, chat: Chat, point: str
 ) -> None:
