@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
+from tests.fakes.telegram_server import TelegramServer
 from tests.flows.bench import Bench
 
 
@@ -19,6 +20,12 @@ def bench(tmp_path: Path) -> Iterator[Bench]:
     for process in _left(tmp_path):
         with contextlib.suppress(ProcessLookupError):
             os.kill(process, signal.SIGKILL)
+
+
+@pytest.fixture
+async def telegram() -> AsyncIterator[TelegramServer]:
+    async with TelegramServer() as server:
+        yield server
 
 
 def _left(folder: Path) -> list[int]:

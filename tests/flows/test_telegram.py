@@ -1,80 +1,18 @@
-"""The same road by Telegram: who may, what a press means, what a chat shows."""
+"""The same road by Telegram: what a press means, what a chat shows."""
 
 from __future__ import annotations
 
-import contextlib
-import json
-import re
-import sqlite3
-from collections.abc import AsyncIterator
-
-import pytest
-
-from tests.fakes.telegram_chats import Shown
-from tests.fakes.telegram_server import GROUP, TOKEN, TelegramServer
-from tests.flows.bench import Bench, Live
-
-ANN, VIC, BOB, EVE = 100, 200, 300, 666
-"""An admin, a viewer, an approver, and a stranger; a private chat has its person's number."""
-GREETING = '/add "Add a greeting" --run "sh -c \'echo hello > greeting.txt\'"'
-
-
-@pytest.fixture
-async def telegram() -> AsyncIterator[TelegramServer]:
-    async with TelegramServer() as server:
-        yield server
-
-
-@contextlib.asynccontextmanager
-async def bot(bench: Bench, server: TelegramServer, users: bool = True) -> AsyncIterator[Live]:
-    """A running bot on that server; cards go to the group too."""
-    bench.configure(f'[channels]\ncrew = ["console", "telegram:{GROUP}"]\n')
-    roles = {str(ANN): "admin", str(VIC): "viewer", str(BOB): "approver"}
-    people = {"BULLPEN_TELEGRAM__USERS": json.dumps(roles)} if users else {}
-    async with bench.running(TELEGRAM_BOT_TOKEN=TOKEN, BULLPEN_TELEGRAM__API_BASE=server.url,
-                             **people) as live:
-        await live.until(lambda: server.calls("getMe"), "the bot to say hello")
-        yield live
-
-
-async def shown(server: TelegramServer, words: str, chat: int = ANN) -> Shown:
-    """The newest of the bot's messages that says this, once it is there."""
-    def find() -> Shown | None:
-        return next((m for m in reversed(server.from_bot(chat)) if words in m.text), None)
-
-    found: Shown = await server.until(find, f"{words!r} in chat {chat}", within=60)
-    return found
-
-
-async def button(server: TelegramServer, label: str, chat: int = ANN) -> Shown:
-    found: Shown = await server.until(lambda: server.chats.with_button(chat, label),
-                                      f"a button {label!r} in chat {chat}", within=60)
-    return found
-
-
-async def noted(server: TelegramServer, query: str) -> str:
-    """What a press was acknowledged with."""
-    await server.until(lambda: query in server.notes(), "the press to be acknowledged", within=60)
-    return server.notes()[query]
-
-
-async def test_the_first_person_comes_in_by_the_code(
-    bench: Bench, telegram: TelegramServer
-) -> None:
-    async with bot(bench, telegram, users=False) as live:
-        found = await live.until(lambda: re.search(r"/start (\S+)", live.screen), "a code")
-        await telegram.says("/status")
-        await shown(telegram, "Your id is 100")
-        await telegram.says("/start AAAA-AAAA")
-        await shown(telegram, "That is not the code")
-        await telegram.says(f"/start {found[1]}")
-        await shown(telegram, "Your role: admin")
-        await telegram.says("/status")
-        await shown(telegram, "0 working")
-        await telegram.says(f"/start {found[1]}", chat=EVE, user=EVE)
-        await shown(telegram, "No pairing code is open", EVE)
-    people = bench.rows("SELECT user_id, role FROM people")
-    assert [tuple(row) for row in people] == [(str(ANN), 4)]
+from tests.fakes.telegram_server import TelegramServer
+from tests.flows.bench import Bench
+from tests.flows.telegram_bench import (
+    ANN,
+    GREETING,
+    answered,
+    bot,
+    button,
+    noted,
+    shown,
+)
 
 
 async def test_a_task_added_approved_and_merged_by_presses(
@@ -136,96 +74,10 @@ async def test_no_plain_message_ever_approves(bench: Bench, telegram: TelegramSe
         await telegram.says(GREETING)
         card = await button(telegram, "Approve & merge")
         for words in ("approve", "yes", "ok", "approve 1", "👍"):
-            answer = await _answered(telegram, words, ANN)
+            answer = await answered(telegram, words, ANN)
             assert "Commands begin with a slash" in answer
         assert "Approve & merge" in card.labels
     assert bench.states() == {1: "review"}
-
-
-async def test_the_second_press_is_told_who_was_first(
-    bench: Bench, telegram: TelegramServer
-) -> None:
-    async with bot(bench, telegram) as live:
-        await live.say(GREETING, "G-1 · TASK-001 is ready for you")
-        card = await button(telegram, "Approve & merge", GROUP)
-        first = await telegram.press("Approve & merge", chat=GROUP, user=BOB, message=card.id)
-        # The same press again, as a slow phone sends it: its button is drawn no more.
-        await noted(telegram, first)
-        second = await _press_as_drawn(telegram, card, bench, user=ANN)
-        assert "approved by User 300 already" in await noted(telegram, second)
-        await live.told("done · merged")
-    votes = bench.rows("SELECT actor FROM gate_votes")
-    assert [row["actor"] for row in votes] == ["telegram:300"]
-
-
-async def test_the_role_is_looked_up_at_the_press(bench: Bench, telegram: TelegramServer) -> None:
-    guest = 400
-    async with bot(bench, telegram) as live:
-        _let_in(bench, guest, 1)
-        await live.say(GREETING, "G-1 · TASK-001 is ready for you")
-        card = await button(telegram, "Approve & merge", GROUP)
-        for viewer in (VIC, guest):
-            query = await telegram.press("Approve & merge", chat=GROUP, user=viewer)
-            assert "approver; yours is viewer" in await noted(telegram, query)
-        assert bench.value("SELECT state FROM gates") == "open"
-        _let_in(bench, guest, 3)
-        query = await telegram.press("Approve & merge", chat=GROUP, user=guest, message=card.id)
-        assert "G-1 approved" in await noted(telegram, query)
-        await live.told("done · merged")
-
-
-async def test_a_viewer_looks_and_does_no_more(bench: Bench, telegram: TelegramServer) -> None:
-    async with bot(bench, telegram):
-        await telegram.says("/list", chat=VIC, user=VIC)
-        await shown(telegram, "No task", VIC)
-        before = bench.counts()
-        for line in (GREETING, "/approve 1", "/killall yes", "/pause", "/cancel 1"):
-            assert "yours is viewer" in await _answered(telegram, line, VIC)
-        assert bench.counts() == before
-
-
-async def test_a_stranger_gets_their_id_and_nothing_else(
-    bench: Bench, telegram: TelegramServer
-) -> None:
-    async with bot(bench, telegram) as live:
-        await live.say(GREETING, "G-1 · TASK-001 is ready for you")
-        card = await button(telegram, "Approve & merge", GROUP)
-        group, before = len(telegram.screen(GROUP)), bench.counts()
-        own = await telegram.says("/add Evil --run true", chat=EVE, user=EVE)
-        await telegram.says("/approve 1", chat=EVE, user=EVE)
-        await telegram.edits_message(own, "/killall yes", chat=EVE)
-        await telegram.says("/approve 1", chat=GROUP, user=EVE)
-        await telegram.says("reject it", chat=GROUP, user=EVE, reply_to=card.id)
-        await telegram.posts_as_channel("/approve 1")
-        await telegram.sends_file("plan.md", "x", "/add Evil --run true", chat=EVE, user=EVE)
-        pressed = await telegram.press("Approve & merge", chat=GROUP, user=EVE, message=card.id)
-        assert "not on the list" in await noted(telegram, pressed)
-        await live.until(lambda: not bench.rows("SELECT 1 FROM intake WHERE state = 'stored'"),
-                         "the end of the intake")
-        assert bench.counts() == before
-        assert bench.value("SELECT state FROM gates") == "open"
-        answers = [m.text for m in telegram.from_bot(EVE)]
-        assert answers and all(text.startswith("You are not on the list. Your id is 666")
-                               for text in answers)
-        assert len(telegram.screen(GROUP)) == group + 3, "nobody answered in the group"
-
-
-async def test_a_button_counts_only_where_it_stands(
-    bench: Bench, telegram: TelegramServer
-) -> None:
-    async with bot(bench, telegram):
-        await telegram.says(GREETING)
-        card = await button(telegram, "Approve & merge")
-        other = await shown(telegram, "Ready. shell takes it")
-        data = card.data_of("Approve & merge")
-        elsewhere = telegram.chats.add(BOB, telegram.api.bot_id, "forwarded")
-        for place, user, words in ((elsewhere, BOB, "not known here"),
-                                   (other, ANN, "another message")):
-            query = await _press(telegram, place, str(data), user)
-            assert words in await noted(telegram, query)
-        query = await _press(telegram, card, "made-up-key", ANN)
-        assert "not known here" in await noted(telegram, query)
-        assert bench.value("SELECT state FROM gates") == "open"
 
 
 async def test_a_long_diff_comes_as_a_file(bench: Bench, telegram: TelegramServer) -> None:
@@ -280,34 +132,3 @@ async def test_a_file_becomes_an_artifact(bench: Bench, telegram: TelegramServer
     assert bench.states() == {1: "inbox"}
     kept = bench.task_folder("active") / "artifacts" / "plan.md"
     assert kept.read_text() == plan
-
-
-async def _answered(server: TelegramServer, line: str, person: int) -> str:
-    """Say it in the person's own chat; the bot's next message there."""
-    before = len(server.from_bot(person))
-    await server.says(line, chat=person, user=person)
-    await server.until(lambda: len(server.from_bot(person)) > before, "an answer", within=60)
-    return server.from_bot(person)[before].text
-
-
-async def _press(server: TelegramServer, message: Shown, data: str, user: int) -> str:
-    query: str = server.api.new_query()
-    await server.api.queue({"callback_query": {
-        "id": query, "from": server.api.person(user), "chat_instance": str(message.chat),
-        "message": server.api.message(message), "data": data}})
-    return query
-
-
-async def _press_as_drawn(
-    server: TelegramServer, card: Shown, bench: Bench, user: int
-) -> str:
-    """A press of the approving button as it stood on that card at first."""
-    key = bench.value("SELECT key FROM buttons WHERE command = 'approve G-1' AND message = ?",
-                      str(card.id))
-    return await _press(server, card, key, user)
-
-
-def _let_in(bench: Bench, user: int, role: int) -> None:
-    with contextlib.closing(sqlite3.connect(bench.data / "bullpen.db", timeout=30)) as db, db:
-        db.execute("INSERT OR REPLACE INTO people VALUES ('telegram', ?, 'Guest', ?, 'test', 1)",
-                   (str(user), role))
