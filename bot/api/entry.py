@@ -44,7 +44,7 @@ def running_port(data: Path) -> int | None:
 
 
 def make_code(key: bytes) -> str:
-    return _signed(key, "code", f"{int(time.time())}-{secrets.token_hex(8)}")
+    return _signed(key, "code", f"{int(time.time())}-{secrets.token_hex(4)}")
 
 
 def make_cookie(key: bytes) -> str:
@@ -76,7 +76,7 @@ def _signed(key: bytes, purpose: str, value: str) -> str:
 
 
 def _seal(key: bytes, purpose: str, value: str) -> str:
-    return hmac.new(key, f"{purpose}:{value}".encode(), hashlib.sha256).hexdigest()
+    return hmac.new(key, f"{purpose}:{value}".encode(), hashlib.sha256).hexdigest()[:32]
 
 
 def _age(key: bytes, purpose: str, text: str) -> float:

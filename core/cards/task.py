@@ -20,14 +20,17 @@ def task_card(tx: Tx, task: Task) -> Reply:
     """The message that is edited in place for as long as the task lives."""
     session = _newest(tx, task.id)
     return Reply(
-        title=f"{MARKS[task.state]} {task.ref} · {_headline(task, session)}",
+        title=f"{MARKS[task.state]} {task.ref} · {_headline(tx, task, session)}",
         lines=tuple(line for line in (task.title, *_facts(tx, task, session)) if line),
         buttons=_task_buttons(task), key=f"task:{task.id}", silent=True,
         extra=TOLD if task.state in _TOLD_STATES else {})
 
 
-def _headline(task: Task, session: Session | None) -> str:
+def _headline(tx: Tx, task: Task, session: Session | None) -> str:
     agent = session.agent if session else None
+    if agent and tx.one("SELECT 1 FROM gates WHERE task_id = ? AND state = 'open' AND kind IN "
+                        "('question', 'permission')", (task.id,)):
+        return f"{agent} waits for you"
     if task.state is TaskState.REVIEW and task.hold:
         return "approved, the merge waits"
     if task.state in (TaskState.PLANNING, TaskState.IN_FLIGHT):
@@ -124,10 +127,11 @@ def failure_card(task: Task, event: Event) -> Reply:
 
 
 def failure_buttons(task: Task) -> tuple[Button, ...]:
-    return (Button("Retry", f"retry {task.id}", "primary"),
+    failed = TaskState.FAILED.value  # a later press must not end what goes on meanwhile
+    return (Button("Retry", f"retry {task.id}", "primary", hash=failed),
             Button("Hint…", f"retry {task.id}", ask="A hint for the next try?"),
             Button("Logs", f"logs {task.id}"),
-            Button("Give up", f"cancel {task.id}", "danger"))
+            Button("Give up", f"cancel {task.id}", "danger", hash=failed))
 
 
 def done_card(tx: Tx, task: Task) -> Reply:

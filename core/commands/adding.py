@@ -34,8 +34,8 @@ async def add(desk: Desk, command: Command) -> Reply | Act:
             desk.house.artifacts.keep(tx, task.id, name, data, desk.actor)
         desk.house.artifacts.keep(tx, task.id, RAW, _raw(task).encode(), desk.actor)
         return Reply(f"{task.ref} · {task.title}", (who_takes_it(tx, desk, task),),
-                     buttons=(Button("Assign…", f"assign {task.id}", ask="To which agent?"),
-                              Button("Start now", f"start {task.id}"),
+                     buttons=(Button("Start now", f"start {task.id}"),
+                              Button("Assign…", f"assign {task.id}", ask="To which agent?"),
                               Button("Cancel", f"cancel {task.id}")))
 
     return act

@@ -132,8 +132,8 @@ class Ending:
         wanted = await load_task(desk, command)
 
         def act(tx: Tx) -> Reply:
-            task = acts.end(tx, desk.house, tasks.get(tx, wanted.id), self.deed, desk.actor,
-                            self.words)
+            task = _as_shown(tx, desk, wanted.id)
+            task = acts.end(tx, desk.house, task, self.deed, desk.actor, self.words)
             return Reply(f"{task.ref} {self.words}.",
                          buttons=(Button("Reopen", f"reopen {task.id}"),))
 
@@ -144,11 +144,20 @@ cancel = Ending(Deed.CANCEL, "cancelled")
 done = Ending(Deed.DONE, "marked done")
 
 
+def _as_shown(tx: Tx, desk: Desk, wanted: int) -> Task:
+    """The task, if it still is as the pressed button showed it."""
+    task = tasks.get(tx, wanted)
+    if desk.hash in list(TaskState) and desk.hash != task.state:
+        raise Refused(f"{task.ref} has gone on since that button was drawn: it is "
+                      f"{acts.situation(tx, desk.house, task).value} now.")
+    return task
+
+
 async def retry(desk: Desk, command: Command) -> Reply | Act:
     wanted = await load_task(desk, command)
 
     def act(tx: Tx) -> Reply:
-        task = acts.retry(tx, desk.house, tasks.get(tx, wanted.id), command.text)
+        task = acts.retry(tx, desk.house, _as_shown(tx, desk, wanted.id), command.text)
         return Reply(f"{task.ref} will be tried again.", (who_takes_it(tx, desk, task),))
 
     return act

@@ -31,7 +31,7 @@ _TABLE: list[tuple[Form, object]] = [
     (Form("diff", "/diff 42", V, "the change"), looks.diff),
     (Form("logs", "/logs 42 [-n 50]", V, "what the agent said last", (_COUNT,)), looks.logs),
     (Form("agents", "/agents", V, "the crew"), looks.agents),
-    (Form("sessions", "/sessions", V, "who worked on what"), looks.sessions),
+    (Form("sessions", "/sessions", V, "what runs or waits now"), looks.sessions),
     (Form("events", "/events", V, "what happened last"), looks.events),
     (Form("approve", "/approve 42 or G-17 [COMMENT]", A, "yes, go on", free=True,
           group="decide"), decide.approve),
