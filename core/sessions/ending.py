@@ -21,7 +21,10 @@ from core.ports import Exit, Verdict
 from core.store import gates, sessions, tasks
 from core.store.database import Tx
 
-_OUTCOMES = {"gone": SessionOutcome.LOST, "wall_time": SessionOutcome.TIMEOUT}
+_OUTCOMES = {"gone": SessionOutcome.LOST, "stopped": SessionOutcome.LOST,
+             "wall_time": SessionOutcome.TIMEOUT}
+"""`stopped` without anybody having asked for this session's end: it went with the bot
+(`--stop-agents`), and is tried again like one that was lost."""
 
 
 def attempt_over(tx: Tx, house: House, attempt: Attempt, end: Exit, verdict: Verdict,

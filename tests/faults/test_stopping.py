@@ -78,9 +78,16 @@ def test_agents_are_stopped_with_the_bot_where_that_is_asked(house: House) -> No
     assert "2 agents stopped." in bot.text()
     assert house.processes() == []
     assert not any(lives(int(path.name[4:])) for path in house.base.glob("pid-*"))
-    house.play()
-    assert set(house.values("SELECT exit_reason FROM attempts")) == {"stopped"}, house.picture()
-    assert not house.values("SELECT id FROM sessions WHERE state IN ('starting', 'running')")
+    again = house.start("--stop-agents")
+    house.until(lambda: len(house.values("SELECT id FROM sessions WHERE state = 'running'")) == 2,
+                "both are tried again")
+    assert house.values("SELECT exit_reason FROM attempts WHERE state = 'ended'") == [
+        "stopped", "stopped"], house.picture()
+    again.says("/cancel 1", "/cancel 2")
+    house.until(lambda: not house.values("SELECT id FROM sessions WHERE state <> 'terminated'"),
+                "both are over")
+    again.process.send_signal(signal.SIGINT)
+    assert again.over(HANG) == 0
     house.check()
 
 
