@@ -79,8 +79,8 @@ def test_agents_are_stopped_with_the_bot_where_that_is_asked(house: House) -> No
     assert house.processes() == []
     assert not any(lives(int(path.name[4:])) for path in house.base.glob("pid-*"))
     again = house.start("--stop-agents")
-    house.until(lambda: len(house.values("SELECT id FROM sessions WHERE state = 'running'")) == 2,
-                "both are tried again")
+    house.until(lambda: house.values("SELECT state FROM attempts ORDER BY state") ==
+                ["ended", "ended", "running", "running"], "both are tried again")
     assert house.values("SELECT exit_reason FROM attempts WHERE state = 'ended'") == [
         "stopped", "stopped"], house.picture()
     again.says("/cancel 1", "/cancel 2")
