@@ -24,6 +24,7 @@ test: system dev
 
 lint: dev
 	@.venv/bin/ruff check --quiet .
+	@.venv/bin/ruff format --check --quiet bot core site_gen config
 	@.venv/bin/mypy --no-error-summary
 	@.venv/bin/lint-imports --no-logo
 

@@ -60,13 +60,21 @@ async def up(options: Options) -> int:
 
 def _secrets(configuration: Configuration) -> tuple[str, ...]:
     """Every value that must not be seen: the bot's own, and what agents are given as such."""
-    given = [value for agent in configuration.agents
-             for name, value in agent.environment.items() if _SECRET.search(name)]
+    given = [
+        value
+        for agent in configuration.agents
+        for name, value in agent.environment.items()
+        if _SECRET.search(name)
+    ]
     return (*configuration.settings.secrets(), *given)
 
 
-async def build(options: Options, configuration: Configuration, redactor: Redactor,
-                stack: contextlib.AsyncExitStack) -> App:
+async def build(
+    options: Options,
+    configuration: Configuration,
+    redactor: Redactor,
+    stack: contextlib.AsyncExitStack,
+) -> App:
     """Compose the bot; what must be closed is left on the stack."""
     settings = configuration.settings
     data = settings.data_dir.expanduser().absolute()
@@ -84,16 +92,28 @@ async def build(options: Options, configuration: Configuration, redactor: Redact
     store.state.before_commit.append(_notifier(configuration, house, faces))
     store.state.listeners += [lambda events: outbox.wake(), pages.changed]
     return App(
-        options, _calendar(settings.timezone, store), store, house, orchestrator, outbox,
-        reception, pages, Server(data, settings.api.host, settings.api.port), pollers)
+        options,
+        _calendar(settings.timezone, store),
+        store,
+        house,
+        orchestrator,
+        outbox,
+        reception,
+        pages,
+        Server(data, settings.api.host, settings.api.port),
+        pollers,
+    )
 
 
 def _calendar(timezone: str, store: Store) -> AsyncIOScheduler:
     """What goes by the calendar. Ticks don't: a wall clock set back stops interval jobs."""
-    scheduler = AsyncIOScheduler(timezone=timezone, job_defaults={
-        "misfire_grace_time": None, "coalesce": True, "max_instances": 1})
-    scheduler.add_job(store.write, CronTrigger.from_crontab("17 3 * * *"), args=[buttons.sweep],
-                      id="sweep")
+    scheduler = AsyncIOScheduler(
+        timezone=timezone,
+        job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1},
+    )
+    scheduler.add_job(
+        store.write, CronTrigger.from_crontab("17 3 * * *"), args=[buttons.sweep], id="sweep"
+    )
     return scheduler
 
 
@@ -105,14 +125,20 @@ async def _check_repositories(house: House) -> None:
 
 def _site(configuration: Configuration, data: Path, house: House) -> Site:
     settings = configuration.settings
-    return Site(data, interval=settings.tick_seconds, secrets=_secrets(configuration),
-                title=settings.site.title, agents=tuple(name for name, agent in house.agents.items()
-                             if house.missing(agent) is None))
+    return Site(
+        data,
+        interval=settings.tick_seconds,
+        secrets=_secrets(configuration),
+        title=settings.site.title,
+        agents=tuple(name for name, agent in house.agents.items() if house.missing(agent) is None),
+    )
 
 
 def _notifier(configuration: Configuration, house: House, faces: dict[str, Face]) -> Notifier:
-    rules = [Rule(rule.channel, rule.types, rule.severity, rule.lane)
-             for rule in configuration.settings.notify]
+    rules = [
+        Rule(rule.channel, rule.types, rule.severity, rule.lane)
+        for rule in configuration.settings.notify
+    ]
     return Notifier(rules, house.channels, house.people, frozenset(faces))
 
 
@@ -145,32 +171,56 @@ def _faces(
     return faces, entrances, (entrance,)
 
 
-def _house(configuration: Configuration, data: Path, store: Store, clock: SystemClock,
-           repos: dict[str, Repo], redactor: Redactor) -> House:
+def _house(
+    configuration: Configuration,
+    data: Path,
+    store: Store,
+    clock: SystemClock,
+    repos: dict[str, Repo],
+    redactor: Redactor,
+) -> House:
     settings = configuration.settings
     return House(
-        store=store, clock=clock, data=data, policy=_policy(configuration),
+        store=store,
+        clock=clock,
+        data=data,
+        policy=_policy(configuration),
         agents={agent.name: agent for agent in configuration.agents},
         workflows={workflow.name: workflow for workflow in configuration.workflows},
         repos=repos,
         drivers={driver.name: driver for driver in (CommandDriver(), ClaudeDriver())},
-        sandboxes={"host": HostSandbox()}, forges={"local": LocalForge()},
-        repositories=Repositories(data / "repos"), prompts=Prompts(configuration.prompts),
-        channels=settings.targets(), people={**settings.people(), "console": terminal.people()},
-        redact=redactor.text, artifacts=Artifacts(data), check_command=split_command)
+        sandboxes={"host": HostSandbox()},
+        forges={"local": LocalForge()},
+        repositories=Repositories(data / "repos"),
+        prompts=Prompts(configuration.prompts),
+        channels=settings.targets(),
+        people={**settings.people(), "console": terminal.people()},
+        redact=redactor.text,
+        artifacts=Artifacts(data),
+        check_command=split_command,
+    )
 
 
 def _policy(configuration: Configuration) -> Policy:
     s = configuration.settings
     return Policy(
-        max_concurrent=s.queue.max_concurrent, paused=s.queue.paused,
+        max_concurrent=s.queue.max_concurrent,
+        paused=s.queue.paused,
         stop_on_failure=s.queue.stop_on_failure,
-        retries={"failed": s.retry.failed, "lost": s.retry.lost, "timeout": s.retry.timeout,
-                 "stuck": s.retry.stuck},
-        retry_base=s.retry.base_seconds, send_backs=s.qa.max_send_backs,
-        log_cap=s.limits.log_cap_bytes, output_limit=s.limits.output_limit_bytes,
-        wall_time=s.limits.wall_seconds or None, grace=s.limits.grace_seconds,
-        default_workflow=s.default_workflow)
+        retries={
+            "failed": s.retry.failed,
+            "lost": s.retry.lost,
+            "timeout": s.retry.timeout,
+            "stuck": s.retry.stuck,
+        },
+        retry_base=s.retry.base_seconds,
+        send_backs=s.qa.max_send_backs,
+        log_cap=s.limits.log_cap_bytes,
+        output_limit=s.limits.output_limit_bytes,
+        wall_time=s.limits.wall_seconds or None,
+        grace=s.limits.grace_seconds,
+        default_workflow=s.default_workflow,
+    )
 
 
 def dashboard_link(config: str | None, data: str | None) -> str:

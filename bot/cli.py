@@ -7,9 +7,14 @@ from typing import Annotated
 
 import typer
 
-app = typer.Typer(name="bullpen", no_args_is_help=True, add_completion=False,
-                  pretty_exceptions_enable=False, rich_markup_mode=None,
-                  help="Runs a crew of coding agents, steered from chat.")
+app = typer.Typer(
+    name="bullpen",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Runs a crew of coding agents, steered from chat.",
+)
 
 Config = Annotated[str | None, typer.Option(help="Settings file (else ./bullpen.toml).")]
 Data = Annotated[str | None, typer.Option(help="Folder for database, sessions and pages.")]
@@ -25,13 +30,28 @@ def up(
     config: Config = None,
     data: Data = None,
     repo: Annotated[str | None, typer.Option(help="Path or URL of the repository.")] = None,
-    until_idle: Annotated[bool, typer.Option("--until-idle", help="Carry out standard input, "
-                          "work until nothing is left or all waits for a person, then end: 0, "
-                          "or 1 when a task failed.")] = False,
-    stop_agents: Annotated[bool, typer.Option("--stop-agents", help="At the end stop the agents "
-                           "too; else they go on, and the next start takes over.")] = False,
-    no_console: Annotated[bool, typer.Option("--no-console", help="Neither read commands here "
-                          "nor print answers (for services).")] = False,
+    until_idle: Annotated[
+        bool,
+        typer.Option(
+            "--until-idle",
+            help="Carry out standard input, "
+            "work until nothing is left or all waits for a person, then end: 0, "
+            "or 1 when a task failed.",
+        ),
+    ] = False,
+    stop_agents: Annotated[
+        bool,
+        typer.Option(
+            "--stop-agents",
+            help="At the end stop the agents too; else they go on, and the next start takes over.",
+        ),
+    ] = False,
+    no_console: Annotated[
+        bool,
+        typer.Option(
+            "--no-console", help="Neither read commands here nor print answers (for services)."
+        ),
+    ] = False,
 ) -> None:
     """Start the bot: orchestrator, chat faces, dashboard."""
     import asyncio
@@ -39,8 +59,9 @@ def up(
     from bot.app import up as run
     from bot.life import Options
 
-    options = Options(sys.stdin, sys.stdout, config, data, repo, until_idle, stop_agents,
-                      not no_console)
+    options = Options(
+        sys.stdin, sys.stdout, config, data, repo, until_idle, stop_agents, not no_console
+    )
     raise typer.Exit(asyncio.run(run(options)))
 
 

@@ -28,8 +28,10 @@ def lock(data: Path) -> int:
     except OSError:
         holder = os.read(handle, 32).decode(errors="replace").strip()
         os.close(handle)
-        raise AlreadyRunning(f"Another Bullpen (process {holder or 'unknown'}) is running on "
-                             f"{data}. Stop it, or give --data another folder.") from None
+        raise AlreadyRunning(
+            f"Another Bullpen (process {holder or 'unknown'}) is running on "
+            f"{data}. Stop it, or give --data another folder."
+        ) from None
     os.ftruncate(handle, 0)
     os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
     return handle
@@ -40,8 +42,10 @@ def _open(data: Path) -> int:
         data.mkdir(parents=True, exist_ok=True, mode=0o700)
         return os.open(data / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise Broken(f"The data folder {data} can't be written: {error.strerror}. Make it "
-                     "writable, or give --data another folder.") from error
+        raise Broken(
+            f"The data folder {data} can't be written: {error.strerror}. Make it "
+            "writable, or give --data another folder."
+        ) from error
 
 
 def close_memory() -> None:

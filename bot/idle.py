@@ -14,8 +14,9 @@ LOOK = 0.03
 """Seconds between two looks."""
 
 
-async def until_idle(store: Store, orchestrator: Orchestrator, reception: Reception,
-                     outbox: Outbox) -> None:
+async def until_idle(
+    store: Store, orchestrator: Orchestrator, reception: Reception, outbox: Outbox
+) -> None:
     """Returns when it has been quiet twice in a row, and all that can be said was said."""
     quiet = 0
     while quiet < 2:
@@ -32,7 +33,9 @@ async def _quiet(store: Store, orchestrator: Orchestrator, reception: Reception)
         return False
     retries = await store.read(
         "SELECT 1 FROM tasks INDEXED BY tasks_ready WHERE state = 'ready' AND not_before > ? "
-        "LIMIT 1", (store.now(),))
+        "LIMIT 1",
+        (store.now(),),
+    )
     if not retries:
         return True
     return (await store.write(lambda tx: queue.load(tx, orchestrator.policy))).paused

@@ -107,8 +107,10 @@ async def live(app: App) -> int:
 
 def _start(app: App) -> None:
     parts: dict[str, Callable[[], Awaitable[None]]] = {
-        "orchestrator": app.orchestrator.run, "outbox": app.outbox.run,
-        "reception": app.reception.run, "pages": app.pages.run,
+        "orchestrator": app.orchestrator.run,
+        "outbox": app.outbox.run,
+        "reception": app.reception.run,
+        "pages": app.pages.run,
     }
     for poller in app.pollers:
         parts[poller.platform] = lambda p=poller: p.run(app.reception.keep)  # type: ignore[misc]
@@ -152,14 +154,16 @@ async def _feed(app: App) -> None:
     async def keep(line: str) -> None:
         nonlocal number
         number += 1
-        await app.reception.keep("console", "terminal",
-                                 [(f"{start}-{number}", terminal.payload(line))])
+        await app.reception.keep(
+            "console", "terminal", [(f"{start}-{number}", terminal.payload(line))]
+        )
 
     async def idle() -> None:
         await until_idle(app.store, app.orchestrator, app.reception, app.outbox)
 
-    await terminal.feed(terminal.Lines(app.options.input), keep,
-                        idle if app.options.until_idle else None)
+    await terminal.feed(
+        terminal.Lines(app.options.input), keep, idle if app.options.until_idle else None
+    )
 
 
 async def _result(app: App) -> int:
@@ -184,7 +188,8 @@ async def _hello(app: App, address: str) -> None:
         f"Dashboard: {app.server.link()}",
         f"           (that link works once; as plain files: {app.house.data / 'site'})",
         'Type first:  /add "Add a greeting" --run "sh -c \'echo hello > greeting.txt\'"',
-        "then:        /approve 1      /help lists the rest, Control-C ends.")
+        "then:        /approve 1      /help lists the rest, Control-C ends.",
+    )
 
 
 async def _pairing(app: App) -> None:
@@ -199,8 +204,10 @@ async def _pairing(app: App) -> None:
 
         fresh = await app.store.write(code)
         if fresh is not None:
-            app.say(f"{platform.capitalize()} is on, and nobody may talk to it yet. Send it "
-                    f"/start {fresh} (one hour, one use): you are its admin then.")
+            app.say(
+                f"{platform.capitalize()} is on, and nobody may talk to it yet. Send it "
+                f"/start {fresh} (one hour, one use): you are its admin then."
+            )
 
 
 async def _leave(app: App) -> None:
@@ -212,13 +219,16 @@ async def _leave(app: App) -> None:
     running = await app.store.read(
         "SELECT sessions.sandbox, attempts.session_id, attempts.number, attempts.handle "
         "FROM attempts JOIN sessions ON sessions.id = session_id "
-        "WHERE attempts.state = 'running'")
+        "WHERE attempts.state = 'running'"
+    )
     if running and app.options.stop_agents:
         await asyncio.gather(*(_stop(app, row) for row in running))
         app.say(f"{_agents(len(running))} stopped.")
     elif running:
-        app.say(f"{_agents(len(running))} left running; `bullpen up` takes over again. "
-                "(--stop-agents ends them.)")
+        app.say(
+            f"{_agents(len(running))} left running; `bullpen up` takes over again. "
+            "(--stop-agents ends them.)"
+        )
     with contextlib.suppress(BullpenError, TimeoutError):
         await asyncio.wait_for(app.pages.close(), 1.0)
     with contextlib.suppress(TimeoutError):

@@ -36,8 +36,13 @@ class Reception:
     """`keep()` stores what a platform delivered; `run()` executes what is stored. `answered`
     is called when an answer is owed."""
 
-    def __init__(self, store: Store, interpreter: Interpreter,
-                 entrances: Mapping[str, Entrance], answered: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        store: Store,
+        interpreter: Interpreter,
+        entrances: Mapping[str, Entrance],
+        answered: Callable[[], None],
+    ) -> None:
         self._store = store
         self._interpreter = interpreter
         self._entrances = entrances

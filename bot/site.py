@@ -36,13 +36,26 @@ class Site:
     `agents` are the names to show also while they are idle.
     """
 
-    def __init__(self, data: Path, *, interval: float = 60.0, secrets: Sequence[str] = (),
-                 title: str = "Bullpen", agents: Sequence[str] = (), out: Path | None = None,
-                 demo: bool = False) -> None:
+    def __init__(
+        self,
+        data: Path,
+        *,
+        interval: float = 60.0,
+        secrets: Sequence[str] = (),
+        title: str = "Bullpen",
+        agents: Sequence[str] = (),
+        out: Path | None = None,
+        demo: bool = False,
+    ) -> None:
         self._data = data
         self.out = out or data / "site"
-        self._settings = {"interval": interval, "title": title, "secrets": list(secrets),
-                          "agents": list(agents), "demo": demo}
+        self._settings = {
+            "interval": interval,
+            "title": title,
+            "secrets": list(secrets),
+            "agents": list(agents),
+            "demo": demo,
+        }
         self._child: asyncio.subprocess.Process | None = None
         self._turn: asyncio.Task[Report] | None = None
         self._again: asyncio.Task[Report] | None = None
@@ -56,13 +69,18 @@ class Site:
         """Start the child. Raises Broken when it can't be started."""
         if self._child is not None and self._child.returncode is None:
             return
-        argv = [sys.executable, "-m", "site_gen", "--data", str(self._data),
-                "--out", str(self.out)]
+        argv = [sys.executable, "-m", "site_gen", "--data", str(self._data), "--out", str(self.out)]
         pipe = asyncio.subprocess.PIPE
         try:
             self._child = await asyncio.create_subprocess_exec(
-                *argv, stdin=pipe, stdout=pipe, stderr=asyncio.subprocess.DEVNULL,
-                env=_environment(), limit=_LIMIT, start_new_session=True)
+                *argv,
+                stdin=pipe,
+                stdout=pipe,
+                stderr=asyncio.subprocess.DEVNULL,
+                env=_environment(),
+                limit=_LIMIT,
+                start_new_session=True,
+            )
             await self._send(json.dumps(self._settings))
         except OSError as error:
             raise Broken(f"The dashboard's builder can't be started: {error}.") from error
@@ -108,9 +126,10 @@ class Site:
             except (BrokenPipeError, ConnectionResetError, EOFError) as error:
                 await self._bury()
                 if last:
-                    raise Broken("The dashboard's builder ended twice in a row. Run "
-                                 f"python -m site_gen --data {self._data} --once to see why."
-                                 ) from error
+                    raise Broken(
+                        "The dashboard's builder ended twice in a row. Run "
+                        f"python -m site_gen --data {self._data} --once to see why."
+                    ) from error
         raise AssertionError("unreachable")
 
     async def _send(self, line: str) -> None:

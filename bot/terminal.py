@@ -47,8 +47,9 @@ class Entrance:
     """The console's inward side: payloads are `{"text": …}`."""
 
     def understand(self, payload: str) -> Incoming | None:
-        return Incoming(local_actor(), Place("console", "console"),
-                        text=str(json.loads(payload)["text"]))
+        return Incoming(
+            local_actor(), Place("console", "console"), text=str(json.loads(payload)["text"])
+        )
 
     async def acknowledge(self, incoming: Incoming, note: str) -> None:
         """A terminal needs none."""
@@ -130,8 +131,9 @@ def _chunks(source: TextIO) -> Iterator[list[str]]:
         yield [rest]
 
 
-async def feed(lines: Lines, keep: Callable[[str], Awaitable[None]],
-               idle: Callable[[], Awaitable[None]] | None) -> None:
+async def feed(
+    lines: Lines, keep: Callable[[str], Awaitable[None]], idle: Callable[[], Awaitable[None]] | None
+) -> None:
     """Hand over each command; with `idle` each when everything before it is done."""
     while (line := await lines.next()) is not None:
         if idle is not None:

@@ -35,14 +35,19 @@ def situation(tx: Tx, house: House, task: Task) -> Situation:
     iteration = sessions.get_iteration(tx, session.id) if session else None
     waiting = gates.open_gates(tx, task.id)
     return lifecycle.situation(
-        task.state, session.state if session else None, iteration.state if iteration else None,
-        waiting[0].kind if waiting else None, step.kind is StepKind.FORGE)
+        task.state,
+        session.state if session else None,
+        iteration.state if iteration else None,
+        waiting[0].kind if waiting else None,
+        step.kind is StepKind.FORGE,
+    )
 
 
 def _at(gate: Gate) -> Situation:
     """The situation that a gate of this kind means."""
-    return {GateKind.PERMISSION: Situation.ASKING_LEAVE,
-            GateKind.QUESTION: Situation.ASKING}.get(gate.kind, Situation.DECIDING)
+    return {GateKind.PERMISSION: Situation.ASKING_LEAVE, GateKind.QUESTION: Situation.ASKING}.get(
+        gate.kind, Situation.DECIDING
+    )
 
 
 # -- gates ---------------------------------------------------------------------------------
@@ -65,8 +70,11 @@ def approve(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, words:
 
 def _tick_boxes(tx: Tx, task: Task) -> None:
     """Approving ticks the card's open boxes: the criteria that no command checks."""
-    tx.run("UPDATE criteria SET state = 'ticked' WHERE task_id = ? AND state = 'open' "
-           "AND command IS NULL", (task.id,))
+    tx.run(
+        "UPDATE criteria SET state = 'ticked' WHERE task_id = ? AND state = 'open' "
+        "AND command IS NULL",
+        (task.id,),
+    )
 
 
 def reject(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, reason: str) -> Gate:
@@ -127,8 +135,9 @@ def _tell_agent(tx: Tx, house: House, gate: Gate, allow: bool, text: str) -> Non
         raise Refused(f"{session.agent} takes no answers.")
     sessions.owe_input(tx, session.id, data)
     iteration = sessions.get_iteration(tx, session.id)
-    others = [other for other in gates.open_gates(tx, session.task_id)
-              if other.session_id == session.id]
+    others = [
+        other for other in gates.open_gates(tx, session.task_id) if other.session_id == session.id
+    ]
     if iteration.state is IterationState.WAITING and not others:
         sessions.move_iteration(tx, iteration, IterationState.RUNNING)
 
@@ -149,8 +158,14 @@ def end(tx: Tx, house: House, task: Task, act: Act, actor: Actor, why: str) -> T
     task = tasks.move(tx, task, move.task, **changes)
     queue.settled(tx, task)
     kind = {Act.KILL: "task.failed", Act.CANCEL: "task.cancelled", Act.DONE: "task.completed"}
-    tx.emit(Event(kind[act], f"{task.ref} {words_of(act)} by {actor.name or actor.user_id}",
-                  task_id=task.id, payload={"by": actor.key, "reason": why, "act": act.value}))
+    tx.emit(
+        Event(
+            kind[act],
+            f"{task.ref} {words_of(act)} by {actor.name or actor.user_id}",
+            task_id=task.id,
+            payload={"by": actor.key, "reason": why, "act": act.value},
+        )
+    )
     return task
 
 
@@ -164,10 +179,18 @@ def stop_session(tx: Tx, session: Session, why: str) -> None:
     if session.state is SessionState.SUSPENDED:
         sessions.end(tx, session, SessionOutcome.KILLED, why)
     elif session.state in (SessionState.STARTING, SessionState.RUNNING):
-        sessions.move(tx, session, SessionState.TERMINATING,
-                      outcome=SessionOutcome.KILLED.value, reason=why)
-        tx.emit(Event("session.terminating", f"{session.id} is being stopped: {why}",
-                      task_id=session.task_id, session_id=session.id, agent=session.agent))
+        sessions.move(
+            tx, session, SessionState.TERMINATING, outcome=SessionOutcome.KILLED.value, reason=why
+        )
+        tx.emit(
+            Event(
+                "session.terminating",
+                f"{session.id} is being stopped: {why}",
+                task_id=session.task_id,
+                session_id=session.id,
+                agent=session.agent,
+            )
+        )
 
 
 # -- beginnings ----------------------------------------------------------------------------
@@ -176,8 +199,15 @@ def stop_session(tx: Tx, session: Session, why: str) -> None:
 def retry(tx: Tx, house: House, task: Task, hint: str) -> Task:
     """A failed task goes back to ready at its step, with a hint for the agent."""
     move = lifecycle.decide(situation(tx, house, task), Act.RETRY, task.id)
-    task = tasks.move(tx, task, move.task or TaskState.READY, attempts=0, not_before=None,
-                      failure=None, hint=hint or None)
+    task = tasks.move(
+        tx,
+        task,
+        move.task or TaskState.READY,
+        attempts=0,
+        not_before=None,
+        failure=None,
+        hint=hint or None,
+    )
     queue.settled(tx, task)
     tx.emit(Event("task.ready", f"{task.ref} will be tried again", task_id=task.id))
     return task
@@ -187,9 +217,20 @@ def reopen(tx: Tx, house: House, task: Task) -> Task:
     """A done or cancelled task begins again at its first step."""
     move = lifecycle.decide(situation(tx, house, task), Act.REOPEN, task.id)
     first = house.workflow(task.workflow).steps[0]
-    task = tasks.move(tx, task, move.task or TaskState.READY, step=first.id, attempts=0,
-                      assignee=None, assigned_step=None, branch=_next_branch(task),
-                      base_commit=None, head_commit=None, change=None, merge_commit=None)
+    task = tasks.move(
+        tx,
+        task,
+        move.task or TaskState.READY,
+        step=first.id,
+        attempts=0,
+        assignee=None,
+        assigned_step=None,
+        branch=_next_branch(task),
+        base_commit=None,
+        head_commit=None,
+        change=None,
+        merge_commit=None,
+    )
     tx.emit(Event("task.reopened", f"{task.ref} is open again", task_id=task.id))
     return task
 

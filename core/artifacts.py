@@ -21,8 +21,10 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 def check_name(name: str) -> str:
     """Raises Unclear for a name that isn't plain letters, digits, dots, dashes."""
     if not _NAME.fullmatch(name):
-        raise Unclear(f"`{name[:60]}` can't be an artifact's name: letters, digits, `.`, `_` and "
-                      "`-`, at most 100.")
+        raise Unclear(
+            f"`{name[:60]}` can't be an artifact's name: letters, digits, `.`, `_` and "
+            "`-`, at most 100."
+        )
     return name
 
 
@@ -52,18 +54,36 @@ class Artifacts:
         check_name(name)
         if len(data) > LARGEST:
             raise Refused(f"{name} has {len(data) >> 20} MB; 20 MB fit.")
-        version = 1 + (tx.value("SELECT max(version) FROM artifacts WHERE task_id = ? "
-                                "AND name = ?", (task_id, name)) or 0)
+        version = 1 + (
+            tx.value(
+                "SELECT max(version) FROM artifacts WHERE task_id = ? AND name = ?", (task_id, name)
+            )
+            or 0
+        )
         folder = self.folder(tasks.get(tx, task_id)) / "artifacts"
         # Files first: a transaction taken back leaves a file nobody refers to, never a row
         # without its content.
         write_atomically(folder / ".versions" / f"{name}.v{version}", data)
         write_atomically(folder / name, data)
-        tx.insert("artifacts", task_id=task_id, name=name, version=version, author=author.key,
-                  sha256=hashlib.sha256(data).hexdigest(), size=len(data), created_at=tx.now)
-        tx.emit(Event("artifact.written", f"{author.name or author.user_id} wrote {name}",
-                      Severity.DEBUG if version == 1 and name == RAW else Severity.INFO,
-                      task_id=task_id, payload={"name": name, "version": version}))
+        tx.insert(
+            "artifacts",
+            task_id=task_id,
+            name=name,
+            version=version,
+            author=author.key,
+            sha256=hashlib.sha256(data).hexdigest(),
+            size=len(data),
+            created_at=tx.now,
+        )
+        tx.emit(
+            Event(
+                "artifact.written",
+                f"{author.name or author.user_id} wrote {name}",
+                Severity.DEBUG if version == 1 and name == RAW else Severity.INFO,
+                task_id=task_id,
+                payload={"name": name, "version": version},
+            )
+        )
         return version
 
     def read(self, task: Task, name: str) -> bytes:
@@ -72,10 +92,12 @@ class Artifacts:
         try:
             handle = os.open(folder / check_name(name), os.O_RDONLY | os.O_NOFOLLOW)
         except OSError:
-            there = sorted(p.name for p in folder.iterdir() if p.is_file()) if (
-                folder.is_dir()) else []
-            raise Unclear(f"{task.ref} has no `{name}`. There is: "
-                          f"{', '.join(there[:20]) or 'nothing yet'}.") from None
+            there = (
+                sorted(p.name for p in folder.iterdir() if p.is_file()) if (folder.is_dir()) else []
+            )
+            raise Unclear(
+                f"{task.ref} has no `{name}`. There is: {', '.join(there[:20]) or 'nothing yet'}."
+            ) from None
         with os.fdopen(handle, "rb") as file:
             return file.read(LARGEST)
 

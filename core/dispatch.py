@@ -30,8 +30,12 @@ BATCH = 200
 def dispatch(tx: Tx, house: House, agents: Mapping[str, Agent]) -> list[str]:
     """Start what may start now; returns the sessions' ids. `agents`: those that work here."""
     settings = queue.load(tx, house.policy)
-    load = Counter(row["agent"] for row in tx.all(
-        "SELECT agent FROM sessions WHERE state IN ('starting', 'running', 'terminating')"))
+    load = Counter(
+        row["agent"]
+        for row in tx.all(
+            "SELECT agent FROM sessions WHERE state IN ('starting', 'running', 'terminating')"
+        )
+    )
     started: list[str] = []
     for session in _waiting(tx):
         agent = agents.get(session.agent)
@@ -54,11 +58,16 @@ def dispatch(tx: Tx, house: House, agents: Mapping[str, Agent]) -> list[str]:
 
 def _waiting(tx: Tx) -> list[Session]:
     """Suspended sessions with a prompt that waits, oldest first."""
-    return [rows.session(row) for row in tx.all(
-        "SELECT sessions.* FROM sessions JOIN iterations ON iterations.session_id = sessions.id "
-        "JOIN tasks ON tasks.id = sessions.task_id "
-        "WHERE sessions.state = 'suspended' AND iterations.state = 'waiting' "
-        "AND tasks.state IN ('planning', 'in_flight', 'review') ORDER BY iterations.started_at")]
+    return [
+        rows.session(row)
+        for row in tx.all(
+            "SELECT sessions.* FROM sessions "
+            "JOIN iterations ON iterations.session_id = sessions.id "
+            "JOIN tasks ON tasks.id = sessions.task_id "
+            "WHERE sessions.state = 'suspended' AND iterations.state = 'waiting' "
+            "AND tasks.state IN ('planning', 'in_flight', 'review') ORDER BY iterations.started_at"
+        )
+    ]
 
 
 def _go_on(tx: Tx, session: Session) -> Session:
@@ -68,24 +77,35 @@ def _go_on(tx: Tx, session: Session) -> Session:
     iteration = sessions.get_iteration(tx, session.id)
     sessions.move_iteration(tx, iteration, IterationState.RUNNING, attempt=attempt.number)
     session = sessions.set_worktree(tx, session, WorktreeState.ACTIVE)
-    tx.emit(Event("session.resumed", f"{session.agent} goes on", Severity.DEBUG,
-                  task_id=session.task_id, agent=session.agent, session_id=session.id))
+    tx.emit(
+        Event(
+            "session.resumed",
+            f"{session.agent} goes on",
+            Severity.DEBUG,
+            task_id=session.task_id,
+            agent=session.agent,
+            session_id=session.id,
+        )
+    )
     return session
 
 
-def candidates(tx: Tx, house: House, task: Task, agents: Mapping[str, Agent],
-               load: Counter[str]) -> list[Match]:
+def candidates(
+    tx: Tx, house: House, task: Task, agents: Mapping[str, Agent], load: Counter[str]
+) -> list[Match]:
     """Every agent's fit for the task's step."""
     step = house.workflow(task.workflow).step(task.step)
-    needs = Needs(frozenset(tasks.labels(tx, task.id, "skill")),
-                  frozenset(tasks.labels(tx, task.id, "preferred")),
-                  frozenset(tasks.labels(tx, task.id, "language")))
-    return [planning.match(agent, task, step, needs, load[agent.name])
-            for agent in agents.values()]
+    needs = Needs(
+        frozenset(tasks.labels(tx, task.id, "skill")),
+        frozenset(tasks.labels(tx, task.id, "preferred")),
+        frozenset(tasks.labels(tx, task.id, "language")),
+    )
+    return [planning.match(agent, task, step, needs, load[agent.name]) for agent in agents.values()]
 
 
-def choose(tx: Tx, house: House, task: Task, agents: Mapping[str, Agent],
-           load: Counter[str]) -> Match | None:
+def choose(
+    tx: Tx, house: House, task: Task, agents: Mapping[str, Agent], load: Counter[str]
+) -> Match | None:
     """The assignee if the task has one, else the best that fits and is free."""
     found = candidates(tx, house, task, agents, load)
     if task.assignee is not None:
@@ -98,5 +118,6 @@ def _claim(tx: Tx, house: House, task: Task, agent: Agent) -> Session:
     state = step.state if step.state is not TaskState.READY else TaskState.IN_FLIGHT
     task = tasks.claim(tx, task, agent.name, state)
     prompt = first_prompt(tx, house, task, step.prompt or step.type)
-    return sessions.begin(tx, task, agent, prompt,
-                          str(house.data / "sessions" / "{id}" / "workspace"))
+    return sessions.begin(
+        tx, task, agent, prompt, str(house.data / "sessions" / "{id}" / "workspace")
+    )

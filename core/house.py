@@ -41,31 +41,39 @@ class House:
         if name is None:
             if len(self.repos) == 1:
                 return next(iter(self.repos.values()))
-            raise Unclear("Which repository? Say --repo NAME. There are: "
-                          + (", ".join(sorted(self.repos)) or "none") + ".")
+            raise Unclear(
+                "Which repository? Say --repo NAME. There are: "
+                + (", ".join(sorted(self.repos)) or "none")
+                + "."
+            )
         if name not in self.repos:
-            raise Unclear(f"No repository `{name}`. There are: "
-                          + (", ".join(sorted(self.repos)) or "none") + ".")
+            raise Unclear(
+                f"No repository `{name}`. There are: "
+                + (", ".join(sorted(self.repos)) or "none")
+                + "."
+            )
         return self.repos[name]
 
     def workflow(self, name: str) -> Workflow:
         if name not in self.workflows:
-            raise Unclear(f"No workflow `{name}`. There are: "
-                          + ", ".join(sorted(self.workflows)) + ".")
+            raise Unclear(
+                f"No workflow `{name}`. There are: " + ", ".join(sorted(self.workflows)) + "."
+            )
         return self.workflows[name]
 
     def agent(self, name: str) -> Agent:
         if name not in self.agents:
-            raise Unclear(f"No agent `{name}`. There are: "
-                          + ", ".join(sorted(self.agents)) + ".")
+            raise Unclear(f"No agent `{name}`. There are: " + ", ".join(sorted(self.agents)) + ".")
         return self.agents[name]
 
     def missing(self, agent: Agent) -> str | None:
         """Why this agent can't work here, in one line; None when it can."""
         if not agent.enabled:
             return f"{agent.name} is disabled."
-        return (self.drivers[agent.driver].missing(agent.options)
-                or self.sandboxes[agent.sandbox].missing())
+        return (
+            self.drivers[agent.driver].missing(agent.options)
+            or self.sandboxes[agent.sandbox].missing()
+        )
 
     def session_folder(self, session_id: str) -> Path:
         return self.data / "sessions" / session_id

@@ -46,7 +46,8 @@ class Jobs:
     def idle(self, besides: Collection[str] = ()) -> bool:
         """Nothing runs but `besides`, and nothing that failed is about to be tried again soon."""
         return not self.running.keys() - set(besides) and all(
-            again.failures in (0, PATIENCE) for again in self._again.values())
+            again.failures in (0, PATIENCE) for again in self._again.values()
+        )
 
     def next_in(self) -> float:
         """Seconds until the next one may be tried again; infinite when none waits.
@@ -54,10 +55,14 @@ class Jobs:
         One that was due and that nobody has started again has lost its reason.
         """
         now = time.monotonic()
-        self._again = {name: again for name, again in self._again.items()
-                       if again.at > now or name in self.running}
-        return min((max(0.05, again.at - now) for again in self._again.values()),
-                   default=float("inf"))
+        self._again = {
+            name: again
+            for name, again in self._again.items()
+            if again.at > now or name in self.running
+        }
+        return min(
+            (max(0.05, again.at - now) for again in self._again.values()), default=float("inf")
+        )
 
     async def cancel(self) -> None:
         """Cancel all and wait until they have let go."""

@@ -9,20 +9,20 @@ import os
 import signal
 
 POINTS = (
-    "before-intake",     # an update has arrived and is not stored
-    "after-intake",      # stored, not confirmed, not executed
-    "after-claim",       # committed; nothing prepared
-    "after-workspace",   # made; its branch not in the rows
-    "after-spawn",       # the process runs; its handle not in the rows
-    "after-input",       # given to the agent; not noted as given
-    "after-log",         # lines in the log; not taken into state
-    "after-exit",        # the process has ended; its result not in the rows
-    "after-collect",     # commits fetched and checks run; the verdict not in the rows
-    "in-approval",       # decided, not committed
-    "after-approval",    # committed; the answer not sent
-    "after-post",        # sent; not noted as sent
-    "after-merge",       # pushed; the merge not in the rows
-    "after-removal",     # a workspace removed; still in the rows
+    "before-intake",  # an update has arrived and is not stored
+    "after-intake",  # stored, not confirmed, not executed
+    "after-claim",  # committed; nothing prepared
+    "after-workspace",  # made; its branch not in the rows
+    "after-spawn",  # the process runs; its handle not in the rows
+    "after-input",  # given to the agent; not noted as given
+    "after-log",  # lines in the log; not taken into state
+    "after-exit",  # the process has ended; its result not in the rows
+    "after-collect",  # commits fetched and checks run; the verdict not in the rows
+    "in-approval",  # decided, not committed
+    "after-approval",  # committed; the answer not sent
+    "after-post",  # sent; not noted as sent
+    "after-merge",  # pushed; the merge not in the rows
+    "after-removal",  # a workspace removed; still in the rows
 )
 
 _passed: dict[str, int] = {}

@@ -25,11 +25,16 @@ async def merge(house: House, task_id: int) -> bool:
         return True
     repo = house.repo(task.repo)
     who = (gate.answered_name or gate.answered_by or "Bullpen") if gate else "Bullpen"
-    merged = await house.forges[repo.forge].merge(MergeOrder(
-        repo=repo, git_dir=house.repositories.path(repo), head=task.change.head,
-        patch_id=(gate.patch_id if gate else None) or task.change.patch_id,
-        message=f"Merge {task.ref}: {task.title}",
-        author=f"{_plain(who)} <approver@bullpen.invalid>"))
+    merged = await house.forges[repo.forge].merge(
+        MergeOrder(
+            repo=repo,
+            git_dir=house.repositories.path(repo),
+            head=task.change.head,
+            patch_id=(gate.patch_id if gate else None) or task.change.patch_id,
+            message=f"Merge {task.ref}: {task.title}",
+            author=f"{_plain(who)} <approver@bullpen.invalid>",
+        )
+    )
     kill_point("after-merge")
     change = None
     if merged.outcome == "merge.conflict":
@@ -43,8 +48,11 @@ async def merge(house: House, task_id: int) -> bool:
 
 
 def _approved(tx: Tx, task_id: int) -> tuple[Task, Gate | None]:
-    row = tx.one("SELECT * FROM gates WHERE task_id = ? AND state = 'approved' "
-                 "AND kind IN ('review', 'merge') ORDER BY id DESC LIMIT 1", (task_id,))
+    row = tx.one(
+        "SELECT * FROM gates WHERE task_id = ? AND state = 'approved' "
+        "AND kind IN ('review', 'merge') ORDER BY id DESC LIMIT 1",
+        (task_id,),
+    )
     return tasks.get(tx, task_id), None if row is None else rows.gate(row)
 
 
@@ -63,10 +71,14 @@ def _routed(tx: Tx, house: House, task_id: int, merged: Merged, change: Change |
     if task.state not in (TaskState.REVIEW, TaskState.IN_FLIGHT):
         _too_late(tx, task, merged)
     elif merged.outcome == "pr.merged":
-        tx.run("UPDATE tasks SET merge_commit = ?, hold = NULL WHERE id = ?",
-               (merged.commit, task_id))
-        tx.emit(Event("pr.merged", f"{task.ref} is merged as {(merged.commit or '')[:7]}",
-                      task_id=task_id))
+        tx.run(
+            "UPDATE tasks SET merge_commit = ?, hold = NULL WHERE id = ?", (merged.commit, task_id)
+        )
+        tx.emit(
+            Event(
+                "pr.merged", f"{task.ref} is merged as {(merged.commit or '')[:7]}", task_id=task_id
+            )
+        )
         follow(tx, house, tasks.get(tx, task_id), "pr.merged")
     elif merged.outcome == "merge.conflict":
         _conflict(tx, house, task, merged)
@@ -79,29 +91,52 @@ def _routed(tx: Tx, house: House, task_id: int, merged: Merged, change: Change |
 def _too_late(tx: Tx, task: Task, merged: Merged) -> None:
     if merged.outcome == "pr.merged":
         tx.run("UPDATE tasks SET merge_commit = ? WHERE id = ?", (merged.commit, task.id))
-        tx.emit(Event("pr.merged", f"{task.ref} was merged just before it was "
-                      f"{task.state.value}", Severity.WARNING, task_id=task.id))
+        tx.emit(
+            Event(
+                "pr.merged",
+                f"{task.ref} was merged just before it was {task.state.value}",
+                Severity.WARNING,
+                task_id=task.id,
+            )
+        )
 
 
 def _conflict(tx: Tx, house: House, task: Task, merged: Merged) -> None:
     files = ", ".join(merged.files) or "some files"
-    tx.emit(Event("merge.conflict", f"{task.ref} conflicts with the main branch in {files}",
-                  Severity.WARNING, task_id=task.id))
+    tx.emit(
+        Event(
+            "merge.conflict",
+            f"{task.ref} conflicts with the main branch in {files}",
+            Severity.WARNING,
+            task_id=task.id,
+        )
+    )
     prompt = house.prompts.again(
-        "Bullpen", "The main branch has moved, and your change conflicts with it. Merge the "
+        "Bullpen",
+        "The main branch has moved, and your change conflicts with it. Merge the "
         f"commit {merged.commit or 'of the main branch'} into your branch and resolve it.",
-        list(merged.files))
+        list(merged.files),
+    )
     follow(tx, house, task, "merge.conflict", Onward(prompt=prompt, cause="conflict"))
 
 
 def _stale(tx: Tx, house: House, task: Task, change: Change) -> None:
     """What would be merged is no longer what was approved: a new gate shows it."""
-    tx.run("UPDATE tasks SET change = ?, hold = NULL WHERE id = ?",
-           (msgspec.json.encode(change).decode(), task.id))
+    tx.run(
+        "UPDATE tasks SET change = ?, hold = NULL WHERE id = ?",
+        (msgspec.json.encode(change).decode(), task.id),
+    )
     workflow = house.workflow(task.workflow)
     gate = next(step for step in workflow.steps if step.outcomes.get("approved") == task.step)
-    enter(tx, house, tasks.get(tx, task.id), gate.id, Onward(
-        summary="The main branch has moved, and the change is no longer the one you approved."))
+    enter(
+        tx,
+        house,
+        tasks.get(tx, task.id),
+        gate.id,
+        Onward(
+            summary="The main branch has moved, and the change is no longer the one you approved."
+        ),
+    )
 
 
 def hold(tx: Tx, task: Task, why: str) -> None:
@@ -109,5 +144,11 @@ def hold(tx: Tx, task: Task, why: str) -> None:
     if tx.value("SELECT hold FROM tasks WHERE id = ?", (task.id,)) == why:
         return
     tx.run("UPDATE tasks SET hold = ? WHERE id = ?", (why, task.id))
-    tx.emit(Event("forge.failed", f"{task.ref} is approved, but can't be merged yet: {why}",
-                  Severity.WARNING, task_id=task.id))
+    tx.emit(
+        Event(
+            "forge.failed",
+            f"{task.ref} is approved, but can't be merged yet: {why}",
+            Severity.WARNING,
+            task_id=task.id,
+        )
+    )

@@ -36,8 +36,13 @@ class Notifier:
     critical where no critical channel has a place that `faces` can reach.
     """
 
-    def __init__(self, rules: Sequence[Rule], channels: Mapping[str, Sequence[Place]],
-                 people: Mapping[str, Mapping[str, Role]], faces: frozenset[str]) -> None:
+    def __init__(
+        self,
+        rules: Sequence[Rule],
+        channels: Mapping[str, Sequence[Place]],
+        people: Mapping[str, Mapping[str, Role]],
+        faces: frozenset[str],
+    ) -> None:
         self._rules = rules
         self._channels = channels
         self._people = people
@@ -51,8 +56,9 @@ class Notifier:
                 self._tell(tx, task, [e for e in events if e.task_id == task_id])
         for event in events:
             if event.task_id is None and _GRAVITY[event.severity] >= _GRAVITY[Severity.WARNING]:
-                self._send(tx, self._places(tx, None, [event]), cards.event_card(event),
-                           deliveries.NEWS)
+                self._send(
+                    tx, self._places(tx, None, [event]), cards.event_card(event), deliveries.NEWS
+                )
 
     def _tell(self, tx: Tx, task: Task, events: Sequence[Event]) -> None:
         """One live message a place, the cards of its gates, and a sound for what needs one."""
@@ -63,9 +69,15 @@ class Notifier:
         for gate_id in dict.fromkeys(e.gate_id for e in events if e.gate_id is not None):
             gate = gates.get(tx, gate_id)
             opened = any(e.type == "gate.opened" and e.gate_id == gate_id for e in events)
-            self._send(tx, places, cards.gate_card(tx, gate),
-                       deliveries.DECISIONS if opened else deliveries.NEWS, task,
-                       silent=not opened, gate_id=gate_id)
+            self._send(
+                tx,
+                places,
+                cards.gate_card(tx, gate),
+                deliveries.DECISIONS if opened else deliveries.NEWS,
+                task,
+                silent=not opened,
+                gate_id=gate_id,
+            )
         failed = next((event for event in events if event.type == "task.failed"), None)
         if failed is not None:
             paused = [event.text for event in events if event.type == "queue.paused"]
@@ -74,22 +86,30 @@ class Notifier:
         for event in events:
             self._single(tx, task, event, places)
 
-    def _failed(self, tx: Tx, task: Task, event: Event, paused: Sequence[str],
-                places: Sequence[Place]) -> None:
+    def _failed(
+        self, tx: Tx, task: Task, event: Event, paused: Sequence[str], places: Sequence[Place]
+    ) -> None:
         """One message, also where the queue stops with it: with a sound where it is critical,
         and everywhere when no such place is known."""
         critical = self._critical(tx) if event.severity is Severity.CRITICAL else []
         card = cards.failure_card(task, event)
         card = replace(card, lines=(*card.lines, *paused))
         for place in dict.fromkeys([*places, *critical]):
-            self._send(tx, [place], card, deliveries.DECISIONS, task,
-                       silent=place not in critical if critical else _by_hand(event))
+            self._send(
+                tx,
+                [place],
+                card,
+                deliveries.DECISIONS,
+                task,
+                silent=place not in critical if critical else _by_hand(event),
+            )
 
     def _single(self, tx: Tx, task: Task, event: Event, places: Sequence[Place]) -> None:
         if event.type == "task.completed":
             self._send(tx, places, cards.done_card(tx, task), deliveries.NEWS, task)
         elif not event.type.startswith(_TOLD) and (
-                _GRAVITY[event.severity] >= _GRAVITY[Severity.WARNING]):
+            _GRAVITY[event.severity] >= _GRAVITY[Severity.WARNING]
+        ):
             self._send(tx, places, cards.event_card(event), deliveries.NEWS, task)
 
     def _places(self, tx: Tx, task: Task | None, events: Sequence[Event]) -> list[Place]:
@@ -108,20 +128,49 @@ class Notifier:
         return [*places, *self._admins(tx)]
 
     def _admins(self, tx: Tx) -> list[Place]:
-        found = [(platform, user) for platform, users in self._people.items()
-                 for user, role in users.items() if role is Role.ADMIN]
-        found += [(row["platform"], row["user_id"]) for row in tx.all(
-            "SELECT platform, user_id FROM people WHERE role = ?", (int(Role.ADMIN),))]
+        found = [
+            (platform, user)
+            for platform, users in self._people.items()
+            for user, role in users.items()
+            if role is Role.ADMIN
+        ]
+        found += [
+            (row["platform"], row["user_id"])
+            for row in tx.all(
+                "SELECT platform, user_id FROM people WHERE role = ?", (int(Role.ADMIN),)
+            )
+        ]
         return [place for place in dict.fromkeys(found) if place[0] in self._faces]
 
-    def _send(self, tx: Tx, places: Sequence[Place], reply: Reply, urgency: int,
-              task: Task | None = None, silent: bool = False, gate_id: int | None = None) -> None:
-        under = {} if task is None else {
-            (platform, chat): message for platform, chat, message in tasks.places(tx, task.id)}
+    def _send(
+        self,
+        tx: Tx,
+        places: Sequence[Place],
+        reply: Reply,
+        urgency: int,
+        task: Task | None = None,
+        silent: bool = False,
+        gate_id: int | None = None,
+    ) -> None:
+        under = (
+            {}
+            if task is None
+            else {
+                (platform, chat): message for platform, chat, message in tasks.places(tx, task.id)
+            }
+        )
         for platform, chat in places:
-            deliveries.owe(tx, platform=platform, chat=chat, reply=reply, urgency=urgency,
-                           silent=silent, task_id=task.id if task else None, gate_id=gate_id,
-                           reply_to=under.get((platform, chat)))
+            deliveries.owe(
+                tx,
+                platform=platform,
+                chat=chat,
+                reply=reply,
+                urgency=urgency,
+                silent=silent,
+                task_id=task.id if task else None,
+                gate_id=gate_id,
+                reply_to=under.get((platform, chat)),
+            )
 
 
 def _begun(task: Task) -> bool:
@@ -133,9 +182,13 @@ def _stands(tx: Tx, place: Place, card: Reply) -> bool:
     One that nobody has seen yet is not owed any more when another message tells the end."""
     if cards.TOLD.items() <= card.extra.items():
         deliveries.let_go(tx, *place, card.key or "")
-    return any(tx.one(f"SELECT 1 FROM {table} WHERE platform = ? AND chat = ? AND key = ? {more}",  # noqa: S608
-                      (*place, card.key))
-               for table, more in (("messages", ""), ("deliveries", "AND state = 'owed'")))
+    return any(
+        tx.one(
+            f"SELECT 1 FROM {table} WHERE platform = ? AND chat = ? AND key = ? {more}",  # noqa: S608
+            (*place, card.key),
+        )
+        for table, more in (("messages", ""), ("deliveries", "AND state = 'owed'"))
+    )
 
 
 def _by_hand(event: Event) -> bool:

@@ -40,8 +40,10 @@ WHERE sessions.state = 'terminated' AND sessions.kept IS NULL
   AND sessions.worktree_state IN ('archived', 'cleaning') AND tasks.state = 'done'
 LIMIT 50
 """
-DUE = ("SELECT min(not_before) FROM tasks INDEXED BY tasks_ready "
-       "WHERE state = 'ready' AND not_before > ?")
+DUE = (
+    "SELECT min(not_before) FROM tasks INDEXED BY tasks_ready "
+    "WHERE state = 'ready' AND not_before > ?"
+)
 LIVE = ("starting", "running", "terminating")
 ACTIVE = ("planning", "in_flight", "review")
 
@@ -101,8 +103,12 @@ class Orchestrator:
         """Nothing under way in this process, and no reason known to look again. `waiting`:
         sessions that wait for a person; their keepers don't count."""
         keepers = {f"keep {session_id}" for session_id in waiting}
-        return (self._turns > 0 and not self._turning and not self._woken.is_set()
-                and self._jobs.idle(keepers))
+        return (
+            self._turns > 0
+            and not self._turning
+            and not self._woken.is_set()
+            and self._jobs.idle(keepers)
+        )
 
     async def turn(self) -> float:
         """Reconcile, then dispatch; returns after how many seconds to look again."""
@@ -116,8 +122,9 @@ class Orchestrator:
 
     async def _turn(self) -> Found:
         found = await self._look()
-        for session_id in [known for known in self._keepers
-                           if f"keep {known}" not in self._jobs.running]:
+        for session_id in [
+            known for known in self._keepers if f"keep {known}" not in self._jobs.running
+        ]:
             del self._keepers[session_id]
         for session_id in found.live:
             self._keep(session_id)
@@ -177,8 +184,11 @@ class Orchestrator:
 
     def able(self) -> dict[str, Agent]:
         """The agents that can work on this machine now."""
-        return {name: agent for name, agent in self._house.agents.items()
-                if self._house.missing(agent) is None}
+        return {
+            name: agent
+            for name, agent in self._house.agents.items()
+            if self._house.missing(agent) is None
+        }
 
     def _delay(self, due: int | None) -> float:
         """Until the next tick, or until the first retry is due."""
@@ -203,8 +213,7 @@ class Orchestrator:
                 return await merge(self._house, task_id)
             except BullpenError as error:
                 why = str(error)
-                await self._house.store.write(
-                    lambda tx: hold(tx, tasks.get(tx, task_id), why))
+                await self._house.store.write(lambda tx: hold(tx, tasks.get(tx, task_id), why))
                 return False
 
     async def _leave(self) -> None:
@@ -216,5 +225,9 @@ def _goes_on(row: Row) -> bool:
 
 
 def _unjudged(row: Row) -> bool:
-    return (row["state"] == "suspended" and row["work"] == "completed"
-            and row["qa"] == "pending" and row["task"] in ACTIVE)
+    return (
+        row["state"] == "suspended"
+        and row["work"] == "completed"
+        and row["qa"] == "pending"
+        and row["task"] in ACTIVE
+    )

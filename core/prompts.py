@@ -15,15 +15,24 @@ class Prompts:
 
     def __init__(self, templates: Mapping[str, str]) -> None:
         # Prompts are plain text for an agent, never HTML: nothing is to be escaped here.
-        self._environment = Environment(undefined=StrictUndefined, autoescape=False,  # noqa: S701
-                                        trim_blocks=True, lstrip_blocks=True)
-        self._templates = {name: self._environment.from_string(text)
-                           for name, text in templates.items()}
+        self._environment = Environment(
+            undefined=StrictUndefined,
+            autoescape=False,  # noqa: S701
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        self._templates = {
+            name: self._environment.from_string(text) for name, text in templates.items()
+        }
 
     def first(self, kind: str, task: Task, repo: Repo, criteria: Sequence[str]) -> str:
         """The first prompt of a step. Raises Broken when the template can't be filled."""
-        return self._fill(kind if kind in self._templates else "any",
-                          task=task, repo=repo, criteria=list(criteria))
+        return self._fill(
+            kind if kind in self._templates else "any",
+            task=task,
+            repo=repo,
+            criteria=list(criteria),
+        )
 
     def again(self, who: str, reason: str, findings: Sequence[str] = ()) -> str:
         """What sends work back: who wants what."""

@@ -60,8 +60,7 @@ async def judge(house: House, session_id: str) -> None:
         await house.store.write(lambda tx: _unjudgeable(tx, house, session, reason))
         return
     kill_point("after-collect")
-    await house.store.write(
-        lambda tx: _judged(tx, house, session, iteration, change, findings))
+    await house.store.write(lambda tx: _judged(tx, house, session, iteration, change, findings))
 
 
 async def _collect(house: House, session: Session, task: Task) -> Change:
@@ -71,7 +70,8 @@ async def _collect(house: House, session: Session, task: Task) -> Change:
         raise Broken(f"What it left uncommitted can't be committed: {_last_words(house, ran)}")
     repo = house.repo(task.repo)
     return await house.repositories.collect(
-        repo, task.branch or "", Path(session.worktree), session.id, task.base_commit or "")
+        repo, task.branch or "", Path(session.worktree), session.id, task.base_commit or ""
+    )
 
 
 def _last_words(house: House, ran: Ran) -> str:
@@ -86,10 +86,20 @@ async def inside(house: House, session: Session, argv: Sequence[str]) -> Ran:
     await _end_earlier(sandbox, checks)
     folder = checks / secrets.token_hex(6)
     policy = house.policy
-    return await sandbox.run(Order(
-        session_id=session.id, number=0, folder=folder, workspace=Path(session.worktree),
-        argv=tuple(argv), env=environment(house, session.id, None), log_cap=1 << 20,
-        output_limit=policy.output_limit, wall_time=policy.check_time, grace=1.0))
+    return await sandbox.run(
+        Order(
+            session_id=session.id,
+            number=0,
+            folder=folder,
+            workspace=Path(session.worktree),
+            argv=tuple(argv),
+            env=environment(house, session.id, None),
+            log_cap=1 << 20,
+            output_limit=policy.output_limit,
+            wall_time=policy.check_time,
+            grace=1.0,
+        )
+    )
 
 
 async def _end_earlier(sandbox: Sandbox, checks: Path) -> None:
@@ -104,10 +114,13 @@ async def _end_earlier(sandbox: Sandbox, checks: Path) -> None:
 async def _check(house: House, session: Session, task: Task, step: Step) -> list[Finding]:
     criteria = await house.store.read(
         "SELECT position, command FROM criteria WHERE task_id = ? AND command IS NOT NULL "
-        "ORDER BY position", (task.id,))
+        "ORDER BY position",
+        (task.id,),
+    )
     repo = house.repo(task.repo)
     commands: list[tuple[int | None, str]] = [
-        (None, command) for command in (step.command, repo.check) if command]
+        (None, command) for command in (step.command, repo.check) if command
+    ]
     commands += [(row["position"], row["command"]) for row in criteria]
     return [await _run(house, session, position, command) for position, command in commands]
 
@@ -120,23 +133,45 @@ async def _run(house: House, session: Session, position: int | None, command: st
     return Finding(command, ran.end.status == 0, said, position)
 
 
-def _judged(tx: Tx, house: House, session: Session, iteration: Iteration,
-            change: Change | None, findings: Sequence[Finding]) -> None:
+def _judged(
+    tx: Tx,
+    house: House,
+    session: Session,
+    iteration: Iteration,
+    change: Change | None,
+    findings: Sequence[Finding],
+) -> None:
     """The verdict and what follows from it, once."""
     if sessions.get(tx, session.id).state is not SessionState.SUSPENDED:
         return  # it was ended meanwhile: nobody waits for a verdict
     passed = all(finding.passed for finding in findings)
     qa = QaState.SKIPPED if not findings else QaState.PASSED if passed else QaState.FAILED
-    if not tx.update("iterations", {"session_id": session.id, "number": iteration.number,
-                                    "state": "completed", "qa": "pending"}, qa=qa.value):
+    if not tx.update(
+        "iterations",
+        {
+            "session_id": session.id,
+            "number": iteration.number,
+            "state": "completed",
+            "qa": "pending",
+        },
+        qa=qa.value,
+    ):
         return
-    tx.insert("qa_results", session_id=session.id, iteration=iteration.number, result=qa.value,
-              findings=json.dumps([asdict(finding) for finding in findings]),
-              judged_by="bullpen", created_at=tx.now)
+    tx.insert(
+        "qa_results",
+        session_id=session.id,
+        iteration=iteration.number,
+        result=qa.value,
+        findings=json.dumps([asdict(finding) for finding in findings]),
+        judged_by="bullpen",
+        created_at=tx.now,
+    )
     _criteria(tx, session.task_id, findings)
     if change is not None:
-        tx.run("UPDATE tasks SET change = ?, head_commit = ? WHERE id = ?",
-               (msgspec.json.encode(change).decode(), change.head, session.task_id))
+        tx.run(
+            "UPDATE tasks SET change = ?, head_commit = ? WHERE id = ?",
+            (msgspec.json.encode(change).decode(), change.head, session.task_id),
+        )
     task = tasks.get(tx, session.task_id)
     if qa is QaState.FAILED:
         _send_back(tx, house, task, session, findings)
@@ -148,24 +183,45 @@ def _judged(tx: Tx, house: House, session: Session, iteration: Iteration,
 def _criteria(tx: Tx, task_id: int, findings: Sequence[Finding]) -> None:
     for finding in findings:
         if finding.criterion is not None:
-            tx.run("UPDATE criteria SET state = ? WHERE task_id = ? AND position = ?",
-                   ("passed" if finding.passed else "failed", task_id, finding.criterion))
+            tx.run(
+                "UPDATE criteria SET state = ? WHERE task_id = ? AND position = ?",
+                ("passed" if finding.passed else "failed", task_id, finding.criterion),
+            )
 
 
-def _send_back(tx: Tx, house: House, task: Task, session: Session,
-               findings: Sequence[Finding]) -> None:
+def _send_back(
+    tx: Tx, house: House, task: Task, session: Session, findings: Sequence[Finding]
+) -> None:
     """The next iteration, with the findings; or, after the limit, the end."""
     failed = [finding for finding in findings if not finding.passed]
     words = "; ".join(f"`{finding.command}` failed" for finding in failed)
-    tx.emit(Event("qa.failed", f"{task.ref}: {words}", Severity.WARNING, task_id=task.id,
-                  agent=session.agent, session_id=session.id))
+    tx.emit(
+        Event(
+            "qa.failed",
+            f"{task.ref}: {words}",
+            Severity.WARNING,
+            task_id=task.id,
+            agent=session.agent,
+            session_id=session.id,
+        )
+    )
     if sessions.sendbacks(tx, session.id) >= house.policy.send_backs:
         sessions.end(tx, sessions.get(tx, session.id), SessionOutcome.FAILED, words)
-        fail_task(tx, house, task, SessionOutcome.FAILED, words,
-                  failed[0].said.splitlines()[-15:], session.id)
+        fail_task(
+            tx,
+            house,
+            task,
+            SessionOutcome.FAILED,
+            words,
+            failed[0].said.splitlines()[-15:],
+            session.id,
+        )
         return
-    prompt = house.prompts.again("Bullpen", "The checks failed.", [
-        f"{finding.command}\n{finding.said}" for finding in failed])
+    prompt = house.prompts.again(
+        "Bullpen",
+        "The checks failed.",
+        [f"{finding.command}\n{finding.said}" for finding in failed],
+    )
     sessions.new_iteration(tx, session.id, "qa", prompt, IterationState.WAITING)
 
 
@@ -174,5 +230,6 @@ def _unjudgeable(tx: Tx, house: House, session: Session, reason: str) -> None:
     if fresh.state is not SessionState.SUSPENDED:
         return
     sessions.end(tx, fresh, SessionOutcome.FAILED, reason)
-    fail_task(tx, house, tasks.get(tx, session.task_id), SessionOutcome.FAILED, reason, [],
-              session.id)
+    fail_task(
+        tx, house, tasks.get(tx, session.task_id), SessionOutcome.FAILED, reason, [], session.id
+    )

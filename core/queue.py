@@ -21,17 +21,25 @@ class Queue:
 
 
 def load(tx: Tx, policy: Policy) -> Queue:
-    rows = {row["key"]: json.loads(row["value"])
-            for row in tx.all("SELECT key, value FROM settings WHERE key GLOB 'queue.*'")}
+    rows = {
+        row["key"]: json.loads(row["value"])
+        for row in tx.all("SELECT key, value FROM settings WHERE key GLOB 'queue.*'")
+    }
     paused = rows.get("queue.paused", {"paused": policy.paused, "because": None})
-    return Queue(paused["paused"], rows.get("queue.max_concurrent", policy.max_concurrent),
-                 rows.get("queue.stop_on_failure", policy.stop_on_failure), paused["because"])
+    return Queue(
+        paused["paused"],
+        rows.get("queue.max_concurrent", policy.max_concurrent),
+        rows.get("queue.stop_on_failure", policy.stop_on_failure),
+        paused["because"],
+    )
 
 
 def put(tx: Tx, key: str, value: object, by: str) -> None:
-    tx.run("INSERT INTO settings VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
-           "value = excluded.value, set_by = excluded.set_by, updated_at = excluded.updated_at",
-           (key, json.dumps(value), by, tx.now))
+    tx.run(
+        "INSERT INTO settings VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
+        "value = excluded.value, set_by = excluded.set_by, updated_at = excluded.updated_at",
+        (key, json.dumps(value), by, tx.now),
+    )
 
 
 def pause(tx: Tx, by: str, because: int | None, words: str) -> None:
@@ -48,9 +56,13 @@ def failed(tx: Tx, policy: Policy, task: Task) -> None:
     """A failure outside a run pauses the queue (model.md, rule 4), and says so once."""
     queue = load(tx, policy)
     if queue.stop_on_failure and not queue.paused and task.state is TaskState.FAILED:
-        pause(tx, "bullpen", task.id,
-              f"The queue is paused because {task.ref} failed: /retry {task.id}, "
-              f"/cancel {task.id} or /resume")
+        pause(
+            tx,
+            "bullpen",
+            task.id,
+            f"The queue is paused because {task.ref} failed: /retry {task.id}, "
+            f"/cancel {task.id} or /resume",
+        )
 
 
 def settled(tx: Tx, task: Task) -> None:

@@ -15,8 +15,10 @@ from core.model import ENDED, Task
 from core.store.database import Row, Tx
 from core.views import Db, SessionStory, TaskPage
 
-STALE = ("SELECT id, revision FROM tasks INDEXED BY tasks_stale_folder "
-         "WHERE folder_revision < revision LIMIT 200")
+STALE = (
+    "SELECT id, revision FROM tasks INDEXED BY tasks_stale_folder "
+    "WHERE folder_revision < revision LIMIT 200"
+)
 
 
 class TaskFolders:
@@ -55,8 +57,9 @@ class TaskFolders:
         if folder != to:
             to.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(to)
-            self._written = {path: seq for path, seq in self._written.items()
-                             if folder not in path.parents}
+            self._written = {
+                path: seq for path, seq in self._written.items() if folder not in path.parents
+            }
 
     async def _session(self, folder: Path, number: int, story: SessionStory) -> None:
         session = story.session
@@ -87,40 +90,67 @@ def _lines(session_id: str, after: int, db: Db) -> tuple[views.LogLine, ...]:
 
 def _mark(tx: Tx, stale: list[Row]) -> None:
     for row in stale:
-        tx.run("UPDATE tasks SET folder_revision = ? WHERE id = ? AND folder_revision < ?",
-               (row["revision"], row["id"], row["revision"]))
+        tx.run(
+            "UPDATE tasks SET folder_revision = ? WHERE id = ? AND folder_revision < ?",
+            (row["revision"], row["id"], row["revision"]),
+        )
 
 
 def _task(page: TaskPage) -> dict[str, Any]:
     task = page.task
     fields = {name: getattr(task, name) for name in Task.__slots__ if name != "change"}
     return {
-        "format": 1, "ref": task.ref, **{key: value for key, value in fields.items()
-                                         if value is not None},
+        "format": 1,
+        "ref": task.ref,
+        **{key: value for key, value in fields.items() if value is not None},
         "criteria": [{"text": c.text, "state": c.state} for c in page.criteria],
         "labels": {kind: list(values) for kind, values in page.labels.items()},
         "needs": [needed[0] for needed in page.needs],
         "sessions": [story.session.id for story in page.sessions],
-        "gates": [{"gate": gate.ref, "kind": gate.kind, "state": gate.state,
-                   "answered_by": gate.answered_by, "answer": gate.answer}
-                  for gate in page.gates],
-        "artifacts": [{"name": a.name, "version": a.version, "sha256": a.sha256,
-                       "author": a.author} for a in page.artifacts],
+        "gates": [
+            {
+                "gate": gate.ref,
+                "kind": gate.kind,
+                "state": gate.state,
+                "answered_by": gate.answered_by,
+                "answer": gate.answer,
+            }
+            for gate in page.gates
+        ],
+        "artifacts": [
+            {"name": a.name, "version": a.version, "sha256": a.sha256, "author": a.author}
+            for a in page.artifacts
+        ],
     }
 
 
 def _run(story: SessionStory) -> dict[str, Any]:
     session = story.session
     return {
-        "session": session.id, "step": session.step, "agent": session.agent,
-        "state": session.state, "outcome": session.outcome, "reason": session.reason,
-        "started_at": session.started_at, "ended_at": session.ended_at,
-        "tokens_in": session.tokens_in, "tokens_out": session.tokens_out,
+        "session": session.id,
+        "step": session.step,
+        "agent": session.agent,
+        "state": session.state,
+        "outcome": session.outcome,
+        "reason": session.reason,
+        "started_at": session.started_at,
+        "ended_at": session.ended_at,
+        "tokens_in": session.tokens_in,
+        "tokens_out": session.tokens_out,
         "cost_usd": session.cost_usd,
-        "attempts": [{"number": a.number, "state": a.state, "handle": a.handle,
-                      "exit_status": a.exit_status, "exit_signal": a.exit_signal,
-                      "exit_reason": a.exit_reason, "started_at": a.started_at,
-                      "ended_at": a.ended_at} for a in story.attempts],
+        "attempts": [
+            {
+                "number": a.number,
+                "state": a.state,
+                "handle": a.handle,
+                "exit_status": a.exit_status,
+                "exit_signal": a.exit_signal,
+                "exit_reason": a.exit_reason,
+                "started_at": a.started_at,
+                "ended_at": a.ended_at,
+            }
+            for a in story.attempts
+        ],
     }
 
 

@@ -51,6 +51,13 @@ def _to(tx: Tx, session_id: str, state: WorktreeState) -> None:
 
 def _kept(tx: Tx, session_id: str, why: str) -> None:
     session = sessions.get(tx, session_id)
-    tx.emit(Event("worktree.kept", f"The workspace of {session.id} is kept: {why}",
-                  task_id=session.task_id, session_id=session.id, agent=session.agent))
+    tx.emit(
+        Event(
+            "worktree.kept",
+            f"The workspace of {session.id} is kept: {why}",
+            task_id=session.task_id,
+            session_id=session.id,
+            agent=session.agent,
+        )
+    )
     tx.run("UPDATE sessions SET kept = ? WHERE id = ?", (why, session_id))

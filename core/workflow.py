@@ -60,25 +60,37 @@ def _to_agent(tx: Tx, task: Task, step: Step, onward: Onward) -> Task:
     """Go on in the suspended session where the step says so, else wait to be claimed."""
     session = sessions.of_step(tx, task.id, step.session or step.id)
     if session is not None and session.state is SessionState.SUSPENDED and not step.fresh:
-        sessions.new_iteration(tx, session.id, onward.cause, onward.prompt,
-                               IterationState.WAITING)
+        sessions.new_iteration(tx, session.id, onward.cause, onward.prompt, IterationState.WAITING)
         return tasks.move(tx, task, step.state, step=step.id, hold=None)
     if session is not None and session.state is SessionState.SUSPENDED:
         sessions.end(tx, session, SessionOutcome.COMPLETED, None)
-    task = tasks.move(tx, task, TaskState.READY, step=step.id, hold=None,
-                      assignee=task.assignee if task.step == step.id else None)
-    tx.emit(Event("task.ready", f"{task.ref} is ready for {step.name or step.id}",
-                  task_id=task.id))
+    task = tasks.move(
+        tx,
+        task,
+        TaskState.READY,
+        step=step.id,
+        hold=None,
+        assignee=task.assignee if task.step == step.id else None,
+    )
+    tx.emit(Event("task.ready", f"{task.ref} is ready for {step.name or step.id}", task_id=task.id))
     return task
 
 
 def _open(tx: Tx, house: House, task: Task, step: Step, onward: Onward) -> None:
     session = _latest(tx, task)
-    gates.open_gate(tx, gates.NewGate(
-        kind=GateKind.MERGE if merges(house, task, step) else GateKind.REVIEW,
-        task_id=task.id, title=f"{task.ref} is ready for you", body=onward.summary,
-        step=step.id, session_id=session.id if session else None,
-        agent=session.agent if session else None, change=task.change))
+    gates.open_gate(
+        tx,
+        gates.NewGate(
+            kind=GateKind.MERGE if merges(house, task, step) else GateKind.REVIEW,
+            task_id=task.id,
+            title=f"{task.ref} is ready for you",
+            body=onward.summary,
+            step=step.id,
+            session_id=session.id if session else None,
+            agent=session.agent if session else None,
+            change=task.change,
+        ),
+    )
 
 
 def merges(house: House, task: Task, step: Step) -> bool:
@@ -102,6 +114,5 @@ def finish(tx: Tx, task: Task) -> Task:
         if session.state is SessionState.SUSPENDED:
             sessions.end(tx, session, SessionOutcome.COMPLETED, None)
     merged = f" · merged as {task.merge_commit[:7]}" if task.merge_commit else ""
-    tx.emit(Event("task.completed", f"{task.ref} is done{merged}", Severity.INFO,
-                  task_id=task.id))
+    tx.emit(Event("task.completed", f"{task.ref} is done{merged}", Severity.INFO, task_id=task.id))
     return task

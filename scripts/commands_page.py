@@ -31,13 +31,21 @@ def page() -> str:
     unknown = {form.group for form in FORMS.values()} - set(GROUPS)
     if unknown:
         raise SystemExit(f"Name these groups in {Path(__file__).name}: {unknown}")
-    return "\n".join([HEAD, *(_group(name, title) for name, title in GROUPS.items()),
-                      *(_options(form) for form in FORMS.values() if form.options)])
+    return "\n".join(
+        [
+            HEAD,
+            *(_group(name, title) for name, title in GROUPS.items()),
+            *(_options(form) for form in FORMS.values() if form.options),
+        ]
+    )
 
 
 def _group(name: str, title: str) -> str:
-    rows = [(f"`{form.usage}`", form.help, form.role.name.lower())
-            for form in FORMS.values() if form.group == name]
+    rows = [
+        (f"`{form.usage}`", form.help, form.role.name.lower())
+        for form in FORMS.values()
+        if form.group == name
+    ]
     return f"## {title}\n\n" + _table(("say", "for", "who"), rows)
 
 
@@ -60,8 +68,9 @@ def _takes(option: Option) -> str:
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     lines = [head, tuple("---" for _ in head), *rows]
-    return "".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n"
-                   for line in lines)
+    return "".join(
+        "| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |\n" for line in lines
+    )
 
 
 if __name__ == "__main__":

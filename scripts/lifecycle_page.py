@@ -9,8 +9,14 @@ from pathlib import Path
 from core.lifecycle import MOVES, TABLE, Act, Cell, Move, Situation
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "lifecycle.md"
-NOUNS = {"TaskState": "Task", "SessionState": "Session", "IterationState": "Iteration",
-         "GateState": "Gate", "WorktreeState": "Worktree", "IntakeState": "Intake"}
+NOUNS = {
+    "TaskState": "Task",
+    "SessionState": "Session",
+    "IterationState": "Iteration",
+    "GateState": "Gate",
+    "WorktreeState": "Worktree",
+    "IntakeState": "Intake",
+}
 HEAD = """\
 # What may follow what
 
@@ -45,13 +51,16 @@ def _states(old: StrEnum, new: frozenset[StrEnum]) -> str:
 
 def _situation(situation: Situation) -> str:
     cells = TABLE[situation]
-    allowed = [(act.value, *_next(cell)) for act in Act
-               if isinstance(cell := cells[act], Move)]
-    refused = [f"- {act.value}: {_words(cells[act], situation)}" for act in Act
-               if isinstance(cells[act], str)]
+    allowed = [(act.value, *_next(cell)) for act in Act if isinstance(cell := cells[act], Move)]
+    refused = [
+        f"- {act.value}: {_words(cells[act], situation)}"
+        for act in Act
+        if isinstance(cells[act], str)
+    ]
     table = _table(("act", "task", "session", "iteration", "gate", "worktree", "then"), allowed)
-    return f"### A task that is {situation.value}\n\n{table}\nRefused:\n\n" + "\n".join(
-        refused) + "\n"
+    return (
+        f"### A task that is {situation.value}\n\n{table}\nRefused:\n\n" + "\n".join(refused) + "\n"
+    )
 
 
 def _next(move: Move) -> tuple[str, ...]:

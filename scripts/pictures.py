@@ -34,10 +34,14 @@ RUNNING = (
     '/add "Look through the prices of last year" -p low --agent claude-2',
 )
 PLAYS = {
-    "claude-1": [{"write": "larder/units.py", "content": "LITRE, GRAM = 'l', 'g'\n"},
-                 {"say": "Amounts know their unit now: litres and grams. The list shows it."}],
-    "claude-2": [{"say": "The README names no days."},
-                 {"ask": "On which days is the shop open?", "options": ["Weekdays", "Every day"]}],
+    "claude-1": [
+        {"write": "larder/units.py", "content": "LITRE, GRAM = 'l', 'g'\n"},
+        {"say": "Amounts know their unit now: litres and grams. The list shows it."},
+    ],
+    "claude-2": [
+        {"say": "The README names no days."},
+        {"ask": "On which days is the shop open?", "options": ["Weekdays", "Every day"]},
+    ],
 }
 """What the scripted agents do."""
 SIZES = {"dashboard": "1180,1000", "phone": "500,1080"}
@@ -63,12 +67,14 @@ def main() -> int:
 
 def _crew(machine: Machine) -> None:
     (machine.base / "bin" / "claude").symlink_to(ROOT / "tests" / "fakes" / "claude")
-    tables = ["[agents.claude]\ndriver = \"claude\"\nenabled = false\n"]
+    tables = ['[agents.claude]\ndriver = "claude"\nenabled = false\n']
     for name, play in PLAYS.items():
         script = machine.base / f"{name}.json"
         script.write_text(json.dumps(play))
-        tables.append(f"[agents.{name}]\ndriver = \"claude\"\n"
-                      f"environment = {{ FAKE_CLAUDE_SCRIPT = {json.dumps(str(script))} }}\n")
+        tables.append(
+            f'[agents.{name}]\ndriver = "claude"\n'
+            f"environment = {{ FAKE_CLAUDE_SCRIPT = {json.dumps(str(script))} }}\n"
+        )
     (machine.base / "config" / "agents.toml").write_text("\n".join(tables))
 
 
@@ -80,9 +86,20 @@ def _picture(page: Path, target: Path, size: str) -> None:
     chromium = shutil.which("chromium")
     if chromium is None:
         sys.exit("chromium is missing (Debian: apt install chromium).")
-    subprocess.run([chromium, "--headless", "--no-sandbox", "--hide-scrollbars",
-                    f"--window-size={size}", f"--screenshot={target}", page.as_uri()],
-                   check=True, capture_output=True, timeout=120)
+    subprocess.run(
+        [
+            chromium,
+            "--headless",
+            "--no-sandbox",
+            "--hide-scrollbars",
+            f"--window-size={size}",
+            f"--screenshot={target}",
+            page.as_uri(),
+        ],
+        check=True,
+        capture_output=True,
+        timeout=120,
+    )
     print(f"{target}: {target.stat().st_size} bytes")
 
 

@@ -91,11 +91,21 @@ class Machine:
 
     def _start(self, *options: str, **streams: Any) -> subprocess.Popen[str]:
         path = f"{self.base / 'bin'}:{Path(sys.executable).parent}:/usr/local/bin:/usr/bin:/bin"
-        environment = {"PATH": path, "HOME": str(self.base / "home"), "LANG": "C.UTF-8",
-                       "BULLPEN_API__PORT": "0", **self.settings}
+        environment = {
+            "PATH": path,
+            "HOME": str(self.base / "home"),
+            "LANG": "C.UTF-8",
+            "BULLPEN_API__PORT": "0",
+            **self.settings,
+        }
         process = subprocess.Popen(
-            ["bullpen", "up", "--data", str(self.data), *options], cwd=self.base, text=True,
-            executable=Path(sys.executable).parent / "bullpen", env=environment, **streams)
+            ["bullpen", "up", "--data", str(self.data), *options],
+            cwd=self.base,
+            text=True,
+            executable=Path(sys.executable).parent / "bullpen",
+            env=environment,
+            **streams,
+        )
         self.started.append(process)
         return process
 
@@ -114,8 +124,9 @@ class Machine:
         """A bot that goes on until the block ends."""
         printed = self.base / f"terminal-{len(self.started) + 1}.txt"
         with printed.open("w") as out:
-            process = self._start(*options, stdin=subprocess.PIPE, stdout=out,
-                                  stderr=subprocess.STDOUT)
+            process = self._start(
+                *options, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.STDOUT
+            )
         bot = Bot(process, printed)
         try:
             yield bot
@@ -128,8 +139,14 @@ class Machine:
 
     def git(self, *words: str) -> str:
         """What git says in the demo repository."""
-        done = subprocess.run(["git", *words], cwd=self.demo, capture_output=True, text=True,
-                              check=True, timeout=PATIENCE)
+        done = subprocess.run(
+            ["git", *words],
+            cwd=self.demo,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=PATIENCE,
+        )
         return done.stdout.strip()
 
     def bury(self) -> None:
@@ -138,8 +155,11 @@ class Machine:
             if process.poll() is None:
                 process.kill()
                 process.wait()
-        for (handle,) in self.rows("SELECT handle FROM attempts WHERE state = 'running'") \
-                if (self.data / "bullpen.db").exists() else []:
+        for (handle,) in (
+            self.rows("SELECT handle FROM attempts WHERE state = 'running'")
+            if (self.data / "bullpen.db").exists()
+            else []
+        ):
             for pid in (json.loads(handle or "{}").get("pid"),):
                 if pid:
                     with contextlib.suppress(ProcessLookupError):
@@ -187,8 +207,11 @@ class Chat:
 
     def __init__(self) -> None:
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "tests.fakes.telegram_server", "--token", TOKEN], cwd=ROOT,
-            stdout=subprocess.PIPE, text=True)
+            [sys.executable, "-m", "tests.fakes.telegram_server", "--token", TOKEN],
+            cwd=ROOT,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
         assert self._process.stdout is not None
         self.url = str(json.loads(self._process.stdout.readline())["url"])
 
@@ -197,8 +220,9 @@ class Chat:
         self._process.wait(PATIENCE)
 
     def _do(self, name: str, **given: Any) -> Any:
-        request = urllib.request.Request(f"{self.url}/control/{name}",
-                                         json.dumps(given).encode(), method="POST")
+        request = urllib.request.Request(
+            f"{self.url}/control/{name}", json.dumps(given).encode(), method="POST"
+        )
         try:
             with urllib.request.urlopen(request, timeout=PATIENCE) as answer:
                 return json.load(answer)["result"]
@@ -216,15 +240,23 @@ class Chat:
         tell(f"you press [{label}]")
         self._do("press", label=label, message=message["id"], chat=message["chat"])
 
-    def waits_for(self, *words: str, button: str | None = None, after: int = 0,
-                  chat: int = ME) -> dict[str, Any]:
+    def waits_for(
+        self, *words: str, button: str | None = None, after: int = 0, chat: int = ME
+    ) -> dict[str, Any]:
         """The first message of the bot after number `after` with these words and button."""
 
         def look() -> dict[str, Any] | None:
-            return next((m for m in self.screen(chat)
-                         if m["id"] > after and m["sender"] != ME
-                         and all(word in m["text"] for word in words)
-                         and (button is None or button in m["labels"])), None)
+            return next(
+                (
+                    m
+                    for m in self.screen(chat)
+                    if m["id"] > after
+                    and m["sender"] != ME
+                    and all(word in m["text"] for word in words)
+                    and (button is None or button in m["labels"])
+                ),
+                None,
+            )
 
         try:
             return dict(until(look, f"a message with {words} [{button}] in the chat"))

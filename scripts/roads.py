@@ -28,17 +28,27 @@ from road_stage import (
     until,
 )
 
-FIRST = ('/add "Add a greeting" --run "sh -c \'echo hello > greeting.txt\'"', "/approve 1",
-         "/status")
+FIRST = (
+    '/add "Add a greeting" --run "sh -c \'echo hello > greeting.txt\'"',
+    "/approve 1",
+    "/status",
+)
 """Lines of the README's first five minutes."""
 QUESTION = "On which days is the shop open?"
 HOURS = "# Opening hours\n\nEvery day, 8 to 18.\n"
 PLAY = [
-    [{"think": "The hours belong into a file of their own."}, {"say": "I look at the README."},
-     {"sleep": 3}, {"ask": QUESTION, "options": ["Weekdays", "Every day"], "file": "HOURS.md"},
-     {"write": "HOURS.md", "content": HOURS}, {"say": "I wrote the opening hours into HOURS.md."}],
-    [{"write": "HOURS.md", "content": HOURS.replace("8 to 18", "08:00 to 18:00")},
-     {"say": "The times are written with minutes now."}],
+    [
+        {"think": "The hours belong into a file of their own."},
+        {"say": "I look at the README."},
+        {"sleep": 3},
+        {"ask": QUESTION, "options": ["Weekdays", "Every day"], "file": "HOURS.md"},
+        {"write": "HOURS.md", "content": HOURS},
+        {"say": "I wrote the opening hours into HOURS.md."},
+    ],
+    [
+        {"write": "HOURS.md", "content": HOURS.replace("8 to 18", "08:00 to 18:00")},
+        {"say": "The times are written with minutes now."},
+    ],
 ]
 """What the scripted agent does, prompt by prompt."""
 
@@ -79,30 +89,45 @@ def telegram(machine: Machine, chat: Chat) -> None:
         chat.presses("Every day", question)
         first = chat.waits_for("TASK-002 is ready for you", button="Approve & merge")
         chat.says("Write the times with minutes, please.", reply_to=first)
-        second = chat.waits_for("TASK-002 is ready for you", button="Approve & merge",
-                                after=first["id"])
+        second = chat.waits_for(
+            "TASK-002 is ready for you", button="Approve & merge", after=first["id"]
+        )
         chat.presses("Approve & merge", second)
         chat.waits_for("TASK-002 done")
         chat.waits_for("TASK-002 · done")
     tell("the chat as it stands now:")
     show(chat.picture())
     expect("08:00" in (machine.demo / "HOURS.md").read_text(), "the second version, merged")
-    expect(machine.rows("SELECT count(*), max(number) FROM iterations JOIN sessions ON id = "
-                        "session_id WHERE task_id = 2") == [(2, 2)], "two iterations")
-    expect(machine.rows("SELECT count(*) FROM sessions WHERE task_id = 2") == [(1,)],
-           "one session, taken over by the second bot")
+    expect(
+        machine.rows(
+            "SELECT count(*), max(number) FROM iterations JOIN sessions ON id = "
+            "session_id WHERE task_id = 2"
+        )
+        == [(2, 2)],
+        "two iterations",
+    )
+    expect(
+        machine.rows("SELECT count(*) FROM sessions WHERE task_id = 2") == [(1,)],
+        "one session, taken over by the second bot",
+    )
 
 
 def running(machine: Machine) -> bool:
-    return bool(machine.rows("SELECT 1 FROM attempts JOIN sessions ON id = session_id "
-                             "WHERE task_id = 2 AND attempts.state = 'running'"))
+    return bool(
+        machine.rows(
+            "SELECT 1 FROM attempts JOIN sessions ON id = session_id "
+            "WHERE task_id = 2 AND attempts.state = 'running'"
+        )
+    )
 
 
 def asked(machine: Machine) -> bool:
     """The question stands in the agent's output, which no bot reads at the moment."""
     found = (machine.data / "sessions").rglob("*")
-    return any(path.is_file() and path.name.startswith("out")
-               and b"can_use_tool" in path.read_bytes() for path in found)
+    return any(
+        path.is_file() and path.name.startswith("out") and b"can_use_tool" in path.read_bytes()
+        for path in found
+    )
 
 
 def failing(machine: Machine, chat: Chat) -> None:
@@ -140,10 +165,12 @@ def prepare(base: Path, chat: Chat) -> Machine:
     (base / "play.json").write_text(json.dumps(PLAY))
     (base / "bin" / "claude").symlink_to(ROOT / "tests" / "fakes" / "claude")
     (base / "config" / "agents.toml").write_text(
-        "[agents.claude]\ndriver = \"claude\"\n"
-        f"environment = {{ FAKE_CLAUDE_SCRIPT = {json.dumps(str(base / 'play.json'))} }}\n")
+        '[agents.claude]\ndriver = "claude"\n'
+        f"environment = {{ FAKE_CLAUDE_SCRIPT = {json.dumps(str(base / 'play.json'))} }}\n"
+    )
     (base / "bullpen.toml").write_text(
-        f'[channels]\ncrew = ["console"]\nvibe-critical = ["telegram:{CRITICAL}"]\n')
+        f'[channels]\ncrew = ["console"]\nvibe-critical = ["telegram:{CRITICAL}"]\n'
+    )
     return machine
 
 

@@ -34,8 +34,13 @@ class Report:
 class Builder:
     """The site of one data folder. Not shared between threads."""
 
-    def __init__(self, data: Path, out: Path, settings: Settings,
-                 now: Callable[[], int] = lambda: time.time_ns() // 1_000_000) -> None:
+    def __init__(
+        self,
+        data: Path,
+        out: Path,
+        settings: Settings,
+        now: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
         self._settings = settings
         self._now = now
         self._db = views.open_reader(data)
@@ -127,6 +132,4 @@ class Builder:
 
 
 def _parts(ids: list[int]) -> Iterable[list[int]]:
-    return (ids[at:at + PART] for at in range(0, len(ids), PART))
-
-
+    return (ids[at : at + PART] for at in range(0, len(ids), PART))

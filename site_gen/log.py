@@ -15,8 +15,9 @@ _LOUD = {"tool_call", "error", "question", "file_change", "outcome"}
 _UNSAFE = re.compile(r"[^a-z_]")
 
 
-def log_markup(redactor: Redactor,
-               strip: Callable[[str], str]) -> Callable[[Sequence[LogLine]], Markup]:
+def log_markup(
+    redactor: Redactor, strip: Callable[[str], str]
+) -> Callable[[Sequence[LogLine]], Markup]:
     """Makes lines into paragraphs. They are redacted as one text, so that a secret which
     lies across lines is caught too."""
 
@@ -32,8 +33,10 @@ def log_markup(redactor: Redactor,
 
 def _paragraph(line: LogLine, text: str) -> str:
     kind = _UNSAFE.sub("", line.kind)
-    return (f'<p class="l {line.stream} k-{kind}" id="l{line.seq}">'
-            f"<span>{clock(line.at)}</span> {_label(line.stream, kind)}{escape(text)}</p>")
+    return (
+        f'<p class="l {line.stream} k-{kind}" id="l{line.seq}">'
+        f"<span>{clock(line.at)}</span> {_label(line.stream, kind)}{escape(text)}</p>"
+    )
 
 
 def _label(stream: str, kind: str) -> str:
@@ -58,4 +61,3 @@ def _clipped(texts: Iterable[str], spans: Sequence[tuple[int, int]]) -> Iterable
             mine.append((max(start, at) - at, min(stop, end) - at))
         yield Redactor.render(text, mine) if mine else text
         at = end + 1
-

@@ -43,7 +43,9 @@ class Memory:
 
     def key_of(self, settings: Settings) -> str:
         """The key that these settings have today, in this version."""
-        said = json.dumps([look(), settings.title, settings.agents, settings.demo,
-                           sorted(settings.secrets)])
-        return hashlib.scrypt(said.encode(), salt=self.salt.encode(), n=4096, r=8, p=1,
-                              dklen=16).hex()
+        said = json.dumps(
+            [look(), settings.title, settings.agents, settings.demo, sorted(settings.secrets)]
+        )
+        return hashlib.scrypt(
+            said.encode(), salt=self.salt.encode(), n=4096, r=8, p=1, dklen=16
+        ).hex()

@@ -38,8 +38,14 @@ class Pages:
         """The tasks' pages; returns the ids of their sessions."""
         found: list[str] = []
         for page in views.task_pages(db, ids):
-            self._put(f"tasks/{page.ref}.html", "task.html", root="../", page=page,
-                      tails=_tails(db, page), as_of=_newest(page))
+            self._put(
+                f"tasks/{page.ref}.html",
+                "task.html",
+                root="../",
+                page=page,
+                tails=_tails(db, page),
+                as_of=_newest(page),
+            )
             found += [story.session.id for story in page.sessions]
         return found
 
@@ -64,9 +70,15 @@ class Pages:
         for block in dirty:
             end = last if block == full else (block + 1) * ROWS
             rows = views.task_range(db, block * ROWS + 1, end)
-            self._put(_numbered("tasks", block, full), "tasks.html", root="", rows=rows[::-1],
-                      turn=_turn("tasks", block, full), last=last,
-                      as_of=max((row.revision for row in rows), default=0))
+            self._put(
+                _numbered("tasks", block, full),
+                "tasks.html",
+                root="",
+                rows=rows[::-1],
+                turn=_turn("tasks", block, full),
+                last=last,
+                as_of=max((row.revision for row in rows), default=0),
+            )
 
     def events(self, db: Db, since: int) -> None:
         """The pages of events that have grown since that one."""
@@ -75,16 +87,28 @@ class Pages:
         for block in _grown(blocks(since, EVENTS), full):
             n = EVENTS if block < full else 2 * EVENTS
             found = views.events(db, after=block * EVENTS, n=n)
-            self._put(_numbered("events", block, full), "events.html", root="",
-                      events=found[::-1], turn=_turn("events", block, full),
-                      as_of=found[-1] if found else None)
+            self._put(
+                _numbered("events", block, full),
+                "events.html",
+                root="",
+                events=found[::-1],
+                turn=_turn("events", block, full),
+                as_of=found[-1] if found else None,
+            )
 
     def front(self, db: Db, now: int) -> None:
         """The overview: state, what waits, board, crew, news."""
-        self._put("index.html", "index.html", root="", it=views.overview(db, now),
-                  gates=views.open_gates(db), crew=views.agents(db),
-                  board={column.state.value: column for column in views.board(db, CARDS)},
-                  days=views.done_per_day(db, now), news=views.events(db, n=NEWS, loud=True)[::-1])
+        self._put(
+            "index.html",
+            "index.html",
+            root="",
+            it=views.overview(db, now),
+            gates=views.open_gates(db),
+            crew=views.agents(db),
+            board={column.state.value: column for column in views.board(db, CARDS)},
+            days=views.done_per_day(db, now),
+            news=views.events(db, n=NEWS, loud=True)[::-1],
+        )
 
     def forget_sessions(self, db: Db) -> None:
         """Remove the pages of sessions that are no more."""
@@ -114,12 +138,19 @@ class Pages:
         full = max(0, len(marks) - 1)
         for block in _grown(max(0, len(old) - 1), full):
             after = marks[block - 1] if block else 0
-            lines = views.log_after(db, session.id, after,
-                                    LINES if block < full else 2 * LINES)
-            self._put(f"sessions/{_numbered(name, block, full)}", "session.html", root="../",
-                      story=story if block == full else None, session=session, title=title,
-                      lines=lines, first=block * LINES + 1, turn=_turn(name, block, full),
-                      ref=task_ref(session.task_id))
+            lines = views.log_after(db, session.id, after, LINES if block < full else 2 * LINES)
+            self._put(
+                f"sessions/{_numbered(name, block, full)}",
+                "session.html",
+                root="../",
+                story=story if block == full else None,
+                session=session,
+                title=title,
+                lines=lines,
+                first=block * LINES + 1,
+                turn=_turn(name, block, full),
+                ref=task_ref(session.task_id),
+            )
         self._remember(session.id, marks, over=session.ended_at is not None)
 
     def _remember(self, session_id: str, marks: tuple[int, ...], over: bool) -> None:
@@ -152,8 +183,7 @@ def _turn(name: str, block: int, full: int) -> dict[str, str | None]:
 
 
 def _tails(db: Db, page: TaskPage) -> dict[str, Any]:
-    return {story.session.id: views.log_tail(db, story.session.id, TAIL)
-            for story in page.sessions}
+    return {story.session.id: views.log_tail(db, story.session.id, TAIL) for story in page.sessions}
 
 
 def _newest(page: TaskPage) -> Any:

@@ -49,9 +49,12 @@ class Settings:
         if not isinstance(said, dict):
             raise ValueError("The settings must be one JSON object.")
         return Settings(
-            interval=float(said.get("interval", 60.0)), title=str(said.get("title", "Bullpen")),
+            interval=float(said.get("interval", 60.0)),
+            title=str(said.get("title", "Bullpen")),
             secrets=tuple(map(str, said.get("secrets", ()))),
-            agents=tuple(map(str, said.get("agents", ()))), demo=bool(said.get("demo", False)))
+            agents=tuple(map(str, said.get("agents", ()))),
+            demo=bool(said.get("demo", False)),
+        )
 
 
 class Renderer:
@@ -61,9 +64,16 @@ class Renderer:
         self._env = _environment(cleaner(settings.secrets))
         self._env.filters["log"] = log_markup(Redactor(settings.secrets), strip)
         self._env.globals.update(
-            site=settings, columns=words.COLUMNS, states=words.STATES, answer=words.answer,
-            priorities=words.PRIORITIES, task_ref=task_ref, gate_ref=gate_ref, span=words.span,
-            session_file=session_file)
+            site=settings,
+            columns=words.COLUMNS,
+            states=words.STATES,
+            answer=words.answer,
+            priorities=words.PRIORITIES,
+            task_ref=task_ref,
+            gate_ref=gate_ref,
+            span=words.span,
+            session_file=session_file,
+        )
 
     def page(self, template: str, **values: Any) -> bytes:
         """One page; `root` is the way back to the site's top folder."""
@@ -115,11 +125,18 @@ def assets() -> list[tuple[str, bytes]]:
 
 
 def _environment(finalize: Callable[[Any], Any]) -> Environment:
-    env = Environment(loader=PackageLoader("site_gen"), autoescape=True,
-                      undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True,
-                      auto_reload=False, finalize=finalize)
-    env.filters.update(badge=words.badge, when=words.when, clock=words.clock, money=words.money,
-                       count=words.count)
+    env = Environment(
+        loader=PackageLoader("site_gen"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+        finalize=finalize,
+    )
+    env.filters.update(
+        badge=words.badge, when=words.when, clock=words.clock, money=words.money, count=words.count
+    )
     return env
 
 

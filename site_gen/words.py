@@ -18,8 +18,17 @@ STATES = {
     "failed": ("✕", "failed"),
     "cancelled": ("–", "cancelled"),
 }
-COLUMNS = ("inbox", "ready", "planning", "in_flight", "review", "blocked", "failed", "done",
-           "cancelled")
+COLUMNS = (
+    "inbox",
+    "ready",
+    "planning",
+    "in_flight",
+    "review",
+    "blocked",
+    "failed",
+    "done",
+    "cancelled",
+)
 PRIORITIES = ("low", "medium", "high", "urgent")
 ANSWERS = {
     "question": "/answer {ref} …",
@@ -35,7 +44,8 @@ def badge(state: str) -> Markup:
     """A state as icon and word; its colour only repeats what they say."""
     icon, word = STATES[state]
     return Markup('<span class="s s-{}"><i aria-hidden="true">{}</i> {}</span>').format(
-        state, icon, word)
+        state, icon, word
+    )
 
 
 @lru_cache(8192)
@@ -45,7 +55,8 @@ def when(at: int | None) -> Markup:
         return Markup("–")
     moment = datetime.fromtimestamp(at / 1000, UTC)
     return Markup('<time datetime="{}">{}</time>').format(
-        moment.strftime("%Y-%m-%dT%H:%M:%SZ"), moment.strftime("%-d %b %Y, %H:%M UTC"))
+        moment.strftime("%Y-%m-%dT%H:%M:%SZ"), moment.strftime("%-d %b %Y, %H:%M UTC")
+    )
 
 
 def clock(at: int) -> str:

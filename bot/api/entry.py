@@ -84,6 +84,7 @@ def _age(key: bytes, purpose: str, text: str) -> float:
     value, _, seal = text.rpartition(".")
     made = value.partition("-")[0]
     if not made.isdigit() or not hmac.compare_digest(
-            seal.encode(), _seal(key, purpose, value).encode()):
+        seal.encode(), _seal(key, purpose, value).encode()
+    ):
         return float("inf")
     return max(0.0, time.time() - int(made))

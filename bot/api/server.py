@@ -27,8 +27,10 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
-HELP = ("This dashboard opens with a link of its own: run `bullpen open`, or look at what "
-        "`bullpen up` printed.")
+HELP = (
+    "This dashboard opens with a link of its own: run `bullpen open`, or look at what "
+    "`bullpen up` printed."
+)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -50,16 +52,19 @@ class Server:
         app.router.add_get("/api/health", self._health)
         app.router.add_get("/enter", self._enter)
         app.router.add_get("/{path:.*}", self._page)
-        self._runner = web.AppRunner(app, handle_signals=False, access_log=None,
-                                     shutdown_timeout=0.5)
+        self._runner = web.AppRunner(
+            app, handle_signals=False, access_log=None, shutdown_timeout=0.5
+        )
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)
         try:
             await site.start()
         except OSError as error:
             await self._runner.cleanup()
-            raise Broken(f"Port {self._port} on {self._host} is taken or not allowed: set "
-                         "api.port to another (0: any free one).") from error
+            raise Broken(
+                f"Port {self._port} on {self._host} is taken or not allowed: set "
+                "api.port to another (0: any free one)."
+            ) from error
         self._port = self._runner.addresses[0][1]
         note_port(self._data, self._port)
         return f"http://{self._shown()}:{self._port}/"
@@ -97,8 +102,14 @@ class Server:
             words = f"That link was used before, or is too old. {HELP}\n"
             return web.Response(status=403, text=words)
         response = web.Response(status=303, headers={"Location": "/"})
-        response.set_cookie(COOKIE, make_cookie(self._key), max_age=COOKIE_LIFE, httponly=True,
-                            samesite="Strict", path="/")
+        response.set_cookie(
+            COOKIE,
+            make_cookie(self._key),
+            max_age=COOKIE_LIFE,
+            httponly=True,
+            samesite="Strict",
+            path="/",
+        )
         return response
 
     async def _page(self, request: web.Request) -> web.StreamResponse:

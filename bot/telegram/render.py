@@ -71,9 +71,7 @@ def fitted(reply: Reply, note: str = "Shortened.") -> Reply:
     )
     table = _fitted_table(reply.table, room)
     code = room.take(reply.code, 2) if reply.code else None
-    return replace(
-        reply, title=title, lines=(*lines, note), fields=fields, table=table, code=code
-    )
+    return replace(reply, title=title, lines=(*lines, note), fields=fields, table=table, code=code)
 
 
 def _fitted_table(table: Table | None, room: _Room) -> Table | None:

@@ -22,7 +22,9 @@ def gate_card(tx: Tx, gate: Gate) -> Reply:
         title=f"{mark} {gate.ref} · {gate.title}",
         lines=tuple(line for line in _gate_lines(tx, gate, task, decides) if line),
         code=gate.body if gate.kind is GateKind.PERMISSION else None,
-        buttons=_gate_buttons(gate), key=f"gate:{gate.id}")
+        buttons=_gate_buttons(gate),
+        key=f"gate:{gate.id}",
+    )
 
 
 def _closed_card(gate: Gate, mark: str) -> Reply:
@@ -30,9 +32,13 @@ def _closed_card(gate: Gate, mark: str) -> Reply:
     here = gate.answered_place == "console:console" or gate.state is GateState.CANCELLED
     said = gate.answer if gate.state is not GateState.CANCELLED else None
     about = task_ref(gate.task_id) if gate.task_id else gate.title
-    return Reply(title=f"{mark} {gate.ref} · {about} · {gates.closed_words(gate)}",
-                 lines=(f"“{said}”",) if said else (),
-                 key=f"gate:{gate.id}", silent=True, extra=TOLD if here else {})
+    return Reply(
+        title=f"{mark} {gate.ref} · {about} · {gates.closed_words(gate)}",
+        lines=(f"“{said}”",) if said else (),
+        key=f"gate:{gate.id}",
+        silent=True,
+        extra=TOLD if here else {},
+    )
 
 
 def _gate_lines(tx: Tx, gate: Gate, task: Task | None, decides: bool) -> list[str]:
@@ -53,16 +59,22 @@ def _gate_buttons(gate: Gate) -> tuple[Button, ...]:
         return Button(label, command, style, gate.id, gate.patch_id, ask)
 
     if gate.kind is GateKind.QUESTION:
-        return (*(button(option, f"answer {gate.ref} {option}") for option in gate.options[:3]),
-                button("Answer…", f"answer {gate.ref}", ask="Your answer?"))
+        return (
+            *(button(option, f"answer {gate.ref} {option}") for option in gate.options[:3]),
+            button("Answer…", f"answer {gate.ref}", ask="Your answer?"),
+        )
     if gate.kind is GateKind.PERMISSION:
-        return (button("Allow once", f"approve {gate.ref}", "primary"),
-                button("Deny", f"reject {gate.ref}", "danger"))
+        return (
+            button("Allow once", f"approve {gate.ref}", "primary"),
+            button("Deny", f"reject {gate.ref}", "danger"),
+        )
     merges = gate.kind is GateKind.MERGE and gate.base != gate.head
     approve = "Approve & merge" if merges else "Approve"
-    return (button(approve, f"approve {gate.ref}", "primary"),
-            button("Reject…", f"reject {gate.ref}", "danger", "What is to be changed?"),
-            Button("Show", f"show {gate.task_id}"))
+    return (
+        button(approve, f"approve {gate.ref}", "primary"),
+        button("Reject…", f"reject {gate.ref}", "danger", "What is to be changed?"),
+        Button("Show", f"show {gate.task_id}"),
+    )
 
 
 def _marked(change: Change) -> list[str]:
@@ -72,15 +84,23 @@ def _marked(change: Change) -> list[str]:
 
 
 def _checks(tx: Tx, task: Task | None) -> str:
-    row = tx.one("SELECT findings FROM qa_results JOIN sessions ON sessions.id = session_id "
-                 "WHERE task_id = ? ORDER BY qa_results.id DESC LIMIT 1",
-                 (task.id if task else 0,))
+    row = tx.one(
+        "SELECT findings FROM qa_results JOIN sessions ON sessions.id = session_id "
+        "WHERE task_id = ? ORDER BY qa_results.id DESC LIMIT 1",
+        (task.id if task else 0,),
+    )
     found = json.loads(row["findings"]) if row else []
-    return "Checks: " + " · ".join(
-        f"{'✓' if one['passed'] else '✗'} {one['command']}" for one in found) if found else ""
+    return (
+        "Checks: "
+        + " · ".join(f"{'✓' if one['passed'] else '✗'} {one['command']}" for one in found)
+        if found
+        else ""
+    )
 
 
 def _boxes(tx: Tx, task_id: int) -> str:
-    found = tx.all("SELECT text, state FROM criteria WHERE task_id = ? AND command IS NULL "
-                   "ORDER BY position", (task_id,))
+    found = tx.all(
+        "SELECT text, state FROM criteria WHERE task_id = ? AND command IS NULL ORDER BY position",
+        (task_id,),
+    )
     return "\n".join(f"{'☑' if row['state'] == 'ticked' else '☐'} {row['text']}" for row in found)

@@ -8,9 +8,17 @@ from core.model import Event, Priority, Session, Task, TaskState
 from core.store import rows
 from core.store.database import Tx
 
-MARKS = {TaskState.INBOX: "📥", TaskState.READY: "🕒", TaskState.BLOCKED: "⛔",
-         TaskState.PLANNING: "🔧", TaskState.IN_FLIGHT: "🔧", TaskState.REVIEW: "🧾",
-         TaskState.DONE: "✅", TaskState.FAILED: "❌", TaskState.CANCELLED: "🚫"}
+MARKS = {
+    TaskState.INBOX: "📥",
+    TaskState.READY: "🕒",
+    TaskState.BLOCKED: "⛔",
+    TaskState.PLANNING: "🔧",
+    TaskState.IN_FLIGHT: "🔧",
+    TaskState.REVIEW: "🧾",
+    TaskState.DONE: "✅",
+    TaskState.FAILED: "❌",
+    TaskState.CANCELLED: "🚫",
+}
 
 
 _TOLD_STATES = (TaskState.REVIEW, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)
@@ -22,22 +30,31 @@ def task_card(tx: Tx, task: Task) -> Reply:
     return Reply(
         title=f"{MARKS[task.state]} {task.ref} · {_headline(tx, task, session)}",
         lines=tuple(line for line in (task.title, *_facts(tx, task, session)) if line),
-        buttons=_task_buttons(task), key=f"task:{task.id}", silent=True,
-        extra=TOLD if task.state in _TOLD_STATES else {})
+        buttons=_task_buttons(task),
+        key=f"task:{task.id}",
+        silent=True,
+        extra=TOLD if task.state in _TOLD_STATES else {},
+    )
 
 
 def _headline(tx: Tx, task: Task, session: Session | None) -> str:
     agent = session.agent if session else None
-    if agent and tx.one("SELECT 1 FROM gates WHERE task_id = ? AND state = 'open' AND kind IN "
-                        "('question', 'permission')", (task.id,)):
+    if agent and tx.one(
+        "SELECT 1 FROM gates WHERE task_id = ? AND state = 'open' AND kind IN "
+        "('question', 'permission')",
+        (task.id,),
+    ):
         return f"{agent} waits for you"
     if task.state is TaskState.REVIEW and task.hold:
         return "approved, the merge waits"
     if task.state in (TaskState.PLANNING, TaskState.IN_FLIGHT):
         return f"{agent} is on it" if agent else "in work"
     return {
-        TaskState.INBOX: "in the inbox", TaskState.READY: "ready", TaskState.BLOCKED: "blocked",
-        TaskState.REVIEW: "ready for you", TaskState.FAILED: "failed",
+        TaskState.INBOX: "in the inbox",
+        TaskState.READY: "ready",
+        TaskState.BLOCKED: "blocked",
+        TaskState.REVIEW: "ready for you",
+        TaskState.FAILED: "failed",
         TaskState.CANCELLED: "cancelled",
         TaskState.DONE: "done · merged" if task.merge_commit else "done",
     }.get(task.state, task.state.value)
@@ -70,21 +87,29 @@ def _ready_words(task: Task) -> str:
 
 
 def _blocked_words(tx: Tx, task: Task) -> str:
-    needs = [row[0] for row in tx.all(
-        "SELECT needs_id FROM dependencies JOIN tasks ON tasks.id = needs_id "
-        "WHERE task_id = ? AND tasks.state <> 'done'", (task.id,))]
+    needs = [
+        row[0]
+        for row in tx.all(
+            "SELECT needs_id FROM dependencies JOIN tasks ON tasks.id = needs_id "
+            "WHERE task_id = ? AND tasks.state <> 'done'",
+            (task.id,),
+        )
+    ]
     if needs:
         return "Waits for " + ", ".join(f"TASK-{needed:03d}" for needed in needs[:5])
-    reasons = [row[0] for row in tx.all(
-        "SELECT reason FROM task_reasons WHERE task_id = ?", (task.id,))]
+    reasons = [
+        row[0] for row in tx.all("SELECT reason FROM task_reasons WHERE task_id = ?", (task.id,))
+    ]
     return "Because of: " + ", ".join(reasons)
 
 
 def _spent(tx: Tx, task: Task, session: Session) -> str:
     lasted = (task.ended_at or tx.now) - (task.started_at or task.created_at)
     words = [duration(lasted)] if lasted >= 1000 else []
-    iterations = tx.value("SELECT count(*) FROM iterations JOIN sessions ON id = session_id "
-                          "WHERE task_id = ?", (task.id,))
+    iterations = tx.value(
+        "SELECT count(*) FROM iterations JOIN sessions ON id = session_id WHERE task_id = ?",
+        (task.id,),
+    )
     if iterations > 1:
         words.append(f"{iterations} iterations")
     if session.tool_calls:
@@ -95,9 +120,14 @@ def _spent(tx: Tx, task: Task, session: Session) -> str:
 
 
 def _last_said(tx: Tx, session: Session) -> str:
-    return str(tx.value("SELECT text FROM events WHERE task_id = ? AND session_id = ? "
-                        "AND type = 'task.progress' ORDER BY seq DESC LIMIT 1",
-                        (session.task_id, session.id)) or "")
+    return str(
+        tx.value(
+            "SELECT text FROM events WHERE task_id = ? AND session_id = ? "
+            "AND type = 'task.progress' ORDER BY seq DESC LIMIT 1",
+            (session.task_id, session.id),
+        )
+        or ""
+    )
 
 
 def _task_buttons(task: Task) -> tuple[Button, ...]:
@@ -107,39 +137,49 @@ def _task_buttons(task: Task) -> tuple[Button, ...]:
     if task.state is TaskState.FAILED:
         return failure_buttons(task)
     if task.state in (TaskState.READY, TaskState.BLOCKED, TaskState.INBOX):
-        return (Button("Start now", f"start {task.id}", "primary"),
-                Button("Assign…", f"assign {task.id}", ask="To which agent?"), cancel)
+        return (
+            Button("Start now", f"start {task.id}", "primary"),
+            Button("Assign…", f"assign {task.id}", ask="To which agent?"),
+            cancel,
+        )
     return (Button("Show", f"show {task.id}"), logs)
 
 
 def _newest(tx: Tx, task_id: int) -> Session | None:
-    row = tx.one("SELECT * FROM sessions WHERE task_id = ? ORDER BY created_at DESC LIMIT 1",
-                 (task_id,))
+    row = tx.one(
+        "SELECT * FROM sessions WHERE task_id = ? ORDER BY created_at DESC LIMIT 1", (task_id,)
+    )
     return None if row is None else rows.session(row)
 
 
 def failure_card(task: Task, event: Event) -> Reply:
     """What went wrong, with the last lines of the log."""
     tail = [str(line) for line in event.payload.get("tail") or []]
-    return Reply(title=f"❌ {task.ref} failed: {task.failure or 'no reason given'}",
-                 lines=(task.title,), code="\n".join(tail) or None,
-                 buttons=failure_buttons(task))
+    return Reply(
+        title=f"❌ {task.ref} failed: {task.failure or 'no reason given'}",
+        lines=(task.title,),
+        code="\n".join(tail) or None,
+        buttons=failure_buttons(task),
+    )
 
 
 def failure_buttons(task: Task) -> tuple[Button, ...]:
     failed = TaskState.FAILED.value  # a later press must not end what goes on meanwhile
-    return (Button("Retry", f"retry {task.id}", "primary", hash=failed),
-            Button("Hint…", f"retry {task.id}", ask="A hint for the next try?"),
-            Button("Logs", f"logs {task.id}"),
-            Button("Give up", f"cancel {task.id}", "danger", hash=failed))
+    return (
+        Button("Retry", f"retry {task.id}", "primary", hash=failed),
+        Button("Hint…", f"retry {task.id}", ask="A hint for the next try?"),
+        Button("Logs", f"logs {task.id}"),
+        Button("Give up", f"cancel {task.id}", "danger", hash=failed),
+    )
 
 
 def done_card(tx: Tx, task: Task) -> Reply:
     session = _newest(tx, task.id)
     spent = _spent(tx, task, session) if session else ""
     words = "done · merged" if task.merge_commit else "done"
-    return Reply(title=f"✅ {task.ref} {words}" + (f" · {spent}" if spent else ""),
-                 lines=(task.title,))
+    return Reply(
+        title=f"✅ {task.ref} {words}" + (f" · {spent}" if spent else ""), lines=(task.title,)
+    )
 
 
 def event_card(event: Event) -> Reply:

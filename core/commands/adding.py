@@ -33,10 +33,15 @@ async def add(desk: Desk, command: Command) -> Reply | Act:
         for name, data in files:
             desk.house.artifacts.keep(tx, task.id, name, data, desk.actor)
         desk.house.artifacts.keep(tx, task.id, RAW, _raw(task).encode(), desk.actor)
-        return Reply(f"{task.ref} · {task.title}", (who_takes_it(tx, desk, task),),
-                     buttons=(Button("Start now", f"start {task.id}"),
-                              Button("Assign…", f"assign {task.id}", ask="To which agent?"),
-                              Button("Cancel", f"cancel {task.id}")))
+        return Reply(
+            f"{task.ref} · {task.title}",
+            (who_takes_it(tx, desk, task),),
+            buttons=(
+                Button("Start now", f"start {task.id}"),
+                Button("Assign…", f"assign {task.id}", ask="To which agent?"),
+                Button("Cancel", f"cancel {task.id}"),
+            ),
+        )
 
     return act
 
@@ -51,8 +56,10 @@ async def _new_task(desk: Desk, command: Command) -> NewTask:
     if not title:
         raise Unclear('Give it a title: /add "Add a greeting"')
     if len(title) > LONGEST_TITLE:
-        raise Unclear(f"That title has {len(title)} characters, {LONGEST_TITLE} fit. Put the rest "
-                      "on the next lines: they are the description.")
+        raise Unclear(
+            f"That title has {len(title)} characters, {LONGEST_TITLE} fit. Put the rest "
+            "on the next lines: they are the description."
+        )
     workflow = desk.house.workflow(options.get("workflow", desk.house.policy.default_workflow))
     repo = desk.house.repo(options.get("repo"))
     await desk.house.repositories.ensure(repo)
@@ -66,17 +73,32 @@ async def _new_task(desk: Desk, command: Command) -> NewTask:
     if run is not None and agent is not None and not planning.runs_only_given_commands(agent):
         raise Unclear(f"{agent.name} takes no --run commands: leave --run or --agent away.")
     return NewTask(
-        title=title, description=description, workflow=workflow.name,
-        first_step=workflow.steps[0].id, repo=repo.name, run_command=run,
+        title=title,
+        description=description,
+        workflow=workflow.name,
+        first_step=workflow.steps[0].id,
+        repo=repo.name,
+        run_command=run,
         priority=priority(options["priority"]) if "priority" in options else Priority.MEDIUM,
-        complexity=_complexity(options.get("complexity")), lane=options.get("lane"),
-        assignee=agent.name if agent else None, created_by=desk.actor.name or desk.actor.key,
-        after=_after(options.get("after")), criteria=criteria, draft="draft" in options,
+        complexity=_complexity(options.get("complexity")),
+        lane=options.get("lane"),
+        assignee=agent.name if agent else None,
+        created_by=desk.actor.name or desk.actor.key,
+        after=_after(options.get("after")),
+        criteria=criteria,
+        draft="draft" in options,
         ephemeral="ephemeral" in options,
-        labels=tuple((kind, value) for option, kind in
-                     (("tag", "tag"), ("skill", "skill"), ("lang", "language"),
-                      ("touches", "touches"))
-                     for value in many.get(option, ())))
+        labels=tuple(
+            (kind, value)
+            for option, kind in (
+                ("tag", "tag"),
+                ("skill", "skill"),
+                ("lang", "language"),
+                ("touches", "touches"),
+            )
+            for value in many.get(option, ())
+        ),
+    )
 
 
 def _body(text: str) -> tuple[str, tuple[tuple[str, str | None], ...]]:

@@ -14,14 +14,18 @@ from core.store.database import Tx
 async def killall(desk: Desk, command: Command) -> Reply | Act:
     """The brake: pause the queue, end every session. Asks once."""
     if command.words[:1] != ("yes",):
-        return Reply("Stop everything? The queue is paused and every session is ended.",
-                     buttons=(Button("Stop everything", "killall yes", "danger"),))
+        return Reply(
+            "Stop everything? The queue is paused and every session is ended.",
+            buttons=(Button("Stop everything", "killall yes", "danger"),),
+        )
 
     def act(tx: Tx) -> Reply:
         queue.pause(tx, desk.actor.key, None, "The queue is paused by /killall")
-        found = tx.all("SELECT DISTINCT task_id FROM sessions JOIN tasks ON tasks.id = task_id "
-                       "WHERE sessions.state <> 'terminated' AND tasks.state NOT IN "
-                       "('done', 'failed', 'cancelled', 'ready')")
+        found = tx.all(
+            "SELECT DISTINCT task_id FROM sessions JOIN tasks ON tasks.id = task_id "
+            "WHERE sessions.state <> 'terminated' AND tasks.state NOT IN "
+            "('done', 'failed', 'cancelled', 'ready')"
+        )
         for row in found:
             acts.end(tx, desk.house, tasks.get(tx, row[0]), Deed.KILL, desk.actor, "killed")
         return Reply(f"Stopped {len(found)}. The queue is paused: /resume lets it go on.")

@@ -28,14 +28,22 @@ async def assign(desk: Desk, command: Command) -> Reply | Act:
     def act(tx: Tx) -> Reply:
         task = tasks.get(tx, wanted.id)
         if task.state not in (TaskState.INBOX, TaskState.READY, TaskState.BLOCKED):
-            raise Refused(f"{task.ref} is {acts.situation(tx, desk.house, task).value}: only "
-                          "what has not begun can be assigned.")
+            raise Refused(
+                f"{task.ref} is {acts.situation(tx, desk.house, task).value}: only "
+                "what has not begun can be assigned."
+            )
         found = dispatch.candidates(tx, desk.house, task, desk.able, Counter())
         chosen, why = _chosen(desk, found, agent.name if agent else None)
-        tx.update("tasks", {"id": task.id, "state": task.state.value}, assignee=chosen,
-                  assigned_step=task.step, updated_at=tx.now)
-        tx.emit(Event("task.assigned", f"{task.ref} is for {chosen}", task_id=task.id,
-                      agent=chosen))
+        tx.update(
+            "tasks",
+            {"id": task.id, "state": task.state.value},
+            assignee=chosen,
+            assigned_step=task.step,
+            updated_at=tx.now,
+        )
+        tx.emit(
+            Event("task.assigned", f"{task.ref} is for {chosen}", task_id=task.id, agent=chosen)
+        )
         return Reply(f"{task.ref} is for {chosen}.", (why,))
 
     return act
@@ -54,7 +62,8 @@ def _chosen(desk: Desk, found: Sequence[planning.Match], name: str | None) -> tu
         raise Refused(INSTALL)
     others = [m.why_not or f"{m.agent.name} fits {m.score}" for m in found if m is not best]
     return best.agent.name, f"Fits {best.score}." + (
-        f" Others: {'; '.join(others)}." if others else "")
+        f" Others: {'; '.join(others)}." if others else ""
+    )
 
 
 async def start(desk: Desk, command: Command) -> Reply | Act:
@@ -66,8 +75,10 @@ async def start(desk: Desk, command: Command) -> Reply | Act:
         if task.state is TaskState.INBOX:
             task = _ready(tx, task)
         if task.state is not TaskState.READY:
-            raise Refused(f"{task.ref} is {acts.situation(tx, desk.house, task).value}: "
-                          "only what is ready can be started.")
+            raise Refused(
+                f"{task.ref} is {acts.situation(tx, desk.house, task).value}: "
+                "only what is ready can be started."
+            )
         tx.update("tasks", {"id": task.id}, priority=int(Priority.URGENT), not_before=None)
         tx.emit(Event("task.edited", f"{task.ref} goes first", task_id=task.id))
         return Reply(f"{task.ref} goes first.", (who_takes_it(tx, desk, task),))
@@ -101,11 +112,14 @@ async def kill(desk: Desk, command: Command) -> Reply | Act:
     word = command.words[0]
 
     def act(tx: Tx) -> Reply:
-        killed = [acts.end(tx, desk.house, task, Deed.KILL, desk.actor, "killed")
-                  for task in _meant(tx, word)]
-        return Reply(", ".join(task.ref for task in killed) + " killed.",
-                     buttons=tuple(Button(f"Retry {task.id}", f"retry {task.id}")
-                                   for task in killed[:3]))
+        killed = [
+            acts.end(tx, desk.house, task, Deed.KILL, desk.actor, "killed")
+            for task in _meant(tx, word)
+        ]
+        return Reply(
+            ", ".join(task.ref for task in killed) + " killed.",
+            buttons=tuple(Button(f"Retry {task.id}", f"retry {task.id}") for task in killed[:3]),
+        )
 
     return act
 
@@ -114,8 +128,11 @@ def _meant(tx: Tx, word: str) -> list[Task]:
     """The tasks behind a task's number, a session's id or an agent's name."""
     if re.fullmatch(r"(?i)(task-?)?#?\d+", word):
         return [tasks.get(tx, task_id(word))]
-    found = tx.all("SELECT DISTINCT task_id FROM sessions WHERE (id = ? OR agent = ?) "
-                   "AND state <> 'terminated'", (word, word))
+    found = tx.all(
+        "SELECT DISTINCT task_id FROM sessions WHERE (id = ? OR agent = ?) "
+        "AND state <> 'terminated'",
+        (word, word),
+    )
     if not found:
         raise Refused(f"Nothing of {word[:40]} runs. /sessions shows what does.")
     return [tasks.get(tx, row[0]) for row in found]
@@ -134,8 +151,9 @@ class Ending:
         def act(tx: Tx) -> Reply:
             task = _as_shown(tx, desk, wanted.id)
             task = acts.end(tx, desk.house, task, self.deed, desk.actor, self.words)
-            return Reply(f"{task.ref} {self.words}.",
-                         buttons=(Button("Reopen", f"reopen {task.id}"),))
+            return Reply(
+                f"{task.ref} {self.words}.", buttons=(Button("Reopen", f"reopen {task.id}"),)
+            )
 
         return act
 
@@ -148,8 +166,10 @@ def _as_shown(tx: Tx, desk: Desk, wanted: int) -> Task:
     """The task, if it still is as the pressed button showed it."""
     task = tasks.get(tx, wanted)
     if desk.hash in list(TaskState) and desk.hash != task.state:
-        raise Refused(f"{task.ref} has gone on since that button was drawn: it is "
-                      f"{acts.situation(tx, desk.house, task).value} now.")
+        raise Refused(
+            f"{task.ref} has gone on since that button was drawn: it is "
+            f"{acts.situation(tx, desk.house, task).value} now."
+        )
     return task
 
 
@@ -166,4 +186,5 @@ async def retry(desk: Desk, command: Command) -> Reply | Act:
 async def reopen(desk: Desk, command: Command) -> Reply | Act:
     wanted = await load_task(desk, command)
     return lambda tx: Reply(
-        f"{acts.reopen(tx, desk.house, tasks.get(tx, wanted.id)).ref} is open again.")
+        f"{acts.reopen(tx, desk.house, tasks.get(tx, wanted.id)).ref} is open again."
+    )

@@ -30,8 +30,10 @@ async def approve(desk: Desk, command: Command) -> Reply | Act:
 def _next_words(gate: Gate) -> str:
     if gate.kind is GateKind.MERGE and gate.base == gate.head:
         return "There is nothing to merge."
-    return {GateKind.MERGE: "It is being merged.",
-            GateKind.PERMISSION: f"{gate.agent} goes on."}.get(gate.kind, "")
+    return {
+        GateKind.MERGE: "It is being merged.",
+        GateKind.PERMISSION: f"{gate.agent} goes on.",
+    }.get(gate.kind, "")
 
 
 async def reject(desk: Desk, command: Command) -> Reply | Act:
@@ -67,8 +69,10 @@ def _gate(tx: Tx, desk: Desk, command: Command) -> Gate | Reply:
     if number is not None:
         gate = gates.get(tx, number)
         if desk.role < gate.may_answer:
-            raise Refused(f"{gate.ref} is for people with the role "
-                          f"{gate.may_answer.name.lower()}; yours is {desk.role.name.lower()}.")
+            raise Refused(
+                f"{gate.ref} is for people with the role "
+                f"{gate.may_answer.name.lower()}; yours is {desk.role.name.lower()}."
+            )
         return gate
     task = tasks.get(tx, task_id(command.words[0]))
     found = gates.open_gates(tx, task.id)
@@ -82,7 +86,8 @@ def _gate(tx: Tx, desk: Desk, command: Command) -> Gate | Reply:
 def _nothing_waits(tx: Tx, wanted: int, situation: str) -> str:
     others = ", ".join(gate.ref for gate in gates.open_gates(tx)[:5])
     return f"TASK-{wanted:03d} is {situation}: nothing to decide there. " + (
-        f"Waiting for you: {others}." if others else "Nothing waits for you.")
+        f"Waiting for you: {others}." if others else "Nothing waits for you."
+    )
 
 
 def _waiting(found: list[Gate], title: str, verb: str) -> Reply:
@@ -96,8 +101,9 @@ def _waiting(found: list[Gate], title: str, verb: str) -> Reply:
 def _as_shown(desk: Desk, gate: Gate) -> None:
     """A button decides about what it showed, and about nothing that came later."""
     if desk.hash is not None and gate.patch_id is not None and desk.hash != gate.patch_id:
-        raise Refused(f"{gate.ref} has changed since that button was drawn. Look again: "
-                      f"/gate {gate.ref}")
+        raise Refused(
+            f"{gate.ref} has changed since that button was drawn. Look again: /gate {gate.ref}"
+        )
 
 
 async def say(desk: Desk, command: Command) -> Reply | Act:
@@ -110,12 +116,20 @@ async def say(desk: Desk, command: Command) -> Reply | Act:
         session = sessions.get(tx, session_id)
         data = desk.house.drivers[session.driver].say(command.text)
         if data is None:
-            raise Refused(f"{session.agent} takes no input while it runs. It can be stopped: "
-                          f"/kill {session.task_id}")
+            raise Refused(
+                f"{session.agent} takes no input while it runs. It can be stopped: "
+                f"/kill {session.task_id}"
+            )
         sessions.owe_input(tx, session.id, data)
-        tx.emit(Event("task.edited", f"{desk.actor.name or desk.actor.user_id} to "
-                            f"{session.agent}: {command.text[:200]}", task_id=session.task_id,
-                            session_id=session.id, agent=session.agent))
+        tx.emit(
+            Event(
+                "task.edited",
+                f"{desk.actor.name or desk.actor.user_id} to {session.agent}: {command.text[:200]}",
+                task_id=session.task_id,
+                session_id=session.id,
+                agent=session.agent,
+            )
+        )
         return Reply(f"Told {session.agent}.", silent=True)
 
     return act
@@ -123,8 +137,9 @@ async def say(desk: Desk, command: Command) -> Reply | Act:
 
 def _running(tx: Tx, word: str) -> str:
     """The one running session of a task, an agent, or of that id."""
-    running = tx.all("SELECT id, task_id, agent FROM sessions WHERE state = ?",
-                     (SessionState.RUNNING.value,))
+    running = tx.all(
+        "SELECT id, task_id, agent FROM sessions WHERE state = ?", (SessionState.RUNNING.value,)
+    )
     fits = [row for row in running if word in (row["id"], row["agent"])]
     if not fits and word.lower().removeprefix("task-").lstrip("#0").isdigit():
         wanted = task_id(word)
@@ -133,5 +148,6 @@ def _running(tx: Tx, word: str) -> str:
         return str(fits[0]["id"])
     if not fits:
         raise Refused(f"Nothing of {word[:40]} runs now. /sessions shows what does.")
-    raise Unclear(f"{word} runs several: " + ", ".join(row["id"] for row in fits[:6])
-                  + ". Say which.")
+    raise Unclear(
+        f"{word} runs several: " + ", ".join(row["id"] for row in fits[:6]) + ". Say which."
+    )

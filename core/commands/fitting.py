@@ -9,8 +9,10 @@ from core.commands.desk import Desk
 from core.model import Task, TaskState
 from core.store.database import Tx
 
-INSTALL = ("No agent here can do that: install Claude Code "
-           "(npm install -g @anthropic-ai/claude-code), or give a command with --run.")
+INSTALL = (
+    "No agent here can do that: install Claude Code "
+    "(npm install -g @anthropic-ai/claude-code), or give a command with --run."
+)
 
 
 def who_takes_it(tx: Tx, desk: Desk, task: Task) -> str:
@@ -29,5 +31,11 @@ def who_takes_it(tx: Tx, desk: Desk, task: Task) -> str:
         return f"Ready. {best.agent.name} takes it (fits {best.score})."
     if task.assignee is not None:
         return desk.house.missing(desk.house.agent(task.assignee)) or INSTALL
-    return "; ".join(match.why_not for match in found if match.why_not
-                     and "only runs commands" not in match.why_not) or INSTALL
+    return (
+        "; ".join(
+            match.why_not
+            for match in found
+            if match.why_not and "only runs commands" not in match.why_not
+        )
+        or INSTALL
+    )

@@ -53,8 +53,10 @@ class Command:
 def parse(line: str, forms: Mapping[str, Form]) -> Command:
     """Raises Unclear, saying what to type instead, for whatever doesn't fit a verb's form."""
     if len(line) > LONGEST:
-        raise Unclear(f"That is {len(line) // 1024} KB of text; {LONGEST // 1024} KB fit into one "
-                      "command. Attach the rest as a file.")
+        raise Unclear(
+            f"That is {len(line) // 1024} KB of text; {LONGEST // 1024} KB fit into one "
+            "command. Attach the rest as a file."
+        )
     first, _, rest = line.strip().partition("\n")
     name, _, said = first.strip().removeprefix("/").partition(" ")
     name = name.partition("@")[0].lower()
@@ -104,8 +106,13 @@ def _formal(form: Form, said: str, rest: str) -> Command:
             options[option.name] = value or "yes"
     if words and form.usage == f"/{form.name}":
         raise Unclear(f"{form.usage} stands alone: `{' '.join(words)[:40]}` means nothing to it.")
-    return Command(form.name, tuple(words), options,
-                   {key: tuple(values) for key, values in many.items()}, rest.strip())
+    return Command(
+        form.name,
+        tuple(words),
+        options,
+        {key: tuple(values) for key, values in many.items()},
+        rest.strip(),
+    )
 
 
 def _is_option(token: str) -> bool:
@@ -120,9 +127,15 @@ def _option(form: Form, token: str) -> tuple[Option, str | None]:
             return option, value if equals else None
     known = [option.name for option in form.options]
     near = difflib.get_close_matches(name, known, n=1)
-    hint = f"Did you mean --{near[0]}?" if near else (
-        "It knows " + ", ".join(f"--{one}" for one in known) + "." if known
-        else "It takes no options.")
+    hint = (
+        f"Did you mean --{near[0]}?"
+        if near
+        else (
+            "It knows " + ", ".join(f"--{one}" for one in known) + "."
+            if known
+            else "It takes no options."
+        )
+    )
     raise Unclear(f"/{form.name} has no option {token[:40]}. {hint}")
 
 

@@ -44,8 +44,9 @@ class Interpreter:
         self._house = house
         self._able = able
 
-    async def execute(self, incoming: Incoming, intake_id: int,
-                      fetch: Fetch | None = None) -> Reply | None:
+    async def execute(
+        self, incoming: Incoming, intake_id: int, fetch: Fetch | None = None
+    ) -> Reply | None:
         """Carry out one intake; returns the answer (owed already), None where there is none."""
         try:
             return await self._perform(incoming, intake_id, fetch)
@@ -58,11 +59,16 @@ class Interpreter:
         await self._house.store.write(lambda tx: self._refuse(tx, incoming, intake_id, reply))
         return reply
 
-    async def _perform(self, incoming: Incoming, intake_id: int,
-                       fetch: Fetch | None) -> Reply | None:
+    async def _perform(
+        self, incoming: Incoming, intake_id: int, fetch: Fetch | None
+    ) -> Reply | None:
         role = await self._house.store.write(
-            lambda tx: people.role_of(tx, incoming.actor, self._house.people)
-            if incoming.genuine else Role.NOBODY)
+            lambda tx: (
+                people.role_of(tx, incoming.actor, self._house.people)
+                if incoming.genuine
+                else Role.NOBODY
+            )
+        )
         pairing = _pairing(incoming)
         if role is Role.NOBODY and pairing is None:
             return await self._stranger(incoming, intake_id)
@@ -72,10 +78,20 @@ class Interpreter:
             return None
         verb, command = _read(said.line, pairing)
         if role < verb.form.role:
-            raise Refused(f"/{verb.form.name} is for people with the role "
-                          f"{verb.form.role.name.lower()}; yours is {role.name.lower()}.")
-        desk = Desk(self._house, incoming.actor, role, incoming.place, self._able(), said.hash,
-                    incoming.files, fetch)
+            raise Refused(
+                f"/{verb.form.name} is for people with the role "
+                f"{verb.form.role.name.lower()}; yours is {role.name.lower()}."
+            )
+        desk = Desk(
+            self._house,
+            incoming.actor,
+            role,
+            incoming.place,
+            self._able(),
+            said.hash,
+            incoming.files,
+            fetch,
+        )
         answer = await verb.handler(desk, command)
 
         def act(tx: Tx) -> Reply:
@@ -113,8 +129,11 @@ class Interpreter:
 
     def _pressed(self, tx: Tx, incoming: Incoming) -> Said:
         found = buttons.find(tx, incoming.button or "")
-        if found is None or found.chat != incoming.place.chat or (
-                found.platform != incoming.place.platform):
+        if (
+            found is None
+            or found.chat != incoming.place.chat
+            or (found.platform != incoming.place.platform)
+        ):
             raise Refused("That button is not known here any more. /inbox shows what waits.")
         if found.message is not None and found.message != incoming.place.message:
             raise Refused("That button belongs to another message.")
@@ -128,8 +147,14 @@ class Interpreter:
         """A reply to a card: to a review it rejects, to a question it answers, in a task's
         thread it speaks to the agent. No plain message ever approves."""
         place = incoming.place
-        row = tx.one("SELECT * FROM messages WHERE platform = ? AND chat = ? AND message = ?",
-                     (place.platform, place.chat, place.reply_to)) if place.reply_to else None
+        row = (
+            tx.one(
+                "SELECT * FROM messages WHERE platform = ? AND chat = ? AND message = ?",
+                (place.platform, place.chat, place.reply_to),
+            )
+            if place.reply_to
+            else None
+        )
         if row is None:
             return None
         if row["prompt"]:
@@ -144,8 +169,15 @@ class Interpreter:
 
     def _owe(self, tx: Tx, incoming: Incoming, reply: Reply) -> None:
         place = incoming.place
-        deliveries.owe(tx, platform=place.platform, chat=place.chat, reply=reply,
-                       urgency=deliveries.ANSWERS, silent=True, reply_to=place.message)
+        deliveries.owe(
+            tx,
+            platform=place.platform,
+            chat=place.chat,
+            reply=reply,
+            urgency=deliveries.ANSWERS,
+            silent=True,
+            reply_to=place.message,
+        )
 
     def _refuse(self, tx: Tx, incoming: Incoming, intake_id: int, reply: Reply) -> None:
         intake.settle(tx, intake_id, refused=reply.title)
@@ -153,12 +185,18 @@ class Interpreter:
 
     async def _stranger(self, incoming: Incoming, intake_id: int) -> Reply | None:
         """No answer beyond their own id, in private; nothing is done."""
-        reply = Reply(f"You are not on the list. Your id is {incoming.actor.user_id}: give it "
-                      "to an admin, or pair with /start CODE.")
+        reply = Reply(
+            f"You are not on the list. Your id is {incoming.actor.user_id}: give it "
+            "to an admin, or pair with /start CODE."
+        )
         speak = incoming.genuine and incoming.place.private and incoming.button is None
         await self._house.store.write(
-            lambda tx: self._refuse(tx, incoming, intake_id, reply) if speak
-            else intake.settle(tx, intake_id, refused="not on the list"))
+            lambda tx: (
+                self._refuse(tx, incoming, intake_id, reply)
+                if speak
+                else intake.settle(tx, intake_id, refused="not on the list")
+            )
+        )
         return replace(reply, error=True) if speak or incoming.button else None
 
 
@@ -187,8 +225,11 @@ def _ask(said: str) -> tuple[Verb, Command]:
     verb = VERBS[prompt.split()[0]]
 
     async def handler(desk: Desk, command: Command) -> Reply:
-        return Reply(question, (f"Reply to this message. It becomes: /{prompt} …",),
-                     extra={"force_reply": question, "prompt": prompt})
+        return Reply(
+            question,
+            (f"Reply to this message. It becomes: /{prompt} …",),
+            extra={"force_reply": question, "prompt": prompt},
+        )
 
     return Verb(verb.form, handler), Command(verb.form.name)
 

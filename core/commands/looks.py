@@ -22,10 +22,12 @@ async def status(desk: Desk, command: Command) -> Reply:
     queue = await _queue_words(desk)
     cost = f", {seen.cost_today:.2f} USD" if seen.cost_today else ""
     failed = seen.counts.get(TaskState.FAILED, 0)
-    title = (f"{seen.working} working · {seen.waiting} wait{'s' if seen.waiting == 1 else ''} "
-             f"for a person · {seen.queued} queued"
-             + (f" · {failed} failed" if failed else "")
-             + f" · today {seen.done_today} done{cost}")
+    title = (
+        f"{seen.working} working · {seen.waiting} wait{'s' if seen.waiting == 1 else ''} "
+        f"for a person · {seen.queued} queued"
+        + (f" · {failed} failed" if failed else "")
+        + f" · today {seen.done_today} done{cost}"
+    )
     waiting = await inbox(desk, command)
     lines = tuple(line for line in (queue, *waiting.lines) if line)
     return Reply(title=title, lines=lines, table=waiting.table, buttons=waiting.buttons)
@@ -43,12 +45,21 @@ async def inbox(desk: Desk, command: Command) -> Reply:
     if not found:
         return Reply("Nothing waits for you.")
     now = desk.house.store.now()
-    rows = tuple((row.gate.ref, task_ref(row.gate.task_id) if row.gate.task_id else "",
-                  row.task_title or row.gate.title, cards.duration(now - row.gate.opened_at))
-                 for row in found[:10])
+    rows = tuple(
+        (
+            row.gate.ref,
+            task_ref(row.gate.task_id) if row.gate.task_id else "",
+            row.task_title or row.gate.title,
+            cards.duration(now - row.gate.opened_at),
+        )
+        for row in found[:10]
+    )
     buttons = tuple(Button(f"Show {row.gate.ref}", f"gate {row.gate.ref}") for row in found[:4])
-    return Reply(f"{len(found)} wait{'s' if len(found) == 1 else ''} for you",
-                 table=Table(("gate", "task", "what", "since"), rows), buttons=buttons)
+    return Reply(
+        f"{len(found)} wait{'s' if len(found) == 1 else ''} for you",
+        table=Table(("gate", "task", "what", "since"), rows),
+        buttons=buttons,
+    )
 
 
 async def gate(desk: Desk, command: Command) -> Reply:
@@ -56,8 +67,7 @@ async def gate(desk: Desk, command: Command) -> Reply:
     number = gate_id(command.words[0]) if command.words else None
     if number is None:
         raise Unclear("Which gate? /gate G-17; /inbox lists them.")
-    card = await desk.house.store.write(
-        lambda tx: cards.gate_card(tx, gates.get(tx, number)))
+    card = await desk.house.store.write(lambda tx: cards.gate_card(tx, gates.get(tx, number)))
     return Reply(card.title, card.lines, code=card.code, buttons=card.buttons)
 
 
@@ -66,14 +76,21 @@ async def list_(desk: Desk, command: Command) -> Reply:
     cut, page = _filter(command)
     found = await desk.house.store.view(lambda db: views.list_tasks(db, cut))
     if not found.total:
-        return Reply("No task fits." if command.options or command.words
-                     else "No task yet. Add one: /add TITLE")
-    rows = tuple((task_ref(row.id), WORDS.get(row.state, row.state.value), row.title)
-                 for row in found.items)
+        return Reply(
+            "No task fits."
+            if command.options or command.words
+            else "No task yet. Add one: /add TITLE"
+        )
+    rows = tuple(
+        (task_ref(row.id), WORDS.get(row.state, row.state.value), row.title) for row in found.items
+    )
     more = found.total - cut.offset - len(rows)
     buttons = (Button(f"{more} more", _next_page(command, page + 1)),) if more > 0 else ()
-    return Reply(cards.counted(found.total, "task"), buttons=buttons,
-                 table=Table(("task", "state", "title"), rows))
+    return Reply(
+        cards.counted(found.total, "task"),
+        buttons=buttons,
+        table=Table(("task", "state", "title"), rows),
+    )
 
 
 def _filter(command: Command) -> tuple[views.Filter, int]:
@@ -81,10 +98,16 @@ def _filter(command: Command) -> tuple[views.Filter, int]:
     state = _state(command.words[0]) if command.words else None
     size, page = number(options.get("n", "10"), "-n"), number(options.get("page", "1"), "--page")
     return views.Filter(
-        state=state, lane=options.get("lane"), agent=options.get("agent"),
-        tag=options.get("tag"), text=options.get("text"), unassigned="unassigned" in options,
+        state=state,
+        lane=options.get("lane"),
+        agent=options.get("agent"),
+        tag=options.get("tag"),
+        text=options.get("text"),
+        unassigned="unassigned" in options,
         priority=priority(options["priority"]) if "priority" in options else None,
-        limit=size, offset=(page - 1) * size), page
+        limit=size,
+        offset=(page - 1) * size,
+    ), page
 
 
 def _next_page(command: Command, page: int) -> str:
@@ -128,14 +151,23 @@ async def task(desk: Desk, command: Command) -> Reply:
     card = await desk.house.store.write(lambda tx: cards.task_card(tx, wanted))
     if page is None:
         raise Unclear(f"No task {wanted.id}.")
-    fields = [("repo", wanted.repo or ""), ("workflow", f"{wanted.workflow}, at {wanted.step}"),
-              ("priority", wanted.priority.name.lower()), ("lane", wanted.lane or ""),
-              ("agent", wanted.assignee or ""), ("command", wanted.run_command or "")]
+    fields = [
+        ("repo", wanted.repo or ""),
+        ("workflow", f"{wanted.workflow}, at {wanted.step}"),
+        ("priority", wanted.priority.name.lower()),
+        ("lane", wanted.lane or ""),
+        ("agent", wanted.assignee or ""),
+        ("command", wanted.run_command or ""),
+    ]
     lines = [*card.lines, wanted.description if wanted.description != wanted.title else ""]
     lines += [f"{'☑' if c.state in ('ticked', 'passed') else '☐'} {c.text}" for c in page.criteria]
     waits = tuple(Button(f"Show {g.ref}", f"gate {g.ref}") for g in page.open_gates[:2])
-    return Reply(card.title, tuple(line for line in lines if line),
-                 tuple(pair for pair in fields if pair[1]), buttons=(*waits, *card.buttons)[:4])
+    return Reply(
+        card.title,
+        tuple(line for line in lines if line),
+        tuple(pair for pair in fields if pair[1]),
+        buttons=(*waits, *card.buttons)[:4],
+    )
 
 
 async def sessions(desk: Desk, command: Command) -> Reply:
@@ -143,8 +175,10 @@ async def sessions(desk: Desk, command: Command) -> Reply:
     found = await desk.house.store.view(lambda db: views.sessions(db, n=10))
     if not found:
         return Reply("Nothing runs now.")
-    rows = tuple((row.session.id, task_ref(row.session.task_id),
-                  row.session.outcome or row.session.state) for row in found)
+    rows = tuple(
+        (row.session.id, task_ref(row.session.task_id), row.session.outcome or row.session.state)
+        for row in found
+    )
     return Reply("Sessions", table=Table(("session", "task", "state"), rows))
 
 
@@ -159,15 +193,20 @@ async def agents(desk: Desk, command: Command) -> Reply:
         on = ", ".join(task_ref(s.session.task_id) for s in row.sessions[:3]) if row else ""
         rows.append((name, str(state), agent.driver, on))
         notes += [missing] if missing else []
-    return Reply(cards.counted(len(rows), "agent"), lines=tuple(notes),
-                 table=Table(("agent", "status", "driver", "on"), tuple(rows)))
+    return Reply(
+        cards.counted(len(rows), "agent"),
+        lines=tuple(notes),
+        table=Table(("agent", "status", "driver", "on"), tuple(rows)),
+    )
 
 
 async def events(desk: Desk, command: Command) -> Reply:
     """What happened last."""
     found = await desk.house.store.view(lambda db: views.events(db, n=10, loud=True))
-    return Reply("What happened last",
-                 lines=tuple(event.text for event in found if event.text) or ("Nothing yet.",))
+    return Reply(
+        "What happened last",
+        lines=tuple(event.text for event in found if event.text) or ("Nothing yet.",),
+    )
 
 
 async def logs(desk: Desk, command: Command) -> Reply:
@@ -175,8 +214,8 @@ async def logs(desk: Desk, command: Command) -> Reply:
     wanted = await load_task(desk, command)
     count = number(command.options.get("n", "50"), "-n")
     found = await desk.house.store.read(
-        "SELECT id FROM sessions WHERE task_id = ? ORDER BY created_at DESC LIMIT 1",
-        (wanted.id,))
+        "SELECT id FROM sessions WHERE task_id = ? ORDER BY created_at DESC LIMIT 1", (wanted.id,)
+    )
     if not found:
         return Reply(f"{wanted.ref} has no log yet: nobody has begun it.")
     session_id = found[0]["id"]
@@ -193,10 +232,15 @@ async def diff(desk: Desk, command: Command) -> Reply:
     if wanted.change.empty:
         return Reply(f"{wanted.ref}: no file was changed.")
     house = desk.house
-    text = await house.repositories.diff(house.repo(wanted.repo), wanted.change.base,
-                                         wanted.change.head)
-    return _block(f"{wanted.ref} · {cards.changed(wanted.change)}", text,
-                  f"{wanted.ref}.diff", await _decide_buttons(desk, wanted))
+    text = await house.repositories.diff(
+        house.repo(wanted.repo), wanted.change.base, wanted.change.head
+    )
+    return _block(
+        f"{wanted.ref} · {cards.changed(wanted.change)}",
+        text,
+        f"{wanted.ref}.diff",
+        await _decide_buttons(desk, wanted),
+    )
 
 
 async def show(desk: Desk, command: Command) -> Reply:
@@ -209,14 +253,22 @@ async def show(desk: Desk, command: Command) -> Reply:
 
 
 async def _decide_buttons(desk: Desk, wanted: Task) -> tuple[Button, ...]:
-    found = await desk.house.store.write(lambda tx: [
-        cards.gate_card(tx, gate) for gate in gates.open_gates(tx, wanted.id)
-        if gate.kind in (GateKind.REVIEW, GateKind.MERGE)])
+    found = await desk.house.store.write(
+        lambda tx: [
+            cards.gate_card(tx, gate)
+            for gate in gates.open_gates(tx, wanted.id)
+            if gate.kind in (GateKind.REVIEW, GateKind.MERGE)
+        ]
+    )
     return found[0].buttons[:2] if found else ()
 
 
 def _block(title: str, text: str, name: str, buttons: tuple[Button, ...]) -> Reply:
     if len(text) <= LONG:
         return Reply(title, code=text or "(it said nothing)", buttons=buttons)
-    return Reply(title, code=text[-LONG:] if name.endswith(".log") else text[:LONG],
-                 attachments=(Attachment(name, text),), buttons=buttons)
+    return Reply(
+        title,
+        code=text[-LONG:] if name.endswith(".log") else text[:LONG],
+        attachments=(Attachment(name, text),),
+        buttons=buttons,
+    )

@@ -18,22 +18,30 @@ GREETING = (
 async def greet(desk: Desk, command: Command) -> Reply | Act:
     """Bare /start, which Telegram sends by itself; with a code it lets somebody in."""
     if not command.words:
-        return Reply("Bullpen is here.", GREETING, buttons=(
-            Button("Status", "status"), Button("Help", "help")))
+        return Reply(
+            "Bullpen is here.",
+            GREETING,
+            buttons=(Button("Status", "status"), Button("Help", "help")),
+        )
 
     def act(tx: Tx) -> Reply:
         paired = people.pair(tx, desk.actor, command.words[0], desk.house.people)
         if paired.role is None:
             return Reply(paired.problem, error=True)
-        return Reply(f"Welcome, {desk.actor.name or desk.actor.user_id}. "
-                     f"Your role: {paired.role.name.lower()}.", GREETING)
+        return Reply(
+            f"Welcome, {desk.actor.name or desk.actor.user_id}. "
+            f"Your role: {paired.role.name.lower()}.",
+            GREETING,
+        )
 
     return act
 
 
 async def whoami(desk: Desk, command: Command) -> Reply:
-    return Reply(f"You are {desk.actor.name or desk.actor.user_id} "
-                 f"({desk.actor.key}), role {desk.role.name.lower()}.")
+    return Reply(
+        f"You are {desk.actor.name or desk.actor.user_id} "
+        f"({desk.actor.key}), role {desk.role.name.lower()}."
+    )
 
 
 def make_help(forms: dict[str, Form]) -> object:
@@ -46,8 +54,7 @@ def make_help(forms: dict[str, Form]) -> object:
         for form in forms.values():
             if desk.role >= form.role:
                 groups.setdefault(form.group, []).append(f"/{form.name} — {form.help}")
-        lines = tuple(f"{group.capitalize()}\n" + "\n".join(said)
-                      for group, said in groups.items())
+        lines = tuple(f"{group.capitalize()}\n" + "\n".join(said) for group, said in groups.items())
         return Reply("What you can say", (*lines, "/help COMMAND tells more."))
 
     return help_
@@ -57,6 +64,11 @@ def _one(forms: dict[str, Form], name: str) -> Reply:
     form = forms.get(name)
     if form is None:
         raise Unclear(f"There is no /{name[:40]}. /help lists what there is.")
-    options = tuple((f"--{option.name}" + (f", -{option.short}" if option.short else ""),
-                     "takes a value" if option.value else "a switch") for option in form.options)
+    options = tuple(
+        (
+            f"--{option.name}" + (f", -{option.short}" if option.short else ""),
+            "takes a value" if option.value else "a switch",
+        )
+        for option in form.options
+    )
     return Reply(form.usage, (form.help, f"Role: {form.role.name.lower()}."), options)

@@ -12,16 +12,45 @@ from core.model import Role
 V, O, A = Role.VIEWER, Role.OPERATOR, Role.APPROVER  # noqa: E741
 
 _COUNT = Option("n", short="n")
-_ADD = (Option("priority", short="p"), Option("agent"), Option("repo"), Option("run"),
-        Option("after"), Option("workflow"), Option("lane"), Option("tag", many=True),
-        Option("skill", many=True), Option("lang", many=True), Option("touches", many=True),
-        Option("complexity"), Option("ephemeral", value=False), Option("draft", value=False))
-_LIST = (Option("lane"), Option("agent"), Option("tag"), Option("priority", short="p"),
-         Option("unassigned", value=False), Option("text"), _COUNT, Option("page"))
+_ADD = (
+    Option("priority", short="p"),
+    Option("agent"),
+    Option("repo"),
+    Option("run"),
+    Option("after"),
+    Option("workflow"),
+    Option("lane"),
+    Option("tag", many=True),
+    Option("skill", many=True),
+    Option("lang", many=True),
+    Option("touches", many=True),
+    Option("complexity"),
+    Option("ephemeral", value=False),
+    Option("draft", value=False),
+)
+_LIST = (
+    Option("lane"),
+    Option("agent"),
+    Option("tag"),
+    Option("priority", short="p"),
+    Option("unassigned", value=False),
+    Option("text"),
+    _COUNT,
+    Option("page"),
+)
 
 _TABLE: list[tuple[Form, object]] = [
-    (Form("add", '/add TITLE [--run "COMMAND"] [--agent NAME] [-p high]; next lines: description',
-          O, "a new task", _ADD, group="work"), adding.add),
+    (
+        Form(
+            "add",
+            '/add TITLE [--run "COMMAND"] [--agent NAME] [-p high]; next lines: description',
+            O,
+            "a new task",
+            _ADD,
+            group="work",
+        ),
+        adding.add,
+    ),
     (Form("list", "/list [STATE]", V, "tasks", _LIST), looks.list_),
     (Form("task", "/task 42", V, "one task"), looks.task),
     (Form("status", "/status", V, "how it stands"), looks.status),
@@ -33,24 +62,42 @@ _TABLE: list[tuple[Form, object]] = [
     (Form("agents", "/agents", V, "the crew"), looks.agents),
     (Form("sessions", "/sessions", V, "what runs or waits now"), looks.sessions),
     (Form("events", "/events", V, "what happened last"), looks.events),
-    (Form("approve", "/approve 42 or G-17 [COMMENT]", A, "yes, go on", free=True,
-          group="decide"), decide.approve),
-    (Form("reject", "/reject 42 or G-17 REASON", A, "send it back", free=True,
-          group="decide"), decide.reject),
-    (Form("answer", "/answer G-17 TEXT", A, "answer an agent's question", free=True,
-          group="decide"), decide.answer),
+    (
+        Form(
+            "approve", "/approve 42 or G-17 [COMMENT]", A, "yes, go on", free=True, group="decide"
+        ),
+        decide.approve,
+    ),
+    (
+        Form("reject", "/reject 42 or G-17 REASON", A, "send it back", free=True, group="decide"),
+        decide.reject,
+    ),
+    (
+        Form(
+            "answer",
+            "/answer G-17 TEXT",
+            A,
+            "answer an agent's question",
+            free=True,
+            group="decide",
+        ),
+        decide.answer,
+    ),
     (Form("assign", "/assign 42 [AGENT]", O, "who does it", group="work"), change.assign),
     (Form("start", "/start 42", O, "do it first", group="work"), change.start),
     (Form("ready", "/ready 42", O, "out of the inbox", group="work"), change.ready),
-    (Form("retry", "/retry 42 [HINT]", O, "try a failed task again", free=True,
-          group="work"), change.retry),
-    (Form("say", "/say 42 TEXT", O, "tell a running agent", free=True, group="work"),
-     decide.say),
+    (
+        Form("retry", "/retry 42 [HINT]", O, "try a failed task again", free=True, group="work"),
+        change.retry,
+    ),
+    (Form("say", "/say 42 TEXT", O, "tell a running agent", free=True, group="work"), decide.say),
     (Form("cancel", "/cancel 42", O, "drop it", group="work"), change.cancel),
     (Form("done", "/done 42", O, "call it done", group="work"), change.done),
     (Form("reopen", "/reopen 42", O, "begin it again", group="work"), change.reopen),
-    (Form("kill", "/kill 42 (or a session, or an agent)", O, "stop it now", group="work"),
-     change.kill),
+    (
+        Form("kill", "/kill 42 (or a session, or an agent)", O, "stop it now", group="work"),
+        change.kill,
+    ),
     (Form("killall", "/killall (asks once)", O, "stop everything", group="work"), brake.killall),
     (Form("pause", "/pause", O, "claim nothing new", group="work"), brake.pause),
     (Form("resume", "/resume", O, "go on claiming", group="work"), brake.resume),
@@ -59,8 +106,7 @@ _TABLE: list[tuple[Form, object]] = [
 
 FORMS: dict[str, Form] = {form.name: form for form, _ in _TABLE}
 FORMS["help"] = Form("help", "/help [COMMAND]", V, "what you can say", group="here")
-VERBS: dict[str, Verb] = {form.name: Verb(form, cast(Handler, handler))
-                          for form, handler in _TABLE}
+VERBS: dict[str, Verb] = {form.name: Verb(form, cast(Handler, handler)) for form, handler in _TABLE}
 VERBS["help"] = Verb(FORMS["help"], cast(Handler, people.make_help(FORMS)))
 GREET = Verb(Form("start", "/start [CODE]", Role.NOBODY, "hello"), cast(Handler, people.greet))
 """Bare `/start`, or with a pairing code: open to all. `/start 42` is the operator's verb."""

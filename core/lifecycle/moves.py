@@ -67,7 +67,11 @@ INTAKE_MOVES: dict[IntakeState, frozenset[IntakeState]] = {
 }
 
 MOVES: dict[type[StrEnum], dict] = {  # type: ignore[type-arg]
-    T: TASK_MOVES, S: SESSION_MOVES, I: ITERATION_MOVES, G: GATE_MOVES, W: WORKTREE_MOVES,
+    T: TASK_MOVES,
+    S: SESSION_MOVES,
+    I: ITERATION_MOVES,
+    G: GATE_MOVES,
+    W: WORKTREE_MOVES,
     IntakeState: INTAKE_MOVES,
 }
 
@@ -81,4 +85,5 @@ def check(noun: str, old: StrEnum, new: StrEnum) -> None:
 def words(state: StrEnum) -> str:
     """A state as people say it."""
     return {"in_flight": "in work", "review": "under review", "inbox": "in the inbox"}.get(
-        state.value, state.value.replace("_", " "))
+        state.value, state.value.replace("_", " ")
+    )

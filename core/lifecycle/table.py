@@ -126,7 +126,8 @@ def _holding(situation: Situation) -> Move:
 
 def _table() -> dict[Situation, dict[Act, Cell]]:
     table: dict[Situation, dict[Act, Cell]] = {
-        situation: {**NOTHING_TO, Act.BOT_KILLED: STAY} for situation in Situation}
+        situation: {**NOTHING_TO, Act.BOT_KILLED: STAY} for situation in Situation
+    }
     for situation in (*_IDLE, *_PROCESS, *_PARKED, *_SETTLED, Situation.FAILED):
         table[situation][Act.CANCEL] = _ending(situation, T.CANCELLED)
         table[situation][Act.DONE] = _ending(situation, T.DONE)
@@ -137,14 +138,20 @@ def _table() -> dict[Situation, dict[Act, Cell]]:
             table[situation][act] = _holding(situation)
     for situation in _PROCESS:
         table[situation][Act.LOST] = Move(
-            T.FAILED, S.TERMINATED, I.FAILED, G.CANCELLED if situation in _GATED else None,
-            W.CLEANING if situation is Situation.STARTING else W.ARCHIVED, retried=True)
+            T.FAILED,
+            S.TERMINATED,
+            I.FAILED,
+            G.CANCELLED if situation in _GATED else None,
+            W.CLEANING if situation is Situation.STARTING else W.ARCHIVED,
+            retried=True,
+        )
     for situation in (Situation.ASKING_LEAVE,):
         table[situation][Act.APPROVE] = Move(iteration=I.RUNNING, gate=G.APPROVED)
         table[situation][Act.REJECT] = Move(iteration=I.RUNNING, gate=G.REJECTED)
     table[Situation.ASKING][Act.ANSWER] = Move(iteration=I.RUNNING, gate=G.ANSWERED)
     table[Situation.PARKED][Act.ANSWER] = Move(
-        T.IN_FLIGHT, None, I.FAILED, G.ANSWERED, next_iteration=True)
+        T.IN_FLIGHT, None, I.FAILED, G.ANSWERED, next_iteration=True
+    )
     table[Situation.DECIDING] |= {
         Act.APPROVE: Move(gate=G.APPROVED, by_workflow=True),
         Act.REJECT: Move(gate=G.REJECTED, by_workflow=True),
@@ -178,8 +185,13 @@ def situation(
 ) -> Situation:
     """Where a task stands, from the states of the session, iteration and open gate of its
     current step; `forging`: that step is a forge step."""
-    plain = {T.INBOX: Situation.INBOX, T.READY: Situation.READY, T.FAILED: Situation.FAILED,
-             T.DONE: Situation.DONE, T.CANCELLED: Situation.CANCELLED}
+    plain = {
+        T.INBOX: Situation.INBOX,
+        T.READY: Situation.READY,
+        T.FAILED: Situation.FAILED,
+        T.DONE: Situation.DONE,
+        T.CANCELLED: Situation.CANCELLED,
+    }
     if task in plain:
         return plain[task]
     if task is T.BLOCKED:

@@ -141,8 +141,6 @@ class AgentRole(StrEnum):
     STEWARD = "steward"
 
 
-
-
 def task_ref(task_id: int) -> str:
     """A task's id as people see it: `TASK-042`."""
     return f"TASK-{task_id:03d}"

@@ -26,8 +26,14 @@ WEIGHTY = frozenset({K.STARTED, K.PERMISSION_REQUEST, K.QUESTION, K.OUTCOME, K.L
 """Events that go into state at once; the rest waits for the next flush."""
 
 
-def absorb(tx: Tx, house: House, session_id: str, events: Sequence[AgentEvent], position: int,
-           progress: str | None) -> None:
+def absorb(
+    tx: Tx,
+    house: House,
+    session_id: str,
+    events: Sequence[AgentEvent],
+    position: int,
+    progress: str | None,
+) -> None:
     """Take a batch in, up to `position`; a batch taken in before changes nothing."""
     attempt = sessions.get_attempt(tx, session_id)
     if not sessions.advance(tx, attempt, position):
@@ -36,17 +42,29 @@ def absorb(tx: Tx, house: House, session_id: str, events: Sequence[AgentEvent], 
     for event in events:
         _one(tx, house, session, attempt, event)
     calls = sum(event.kind is K.TOOL_CALL for event in events)
-    tx.run("UPDATE sessions SET tool_calls = tool_calls + ?, last_activity_at = ? WHERE id = ?",
-           (calls, tx.now, session_id))
+    tx.run(
+        "UPDATE sessions SET tool_calls = tool_calls + ?, last_activity_at = ? WHERE id = ?",
+        (calls, tx.now, session_id),
+    )
     if progress is not None:
-        tx.emit(Event("task.progress", progress, Severity.DEBUG, task_id=session.task_id,
-                      agent=session.agent, session_id=session.id))
+        tx.emit(
+            Event(
+                "task.progress",
+                progress,
+                Severity.DEBUG,
+                task_id=session.task_id,
+                agent=session.agent,
+                session_id=session.id,
+            )
+        )
 
 
 def _one(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentEvent) -> None:
     if event.kind is K.STARTED:
-        tx.run("UPDATE sessions SET driver_session = ? WHERE id = ?",
-               (event.data.get("driver_session"), session.id))
+        tx.run(
+            "UPDATE sessions SET driver_session = ? WHERE id = ?",
+            (event.data.get("driver_session"), session.id),
+        )
     elif event.kind is K.USAGE:
         _usage(tx, attempt, event)
     elif event.kind in (K.PERMISSION_REQUEST, K.QUESTION):
@@ -54,33 +72,62 @@ def _one(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentE
     elif event.kind is K.OUTCOME:
         _outcome(tx, house, session, event)
     elif event.kind is K.LIMIT:
-        tx.emit(Event("limit.reached", event.text, Severity.WARNING, task_id=session.task_id,
-                      agent=session.agent, session_id=session.id, payload=event.data))
+        tx.emit(
+            Event(
+                "limit.reached",
+                event.text,
+                Severity.WARNING,
+                task_id=session.task_id,
+                agent=session.agent,
+                session_id=session.id,
+                payload=event.data,
+            )
+        )
     elif event.kind is K.FINISHED:
         _finished(tx, session, attempt, event)
 
 
 def _usage(tx: Tx, attempt: Attempt, event: AgentEvent) -> None:
     """Usage is a total of this process; a session's is the sum over its attempts."""
-    tx.run("UPDATE attempts SET tokens_in = ?, tokens_out = ?, cost_usd = ? "
-           "WHERE session_id = ? AND number = ?",
-           (event.data.get("tokens_in") or 0, event.data.get("tokens_out") or 0,
-            event.data.get("cost_usd") or 0.0, attempt.session_id, attempt.number))
-    tx.run("UPDATE sessions SET (tokens_in, tokens_out, cost_usd) = "
-           "(SELECT sum(tokens_in), sum(tokens_out), sum(cost_usd) FROM attempts "
-           "WHERE session_id = sessions.id) WHERE id = ?", (attempt.session_id,))
+    tx.run(
+        "UPDATE attempts SET tokens_in = ?, tokens_out = ?, cost_usd = ? "
+        "WHERE session_id = ? AND number = ?",
+        (
+            event.data.get("tokens_in") or 0,
+            event.data.get("tokens_out") or 0,
+            event.data.get("cost_usd") or 0.0,
+            attempt.session_id,
+            attempt.number,
+        ),
+    )
+    tx.run(
+        "UPDATE sessions SET (tokens_in, tokens_out, cost_usd) = "
+        "(SELECT sum(tokens_in), sum(tokens_out), sum(cost_usd) FROM attempts "
+        "WHERE session_id = sessions.id) WHERE id = ?",
+        (attempt.session_id,),
+    )
 
 
 def _ask(tx: Tx, session: Session, attempt: Attempt, event: AgentEvent) -> None:
     question = event.kind is K.QUESTION
     request = event.data.get("request") or {}
     verb = "asks" if question else "wants to use a tool"
-    opened = gates.open_gate(tx, gates.NewGate(
-        kind=GateKind.QUESTION if question else GateKind.PERMISSION, task_id=session.task_id,
-        title=f"{session.agent} {verb} · {task_ref(session.task_id)}", body=event.text,
-        session_id=session.id, attempt=attempt.number, agent=session.agent,
-        options=tuple(_options(event)), request=request,
-        request_key=str(request.get("request_id") or event.text), may_answer=Role.APPROVER))
+    opened = gates.open_gate(
+        tx,
+        gates.NewGate(
+            kind=GateKind.QUESTION if question else GateKind.PERMISSION,
+            task_id=session.task_id,
+            title=f"{session.agent} {verb} · {task_ref(session.task_id)}",
+            body=event.text,
+            session_id=session.id,
+            attempt=attempt.number,
+            agent=session.agent,
+            options=tuple(_options(event)),
+            request=request,
+            request_key=str(request.get("request_id") or event.text),
+            may_answer=Role.APPROVER,
+        ),
+    )
     iteration = sessions.get_iteration(tx, session.id)
     if opened is not None and iteration.state is IterationState.RUNNING:
         sessions.move_iteration(tx, iteration, IterationState.WAITING)
@@ -100,14 +147,18 @@ def _outcome(tx: Tx, house: House, session: Session, event: AgentEvent) -> None:
     name = str(event.data.get("name", ""))
     if name in step.outcomes:
         iteration = sessions.get_iteration(tx, session.id)
-        tx.run("UPDATE iterations SET outcome = ? WHERE session_id = ? AND number = ?",
-               (name, session.id, iteration.number))
+        tx.run(
+            "UPDATE iterations SET outcome = ? WHERE session_id = ? AND number = ?",
+            (name, session.id, iteration.number),
+        )
 
 
 def _finished(tx: Tx, session: Session, attempt: Attempt, event: AgentEvent) -> None:
     """The result is in: keep its words, and end the input so that the process can go."""
     iteration = sessions.get_iteration(tx, session.id)
-    tx.run("UPDATE iterations SET summary = ? WHERE session_id = ? AND number = ?",
-           (event.text, session.id, iteration.number))
+    tx.run(
+        "UPDATE iterations SET summary = ? WHERE session_id = ? AND number = ?",
+        (event.text, session.id, iteration.number),
+    )
     if session.state is SessionState.RUNNING:
         sessions.owe_input(tx, session.id, b"", last=True)

@@ -21,14 +21,18 @@ from core.ports import Exit, Verdict
 from core.store import gates, sessions, tasks
 from core.store.database import Tx
 
-_OUTCOMES = {"gone": SessionOutcome.LOST, "stopped": SessionOutcome.LOST,
-             "wall_time": SessionOutcome.TIMEOUT}
+_OUTCOMES = {
+    "gone": SessionOutcome.LOST,
+    "stopped": SessionOutcome.LOST,
+    "wall_time": SessionOutcome.TIMEOUT,
+}
 """`stopped` without anybody having asked for this session's end: it went with the bot
 (`--stop-agents`), and is tried again like one that was lost."""
 
 
-def attempt_over(tx: Tx, house: House, attempt: Attempt, end: Exit, verdict: Verdict,
-                 tail: list[str]) -> None:
+def attempt_over(
+    tx: Tx, house: House, attempt: Attempt, end: Exit, verdict: Verdict, tail: list[str]
+) -> None:
     """Record the end of an attempt and what follows from it; a second time changes nothing."""
     if not sessions.attempt_ended(tx, attempt, end):
         return
@@ -51,19 +55,30 @@ def _succeeded(tx: Tx, session_id: str, verdict: Verdict, tail: list[str]) -> No
     iteration = sessions.get_iteration(tx, session_id)
     if iteration.state is IterationState.WAITING:
         iteration = sessions.move_iteration(tx, iteration, IterationState.RUNNING)
-    sessions.move_iteration(tx, iteration, IterationState.COMPLETED,
-                            summary=verdict.summary or iteration.summary
-                            or "\n".join(tail[-5:])[-600:])
+    sessions.move_iteration(
+        tx,
+        iteration,
+        IterationState.COMPLETED,
+        summary=verdict.summary or iteration.summary or "\n".join(tail[-5:])[-600:],
+    )
     session = sessions.move(tx, session, SessionState.SUSPENDED)
     sessions.set_worktree(tx, session, WorktreeState.SUSPENDED)
-    tx.emit(Event("iteration.completed",
-                  f"{session.agent} has a result for {task_ref(session.task_id)}", Severity.DEBUG,
-                  task_id=session.task_id, agent=session.agent, session_id=session.id,
-                  payload={"iteration": iteration.number}))
+    tx.emit(
+        Event(
+            "iteration.completed",
+            f"{session.agent} has a result for {task_ref(session.task_id)}",
+            Severity.DEBUG,
+            task_id=session.task_id,
+            agent=session.agent,
+            session_id=session.id,
+            payload={"iteration": iteration.number},
+        )
+    )
 
 
-def _failed(tx: Tx, house: House, session_id: str, end: Exit, verdict: Verdict,
-            tail: list[str]) -> None:
+def _failed(
+    tx: Tx, house: House, session_id: str, end: Exit, verdict: Verdict, tail: list[str]
+) -> None:
     session = sessions.get(tx, session_id)
     reason = verdict.reason or "it gave no reason"
     outcome = _OUTCOMES.get(end.reason or "", SessionOutcome.FAILED)
@@ -72,19 +87,39 @@ def _failed(tx: Tx, house: House, session_id: str, end: Exit, verdict: Verdict,
     fail_task(tx, house, tasks.get(tx, session.task_id), outcome, reason, tail, session.id)
 
 
-def fail_task(tx: Tx, house: House, task: Task, outcome: SessionOutcome, reason: str,
-              tail: list[str], session_id: str | None = None) -> None:
+def fail_task(
+    tx: Tx,
+    house: House,
+    task: Task,
+    outcome: SessionOutcome,
+    reason: str,
+    tail: list[str],
+    session_id: str | None = None,
+) -> None:
     """Retry by policy, or fail for good: said once, at the last."""
     if task.attempts < house.policy.retries.get(outcome.value, 0):
-        pause = house.policy.retry_base * 2 ** task.attempts
-        task = tasks.move(tx, task, TaskState.READY, attempts=task.attempts + 1,
-                          not_before=tx.now + int(pause * 1000), failure=reason)
-        tx.emit(Event("task.status_changed",
-                      f"{task.ref}: {reason}. Tried again in {pause:.0f} s", Severity.WARNING,
-                      task_id=task.id, session_id=session_id))
+        pause = house.policy.retry_base * 2**task.attempts
+        task = tasks.move(
+            tx,
+            task,
+            TaskState.READY,
+            attempts=task.attempts + 1,
+            not_before=tx.now + int(pause * 1000),
+            failure=reason,
+        )
+        tx.emit(
+            Event(
+                "task.status_changed",
+                f"{task.ref}: {reason}. Tried again in {pause:.0f} s",
+                Severity.WARNING,
+                task_id=task.id,
+                session_id=session_id,
+            )
+        )
         return
-    task = tasks.fail(tx, task, reason, {"tail": tail, "session": session_id,
-                                         "outcome": outcome.value})
+    task = tasks.fail(
+        tx, task, reason, {"tail": tail, "session": session_id, "outcome": outcome.value}
+    )
     for gate in gates.open_gates(tx, task.id):
         if gate.kind in (GateKind.REVIEW, GateKind.MERGE):
             gates.cancel(tx, gate, "the task failed")

@@ -74,8 +74,7 @@ class Keeper:
 
     async def _handle(self) -> str | None:
         """The started process, found again or new; None when the attempt was revoked."""
-        session, iteration, task = await self._house.store.write(
-            lambda tx: reload(tx, self._id))
+        session, iteration, task = await self._house.store.write(lambda tx: reload(tx, self._id))
         sandbox = self._house.sandboxes[session.sandbox]
         folder = self._house.attempt_folder(session.id, iteration.attempt)
         if folder.exists():
@@ -93,8 +92,10 @@ class Keeper:
         if sessions.attempt_ended(tx, attempt, Exit(reason="not_started")):
             new = sessions.new_attempt(tx, self._id)
             iteration = sessions.get_iteration(tx, self._id)
-            tx.run("UPDATE iterations SET attempt = ? WHERE session_id = ? AND number = ?",
-                   (new.number, self._id, iteration.number))
+            tx.run(
+                "UPDATE iterations SET attempt = ? WHERE session_id = ? AND number = ?",
+                (new.number, self._id, iteration.number),
+            )
 
     def _started(self, tx: Tx, handle: str) -> None:
         session = sessions.get(tx, self._id)
@@ -103,19 +104,34 @@ class Keeper:
             return
         if session.state is not SessionState.STARTING:
             return
-        sessions.move(tx, session, SessionState.RUNNING,
-                      started_at=session.started_at or tx.now, last_activity_at=tx.now)
+        sessions.move(
+            tx,
+            session,
+            SessionState.RUNNING,
+            started_at=session.started_at or tx.now,
+            last_activity_at=tx.now,
+        )
         iteration = sessions.get_iteration(tx, self._id)
         words = f"{session.agent} works on {task_ref(session.task_id)}"
-        tx.emit(Event("session.started", words, Severity.DEBUG, task_id=session.task_id,
-                      agent=session.agent, session_id=session.id,
-                      payload={"attempt": attempt.number, "iteration": iteration.number}))
+        tx.emit(
+            Event(
+                "session.started",
+                words,
+                Severity.DEBUG,
+                task_id=session.task_id,
+                agent=session.agent,
+                session_id=session.id,
+                payload={"attempt": attempt.number, "iteration": iteration.number},
+            )
+        )
 
     async def _never_started(self, reason: str) -> None:
         end = Exit(reason="not_started", error=reason)
-        await self._house.store.write(lambda tx: attempt_over(
-            tx, self._house, sessions.get_attempt(tx, self._id), end,
-            Verdict(False, reason), []))
+        await self._house.store.write(
+            lambda tx: attempt_over(
+                tx, self._house, sessions.get_attempt(tx, self._id), end, Verdict(False, reason), []
+            )
+        )
 
     # -- watch -----------------------------------------------------------------------------
 
@@ -142,8 +158,9 @@ class Keeper:
         try:
             while not poked.done() and not ended.done():
                 reasons: set[asyncio.Future[Any]] = {poked, ended}
-                await asyncio.wait(reasons, timeout=self._house.policy.poll,
-                                   return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.wait(
+                    reasons, timeout=self._house.policy.poll, return_when=asyncio.FIRST_COMPLETED
+                )
                 await tailer.take()
                 if tailer.lingers(self._house.policy.grace):
                     # It has given its result and had its time to go: the result stands.
@@ -157,15 +174,20 @@ class Keeper:
     async def _send_owed(self, tailer: Tailer) -> None:
         owed = await self._house.store.read(
             "SELECT number, data, last FROM inputs WHERE session_id = ? AND attempt = ? "
-            "AND sent = 0 ORDER BY number", (self._id, tailer.attempt.number))
+            "AND sent = 0 ORDER BY number",
+            (self._id, tailer.attempt.number),
+        )
         for row in owed:
-            await tailer.sandbox.send(tailer.folder, row["number"], row["data"],
-                                      bool(row["last"]))
+            await tailer.sandbox.send(tailer.folder, row["number"], row["data"], bool(row["last"]))
         if owed:
             kill_point("after-input")
-            await self._house.store.write(lambda tx: tx.run(
-                "UPDATE inputs SET sent = 1 WHERE session_id = ? AND attempt = ? AND number <= ?",
-                (self._id, tailer.attempt.number, owed[-1]["number"])))
+            await self._house.store.write(
+                lambda tx: tx.run(
+                    "UPDATE inputs SET sent = 1 "
+                    "WHERE session_id = ? AND attempt = ? AND number <= ?",
+                    (self._id, tailer.attempt.number, owed[-1]["number"]),
+                )
+            )
 
     # -- end -------------------------------------------------------------------------------
 
@@ -184,13 +206,15 @@ class Keeper:
         await tailer.drain()
         attempt = tailer.attempt
         last = await self._house.store.logs.write(
-            lambda tx: logs.last_finished(tx, self._id, attempt.number))
+            lambda tx: logs.last_finished(tx, self._id, attempt.number)
+        )
         tail = await self._house.store.logs.write(lambda tx: logs.tail(tx, self._id, 15))
         verdict = tailer.driver.verdict(last, end)
         if end.reason == "gone":
             verdict = Verdict(False, "its process is gone without a trace of an end (lost)")
         await self._house.store.write(
-            lambda tx: attempt_over(tx, self._house, attempt, end, verdict, tail))
+            lambda tx: attempt_over(tx, self._house, attempt, end, verdict, tail)
+        )
 
     async def _stop(self) -> None:
         """End what runs, prove that nothing is left, and only then call it terminated."""
@@ -212,11 +236,13 @@ class Keeper:
         if folder.exists():
             handle = await self._house.sandboxes[session.sandbox].find(folder)
         if handle is not None:
-            await self._house.store.write(
-                lambda tx: sessions.attempt_started(tx, attempt, handle))
+            await self._house.store.write(lambda tx: sessions.attempt_started(tx, attempt, handle))
             return
-        await self._house.store.write(lambda tx: attempt_over(
-            tx, self._house, attempt, Exit(reason="not_started"), Verdict(False), []))
+        await self._house.store.write(
+            lambda tx: attempt_over(
+                tx, self._house, attempt, Exit(reason="not_started"), Verdict(False), []
+            )
+        )
 
     def _nothing_left(self, tx: Tx) -> None:
         session = sessions.get(tx, self._id)

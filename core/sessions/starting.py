@@ -32,8 +32,10 @@ async def prepare_workspace(house: House, session: Session, task: Task) -> None:
 
 
 def _workspace_made(tx: Tx, session: Session, task_id: int, branch: str, start: str) -> None:
-    tx.run("UPDATE tasks SET branch = ?, base_commit = coalesce(base_commit, ?) WHERE id = ?",
-           (branch, start, task_id))
+    tx.run(
+        "UPDATE tasks SET branch = ?, base_commit = coalesce(base_commit, ?) WHERE id = ?",
+        (branch, start, task_id),
+    )
     tx.run("UPDATE sessions SET branch = ? WHERE id = ?", (branch, session.id))
     fresh = rows.get(tx, session.id)
     if fresh.worktree_state is WorktreeState.CREATING:
@@ -53,18 +55,36 @@ async def make_order(house: House, session: Session, iteration: Iteration, task:
     prompt = await _prompt(house, session, iteration, bool(resume))
     prompt_file = folder / f"prompt-{iteration.number:02d}.md"
     _write(prompt_file, prompt)
-    plan = driver.plan(Brief(
-        task=task.ref, title=task.title, session_id=session.id,
-        workspace=Path(session.worktree), artifacts=artifacts, prompt=prompt,
-        prompt_file=prompt_file, command=task.run_command, model=agent.model, resume=resume,
-        options=agent.options))
+    plan = driver.plan(
+        Brief(
+            task=task.ref,
+            title=task.title,
+            session_id=session.id,
+            workspace=Path(session.worktree),
+            artifacts=artifacts,
+            prompt=prompt,
+            prompt_file=prompt_file,
+            command=task.run_command,
+            model=agent.model,
+            resume=resume,
+            options=agent.options,
+        )
+    )
     policy = house.policy
     return Order(
-        session_id=session.id, number=iteration.attempt, workspace=Path(session.worktree),
-        folder=house.attempt_folder(session.id, iteration.attempt), argv=plan.argv,
-        env=environment(house, session.id, agent, plan.env), first_input=plan.first_input,
-        input_open=plan.input_open, log_cap=policy.log_cap, output_limit=policy.output_limit,
-        wall_time=policy.wall_time, grace=policy.grace)
+        session_id=session.id,
+        number=iteration.attempt,
+        workspace=Path(session.worktree),
+        folder=house.attempt_folder(session.id, iteration.attempt),
+        argv=plan.argv,
+        env=environment(house, session.id, agent, plan.env),
+        first_input=plan.first_input,
+        input_open=plan.input_open,
+        log_cap=policy.log_cap,
+        output_limit=policy.output_limit,
+        wall_time=policy.wall_time,
+        grace=policy.grace,
+    )
 
 
 async def _prompt(house: House, session: Session, iteration: Iteration, resumed: bool) -> str:
@@ -73,12 +93,14 @@ async def _prompt(house: House, session: Session, iteration: Iteration, resumed:
         return iteration.prompt
     said = await house.store.read(
         "SELECT prompt FROM iterations WHERE session_id = ? AND number <= ? ORDER BY number",
-        (session.id, iteration.number))
+        (session.id, iteration.number),
+    )
     return "\n\n".join(row["prompt"].strip() for row in said) + "\n"
 
 
-def environment(house: House, session_id: str, agent: Agent | None,
-                extra: Mapping[str, str] | None = None) -> dict[str, str]:
+def environment(
+    house: House, session_id: str, agent: Agent | None, extra: Mapping[str, str] | None = None
+) -> dict[str, str]:
     """The child's whole environment: an allow-list, a home of its own, the agent's own."""
     home = house.session_folder(session_id) / "home"
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -98,8 +120,12 @@ def _write(path: Path, text: str) -> None:
 
 def first_prompt(tx: Tx, house: House, task: Task, step_type: str) -> str:
     """What a new session is told first; a retry's hint goes along."""
-    criteria = [row["text"] for row in tx.all(
-        "SELECT text FROM criteria WHERE task_id = ? ORDER BY position", (task.id,))]
+    criteria = [
+        row["text"]
+        for row in tx.all(
+            "SELECT text FROM criteria WHERE task_id = ? ORDER BY position", (task.id,)
+        )
+    ]
     prompt = house.prompts.first(step_type, task, house.repo(task.repo), criteria)
     hint = tx.value("SELECT hint FROM tasks WHERE id = ?", (task.id,))
     if hint:

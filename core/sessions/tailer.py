@@ -24,8 +24,16 @@ class Tailer:
     """One output, two cursors: the log's (logs.db) and the state's (the attempt's row). Each
     batch goes to the log first; after a crash both go on from where they are."""
 
-    def __init__(self, house: House, attempt: Attempt, iteration: Iteration, driver: Driver,
-                 sandbox: Sandbox, position: int, weighty: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        house: House,
+        attempt: Attempt,
+        iteration: Iteration,
+        driver: Driver,
+        sandbox: Sandbox,
+        position: int,
+        weighty: Callable[[], None],
+    ) -> None:
         self._house = house
         self.attempt = attempt
         self.driver = driver
@@ -45,14 +53,28 @@ class Tailer:
     async def at(cls, house: House, session_id: str, weighty: Callable[[], None]) -> Tailer:
         """A tailer that goes on where the stored positions are. `weighty` is called when
         something was taken in that may ask for an input at once."""
-        session, attempt, iteration = await house.store.write(lambda tx: (
-            sessions.get(tx, session_id), sessions.get_attempt(tx, session_id),
-            sessions.get_iteration(tx, session_id)))
-        logged, last = await house.store.logs.write(lambda tx: (
-            logs.position(tx, session_id, attempt.number),
-            logs.last_finished(tx, session_id, attempt.number)))
-        tailer = cls(house, attempt, iteration, house.drivers[session.driver],
-                   house.sandboxes[session.sandbox], min(logged, attempt.position), weighty)
+        session, attempt, iteration = await house.store.write(
+            lambda tx: (
+                sessions.get(tx, session_id),
+                sessions.get_attempt(tx, session_id),
+                sessions.get_iteration(tx, session_id),
+            )
+        )
+        logged, last = await house.store.logs.write(
+            lambda tx: (
+                logs.position(tx, session_id, attempt.number),
+                logs.last_finished(tx, session_id, attempt.number),
+            )
+        )
+        tailer = cls(
+            house,
+            attempt,
+            iteration,
+            house.drivers[session.driver],
+            house.sandboxes[session.sandbox],
+            min(logged, attempt.position),
+            weighty,
+        )
         tailer._finished = time.monotonic() if last is not None else None
         return tailer
 
@@ -76,8 +98,11 @@ class Tailer:
 
     async def _log(self, lines: Sequence[Line]) -> None:
         entries = [logs.Entry(line, self.driver.parse(line)) for line in lines]
-        await self._house.store.logs.write(lambda tx: logs.append(
-            tx, self.attempt.session_id, self.attempt.number, self._iteration, entries))
+        await self._house.store.logs.write(
+            lambda tx: logs.append(
+                tx, self.attempt.session_id, self.attempt.number, self._iteration, entries
+            )
+        )
         kill_point("after-log")
         for entry in entries:
             if any(event.kind is AgentEventKind.FINISHED for event in entry.events):
@@ -93,8 +118,9 @@ class Tailer:
         if not held or not (due or weighty):
             return
         progress = self._progress(held)
-        await self._house.store.write(lambda tx: absorb(
-            tx, self._house, self.attempt.session_id, held, position, progress))
+        await self._house.store.write(
+            lambda tx: absorb(tx, self._house, self.attempt.session_id, held, position, progress)
+        )
         self._held, self._seen = [], position
         self._flushed = time.monotonic()
         if weighty:

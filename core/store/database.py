@@ -32,8 +32,9 @@ PRAGMAS = (
 def connect(path: Path, *, schema: str, readonly: bool = False) -> sqlite3.Connection:
     """A connection with this project's settings. Writers get WAL and their durability."""
     if readonly:
-        db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, isolation_level=None,
-                             check_same_thread=False)
+        db = sqlite3.connect(
+            f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
+        )
     else:
         db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
     db.row_factory = sqlite3.Row
@@ -92,8 +93,10 @@ class Store:
         await self.logs.start()
         self._stack.push_async_callback(self.logs.close)
         self._reader = await self._stack.enter_async_context(
-            aiosqlite.connect(f"file:{self.folder / 'bullpen.db'}?mode=ro", uri=True,
-                              isolation_level=None))
+            aiosqlite.connect(
+                f"file:{self.folder / 'bullpen.db'}?mode=ro", uri=True, isolation_level=None
+            )
+        )
         self._reader.row_factory = sqlite3.Row
         await self._reader.execute_fetchall("PRAGMA query_only = ON")
         return self

@@ -47,20 +47,44 @@ class NewGate:
 def open_gate(tx: Tx, new: NewGate) -> Gate | None:
     """Open it; None when the same request of the same attempt has a gate already."""
     if new.request_key is not None and tx.one(
-            "SELECT 1 FROM gates WHERE session_id = ? AND attempt = ? AND request_key = ?",
-            (new.session_id, new.attempt, new.request_key)):
+        "SELECT 1 FROM gates WHERE session_id = ? AND attempt = ? AND request_key = ?",
+        (new.session_id, new.attempt, new.request_key),
+    ):
         return None
     change = new.change
     gate_id = tx.insert(
-        "gates", kind=new.kind.value, state=GateState.OPEN.value, task_id=new.task_id,
-        session_id=new.session_id, attempt=new.attempt, iteration=new.iteration, step=new.step,
-        agent=new.agent, title=new.title, body=new.body, options=json.dumps(new.options),
-        request=json.dumps(dict(new.request)), request_key=new.request_key,
-        patch_id=change.patch_id if change else None, base=change.base if change else None,
-        head=change.head if change else None, may_answer=int(new.may_answer), opened_at=tx.now)
-    tx.emit(Event("gate.opened", f"{gate_ref(gate_id)} {new.title}", Severity.WARNING,
-                  task_id=new.task_id, agent=new.agent, session_id=new.session_id,
-                  gate_id=gate_id, payload={"kind": new.kind.value}))
+        "gates",
+        kind=new.kind.value,
+        state=GateState.OPEN.value,
+        task_id=new.task_id,
+        session_id=new.session_id,
+        attempt=new.attempt,
+        iteration=new.iteration,
+        step=new.step,
+        agent=new.agent,
+        title=new.title,
+        body=new.body,
+        options=json.dumps(new.options),
+        request=json.dumps(dict(new.request)),
+        request_key=new.request_key,
+        patch_id=change.patch_id if change else None,
+        base=change.base if change else None,
+        head=change.head if change else None,
+        may_answer=int(new.may_answer),
+        opened_at=tx.now,
+    )
+    tx.emit(
+        Event(
+            "gate.opened",
+            f"{gate_ref(gate_id)} {new.title}",
+            Severity.WARNING,
+            task_id=new.task_id,
+            agent=new.agent,
+            session_id=new.session_id,
+            gate_id=gate_id,
+            payload={"kind": new.kind.value},
+        )
+    )
     return get(tx, gate_id)
 
 
@@ -69,53 +93,87 @@ def get(tx: Tx, gate_id: int) -> Gate:
     row = tx.one("SELECT * FROM gates WHERE id = ?", (gate_id,))
     if row is None:
         waiting = ", ".join(gate.ref for gate in open_gates(tx)[:5])
-        raise Unclear(f"No gate G-{gate_id}. " + (f"Open: {waiting}." if waiting
-                                                  else "Nothing waits for you."))
+        raise Unclear(
+            f"No gate G-{gate_id}. "
+            + (f"Open: {waiting}." if waiting else "Nothing waits for you.")
+        )
     return rows.gate(row)
 
 
 def open_gates(tx: Tx, task_id: int | None = None) -> list[Gate]:
     """The open ones, oldest first; of one task where its id is given."""
     where, params = ("AND task_id = ?", (task_id,)) if task_id is not None else ("", ())
-    return [rows.gate(row) for row in tx.all(
-        f"SELECT * FROM gates WHERE state = 'open' {where} ORDER BY opened_at, id", params)]  # noqa: S608
+    sql = f"SELECT * FROM gates WHERE state = 'open' {where} ORDER BY opened_at, id"  # noqa: S608
+    return [rows.gate(row) for row in tx.all(sql, params)]
 
 
-def close(tx: Tx, gate: Gate, to: GateState, *, actor: Actor, place: Place,
-          answer: str = "") -> Gate:
+def close(
+    tx: Tx, gate: Gate, to: GateState, *, actor: Actor, place: Place, answer: str = ""
+) -> Gate:
     """Answer it, once. Raises Refused naming who was first when it is answered already."""
     if gate.state is not GateState.OPEN:
         raise Refused(answered_words(gate))
     lifecycle.check(gate.ref, gate.state, to)
-    if not tx.update("gates", {"id": gate.id, "state": "open"}, state=to.value,
-                     answered_at=tx.now, answered_by=actor.key, answered_name=actor.name,
-                     answered_place=f"{place.platform}:{place.chat}", answer=answer):
+    if not tx.update(
+        "gates",
+        {"id": gate.id, "state": "open"},
+        state=to.value,
+        answered_at=tx.now,
+        answered_by=actor.key,
+        answered_name=actor.name,
+        answered_place=f"{place.platform}:{place.chat}",
+        answer=answer,
+    ):
         raise Refused(answered_words(get(tx, gate.id)))
-    tx.insert("gate_votes", gate_id=gate.id, actor=actor.key, name=actor.name,
-              decision=to.value, comment=answer, place=f"{place.platform}:{place.chat}",
-              created_at=tx.now)
+    tx.insert(
+        "gate_votes",
+        gate_id=gate.id,
+        actor=actor.key,
+        name=actor.name,
+        decision=to.value,
+        comment=answer,
+        place=f"{place.platform}:{place.chat}",
+        created_at=tx.now,
+    )
     who = actor.name or actor.user_id
     about = f" ({task_ref(gate.task_id)})" if gate.task_id else ""
-    tx.emit(Event(f"gate.{to.value}", f"{who} {to.value} {gate.ref}{about}"
-                  + (f": {answer}" if answer else ""), task_id=gate.task_id,
-                  session_id=gate.session_id, gate_id=gate.id,
-                  payload={"by": actor.key, "kind": gate.kind.value}))
+    tx.emit(
+        Event(
+            f"gate.{to.value}",
+            f"{who} {to.value} {gate.ref}{about}" + (f": {answer}" if answer else ""),
+            task_id=gate.task_id,
+            session_id=gate.session_id,
+            gate_id=gate.id,
+            payload={"by": actor.key, "kind": gate.kind.value},
+        )
+    )
     return get(tx, gate.id)
 
 
 def cancel(tx: Tx, gate: Gate, why: str) -> None:
     """Close it because what it asks about is gone."""
-    if tx.update("gates", {"id": gate.id, "state": "open"}, state=GateState.CANCELLED.value,
-                 answered_at=tx.now, answer=why):
-        tx.emit(Event("gate.cancelled", f"{gate.ref} is off: {why}", task_id=gate.task_id,
-                      session_id=gate.session_id, gate_id=gate.id))
+    if tx.update(
+        "gates",
+        {"id": gate.id, "state": "open"},
+        state=GateState.CANCELLED.value,
+        answered_at=tx.now,
+        answer=why,
+    ):
+        tx.emit(
+            Event(
+                "gate.cancelled",
+                f"{gate.ref} is off: {why}",
+                task_id=gate.task_id,
+                session_id=gate.session_id,
+                gate_id=gate.id,
+            )
+        )
 
 
 def cancel_of_session(tx: Tx, session_id: str, why: str) -> None:
     """The end of a session cancels its permission and question gates (model.md, rule 8)."""
     for gate in open_gates(tx):
-        if gate.session_id == session_id and gate.kind in (
-                GateKind.PERMISSION, GateKind.QUESTION):
+        if gate.session_id == session_id and gate.kind in (GateKind.PERMISSION, GateKind.QUESTION):
             cancel(tx, gate, why)
 
 

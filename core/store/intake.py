@@ -24,7 +24,8 @@ def keep(tx: Tx, platform: str, bot: str, updates: Iterable[tuple[str, str]]) ->
         new += tx.run(
             "INSERT INTO intake (platform, bot, update_key, payload, received_at) "
             "VALUES (?, ?, ?, ?, ?) ON CONFLICT DO NOTHING",
-            (platform, bot, key, payload, tx.now))
+            (platform, bot, key, payload, tx.now),
+        )
     return new
 
 
@@ -34,7 +35,8 @@ def settle(tx: Tx, intake_id: int, refused: str | None = None) -> None:
     state = "stored" if refused is None else "refused"
     changed = tx.run(
         "UPDATE intake SET state = ?, note = ?, executed_at = ? WHERE id = ? AND state = 'stored'",
-        ("executed" if refused is None else state, refused, tx.now, intake_id))
+        ("executed" if refused is None else state, refused, tx.now, intake_id),
+    )
     if not changed:
         raise Refused("That was done before.")
 

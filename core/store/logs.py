@@ -21,31 +21,52 @@ class Entry:
 
 def position(tx: Tx, session_id: str, attempt: int) -> int:
     """How far the attempt's output is in the log (logs.db)."""
-    return int(tx.value("SELECT position FROM positions WHERE session_id = ? AND attempt = ?",
-                        (session_id, attempt)) or 0)
+    return int(
+        tx.value(
+            "SELECT position FROM positions WHERE session_id = ? AND attempt = ?",
+            (session_id, attempt),
+        )
+        or 0
+    )
 
 
-def append(tx: Tx, session_id: str, attempt: int, iteration: int,
-           entries: Sequence[Entry]) -> None:
+def append(tx: Tx, session_id: str, attempt: int, iteration: int, entries: Sequence[Entry]) -> None:
     """Add what lies beyond the stored position, and move it, in one transaction."""
     seen = position(tx, session_id, attempt)
     fresh = [entry for entry in entries if entry.line.end > seen]
     for entry in fresh:
         for part, event in enumerate(entry.events):
-            tx.run("INSERT INTO lines (session_id, attempt, iteration, position, part, stream, "
-                   "kind, text, data, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                   (session_id, attempt, iteration, entry.line.end, part, entry.line.stream,
-                    event.kind.value, event.text, json.dumps(dict(event.data)), entry.line.at))
+            tx.run(
+                "INSERT INTO lines (session_id, attempt, iteration, position, part, stream, "
+                "kind, text, data, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+                (
+                    session_id,
+                    attempt,
+                    iteration,
+                    entry.line.end,
+                    part,
+                    entry.line.stream,
+                    event.kind.value,
+                    event.text,
+                    json.dumps(dict(event.data)),
+                    entry.line.at,
+                ),
+            )
     if fresh:
-        tx.run("INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT (session_id, attempt) "
-               "DO UPDATE SET position = excluded.position",
-               (session_id, attempt, fresh[-1].line.end))
+        tx.run(
+            "INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT (session_id, attempt) "
+            "DO UPDATE SET position = excluded.position",
+            (session_id, attempt, fresh[-1].line.end),
+        )
 
 
 def last_finished(tx: Tx, session_id: str, attempt: int) -> AgentEvent | None:
     """The newest `finished` event of the attempt."""
-    row = tx.one("SELECT text, data FROM lines WHERE session_id = ? AND attempt = ? "
-                 "AND kind = 'finished' ORDER BY seq DESC LIMIT 1", (session_id, attempt))
+    row = tx.one(
+        "SELECT text, data FROM lines WHERE session_id = ? AND attempt = ? "
+        "AND kind = 'finished' ORDER BY seq DESC LIMIT 1",
+        (session_id, attempt),
+    )
     if row is None:
         return None
     return AgentEvent(AgentEventKind.FINISHED, row["text"], json.loads(row["data"]))
@@ -53,6 +74,8 @@ def last_finished(tx: Tx, session_id: str, attempt: int) -> AgentEvent | None:
 
 def tail(tx: Tx, session_id: str, count: int) -> list[str]:
     """The last lines that people read, oldest first."""
-    found = tx.all("SELECT text FROM lines WHERE session_id = ? AND text <> '' "
-                   "ORDER BY seq DESC LIMIT ?", (session_id, count))
+    found = tx.all(
+        "SELECT text FROM lines WHERE session_id = ? AND text <> '' ORDER BY seq DESC LIMIT ?",
+        (session_id, count),
+    )
     return [row["text"] for row in reversed(found)]

@@ -29,12 +29,22 @@ from core.store.database import Tx
 def begin(tx: Tx, task: Task, agent: Agent, prompt: str, worktree: str) -> Session:
     """A new session with its first attempt and iteration. `worktree` holds `{id}`."""
     session_id = f"{agent.name}-{secrets.token_hex(4)}"
-    tx.insert("sessions", id=session_id, task_id=task.id, step=task.step, agent=agent.name,
-              driver=agent.driver, sandbox=agent.sandbox, account=agent.account,
-              state=SessionState.STARTING.value, branch=task.branch,
-              worktree=worktree.format(id=session_id),
-              worktree_state=WorktreeState.CREATING.value,
-              created_at=tx.now, last_activity_at=tx.now)
+    tx.insert(
+        "sessions",
+        id=session_id,
+        task_id=task.id,
+        step=task.step,
+        agent=agent.name,
+        driver=agent.driver,
+        sandbox=agent.sandbox,
+        account=agent.account,
+        state=SessionState.STARTING.value,
+        branch=task.branch,
+        worktree=worktree.format(id=session_id),
+        worktree_state=WorktreeState.CREATING.value,
+        created_at=tx.now,
+        last_activity_at=tx.now,
+    )
     new_attempt(tx, session_id)
     new_iteration(tx, session_id, "first", prompt, IterationState.RUNNING)
     return get(tx, session_id)
@@ -49,14 +59,21 @@ def get(tx: Tx, session_id: str) -> Session:
 
 def of_step(tx: Tx, task_id: int, step: str) -> Session | None:
     """The newest session of that step which has not ended."""
-    row = tx.one("SELECT * FROM sessions WHERE task_id = ? AND step = ? AND state <> 'terminated' "
-                 "ORDER BY created_at DESC LIMIT 1", (task_id, step))
+    row = tx.one(
+        "SELECT * FROM sessions WHERE task_id = ? AND step = ? AND state <> 'terminated' "
+        "ORDER BY created_at DESC LIMIT 1",
+        (task_id, step),
+    )
     return None if row is None else rows.session(row)
 
 
 def open_of_task(tx: Tx, task_id: int) -> list[Session]:
-    return [rows.session(row) for row in tx.all(
-        "SELECT * FROM sessions WHERE task_id = ? AND state <> 'terminated'", (task_id,))]
+    return [
+        rows.session(row)
+        for row in tx.all(
+            "SELECT * FROM sessions WHERE task_id = ? AND state <> 'terminated'", (task_id,)
+        )
+    ]
 
 
 def move(tx: Tx, session: Session, to: SessionState, **values: Any) -> Session:
@@ -64,8 +81,9 @@ def move(tx: Tx, session: Session, to: SessionState, **values: Any) -> Session:
     lifecycle.check(session.id, session.state, to)
     if to is SessionState.TERMINATED:
         values["ended_at"] = tx.now
-    if not tx.update("sessions", {"id": session.id, "state": session.state.value},
-                     state=to.value, **values):
+    if not tx.update(
+        "sessions", {"id": session.id, "state": session.state.value}, state=to.value, **values
+    ):
         raise Refused(f"{session.id} has just changed.")
     return get(tx, session.id)
 
@@ -86,10 +104,17 @@ def end(tx: Tx, session: Session, outcome: SessionOutcome, reason: str | None) -
         session = set_worktree(tx, session, WorktreeState.ARCHIVED)
     elif session.worktree_state is WorktreeState.CREATING:
         session = set_worktree(tx, session, WorktreeState.CLEANING)
-    tx.emit(Event("session.ended", f"{session.id} ended: {reason or outcome.value}",
-                  Severity.DEBUG if outcome is SessionOutcome.COMPLETED else Severity.INFO,
-                  task_id=session.task_id, agent=session.agent, session_id=session.id,
-                  payload={"outcome": outcome.value}))
+    tx.emit(
+        Event(
+            "session.ended",
+            f"{session.id} ended: {reason or outcome.value}",
+            Severity.DEBUG if outcome is SessionOutcome.COMPLETED else Severity.INFO,
+            task_id=session.task_id,
+            agent=session.agent,
+            session_id=session.id,
+            payload={"outcome": outcome.value},
+        )
+    )
     return session
 
 
@@ -97,41 +122,65 @@ def end(tx: Tx, session: Session, outcome: SessionOutcome, reason: str | None) -
 
 
 def new_attempt(tx: Tx, session_id: str) -> Attempt:
-    number = 1 + (tx.value("SELECT max(number) FROM attempts WHERE session_id = ?",
-                           (session_id,)) or 0)
+    number = 1 + (
+        tx.value("SELECT max(number) FROM attempts WHERE session_id = ?", (session_id,)) or 0
+    )
     tx.insert("attempts", session_id=session_id, number=number, state=AttemptState.STARTING.value)
     return get_attempt(tx, session_id)
 
 
 def get_attempt(tx: Tx, session_id: str) -> Attempt:
     """The newest attempt."""
-    row = tx.one("SELECT * FROM attempts WHERE session_id = ? ORDER BY number DESC LIMIT 1",
-                 (session_id,))
+    row = tx.one(
+        "SELECT * FROM attempts WHERE session_id = ? ORDER BY number DESC LIMIT 1", (session_id,)
+    )
     if row is None:
         raise Refused(f"{session_id} has no attempt.")
     return rows.attempt(row)
 
 
 def attempt_started(tx: Tx, attempt: Attempt, handle: str) -> bool:
-    return tx.update("attempts", {"session_id": attempt.session_id, "number": attempt.number,
-                                  "state": AttemptState.STARTING.value},
-                     state=AttemptState.RUNNING.value, handle=handle, started_at=tx.now)
+    return tx.update(
+        "attempts",
+        {
+            "session_id": attempt.session_id,
+            "number": attempt.number,
+            "state": AttemptState.STARTING.value,
+        },
+        state=AttemptState.RUNNING.value,
+        handle=handle,
+        started_at=tx.now,
+    )
 
 
 def attempt_ended(tx: Tx, attempt: Attempt, end: Exit) -> bool:
     """Record the end once; False when it was recorded already."""
-    return tx.run(
-        "UPDATE attempts SET state = 'ended', ended_at = ?, exit_status = ?, exit_signal = ?, "
-        "exit_reason = ? WHERE session_id = ? AND number = ? AND state <> 'ended'",
-        (end.at or tx.now, end.status, end.signal, end.reason or end.error,
-         attempt.session_id, attempt.number)) > 0
+    return (
+        tx.run(
+            "UPDATE attempts SET state = 'ended', ended_at = ?, exit_status = ?, exit_signal = ?, "
+            "exit_reason = ? WHERE session_id = ? AND number = ? AND state <> 'ended'",
+            (
+                end.at or tx.now,
+                end.status,
+                end.signal,
+                end.reason or end.error,
+                attempt.session_id,
+                attempt.number,
+            ),
+        )
+        > 0
+    )
 
 
 def advance(tx: Tx, attempt: Attempt, position: int) -> bool:
     """Move the state's cursor; False when this stretch has been taken in already."""
-    return tx.run("UPDATE attempts SET position = ? WHERE session_id = ? AND number = ? "
-                  "AND position < ?",
-                  (position, attempt.session_id, attempt.number, position)) > 0
+    return (
+        tx.run(
+            "UPDATE attempts SET position = ? WHERE session_id = ? AND number = ? AND position < ?",
+            (position, attempt.session_id, attempt.number, position),
+        )
+        > 0
+    )
 
 
 # -- iterations ----------------------------------------------------------------------------
@@ -140,32 +189,47 @@ def advance(tx: Tx, attempt: Attempt, position: int) -> bool:
 def new_iteration(
     tx: Tx, session_id: str, cause: str, prompt: str, state: IterationState
 ) -> Iteration:
-    number = 1 + (tx.value("SELECT max(number) FROM iterations WHERE session_id = ?",
-                           (session_id,)) or 0)
+    number = 1 + (
+        tx.value("SELECT max(number) FROM iterations WHERE session_id = ?", (session_id,)) or 0
+    )
     attempt = get_attempt(tx, session_id)
-    tx.insert("iterations", session_id=session_id, number=number, attempt=attempt.number,
-              state=state.value, cause=cause, prompt=prompt, started_at=tx.now)
+    tx.insert(
+        "iterations",
+        session_id=session_id,
+        number=number,
+        attempt=attempt.number,
+        state=state.value,
+        cause=cause,
+        prompt=prompt,
+        started_at=tx.now,
+    )
     return get_iteration(tx, session_id)
 
 
 def get_iteration(tx: Tx, session_id: str) -> Iteration:
     """The newest iteration."""
-    row = tx.one("SELECT * FROM iterations WHERE session_id = ? ORDER BY number DESC LIMIT 1",
-                 (session_id,))
+    row = tx.one(
+        "SELECT * FROM iterations WHERE session_id = ? ORDER BY number DESC LIMIT 1", (session_id,)
+    )
     if row is None:
         raise Refused(f"{session_id} has no iteration.")
     return rows.iteration(row)
 
 
 def move_iteration(tx: Tx, iteration: Iteration, to: IterationState, **values: Any) -> Iteration:
-    lifecycle.check(f"Iteration {iteration.number} of {iteration.session_id}",
-                    iteration.state, to)
+    lifecycle.check(f"Iteration {iteration.number} of {iteration.session_id}", iteration.state, to)
     if to not in (IterationState.RUNNING, IterationState.WAITING):
         values["ended_at"] = tx.now
-    if not tx.update("iterations", {"session_id": iteration.session_id,
-                                    "number": iteration.number,
-                                    "state": iteration.state.value},
-                     state=to.value, **values):
+    if not tx.update(
+        "iterations",
+        {
+            "session_id": iteration.session_id,
+            "number": iteration.number,
+            "state": iteration.state.value,
+        },
+        state=to.value,
+        **values,
+    ):
         raise Refused(f"Iteration {iteration.number} has just changed.")
     return get_iteration(tx, iteration.session_id)
 
@@ -179,8 +243,11 @@ def close_iteration(tx: Tx, session_id: str, to: IterationState, reason: str) ->
 
 def sendbacks(tx: Tx, session_id: str) -> int:
     """How often QA (not a human) has sent this session back."""
-    return int(tx.value("SELECT count(*) FROM iterations WHERE session_id = ? AND cause = 'qa'",
-                        (session_id,)))
+    return int(
+        tx.value(
+            "SELECT count(*) FROM iterations WHERE session_id = ? AND cause = 'qa'", (session_id,)
+        )
+    )
 
 
 # -- inputs --------------------------------------------------------------------------------
@@ -193,5 +260,12 @@ def owe_input(tx: Tx, session_id: str, data: bytes, last: bool = False) -> None:
         raise Refused(f"{session_id} runs no more: it can't be told anything.")
     number = attempt.inputs + 1
     tx.update("attempts", {"session_id": session_id, "number": attempt.number}, inputs=number)
-    tx.insert("inputs", session_id=session_id, attempt=attempt.number, number=number,
-              data=data, last=int(last), created_at=tx.now)
+    tx.insert(
+        "inputs",
+        session_id=session_id,
+        attempt=attempt.number,
+        number=number,
+        data=data,
+        last=int(last),
+        created_at=tx.now,
+    )

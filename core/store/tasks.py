@@ -38,17 +38,30 @@ class NewTask:
 
 def add(tx: Tx, new: NewTask) -> Task:
     """Insert the task, `ready` (or `blocked` by what it waits for, or `inbox` as a draft)."""
-    unmet = [needed for needed in dict.fromkeys(new.after)
-             if get(tx, needed).state is not TaskState.DONE]
+    unmet = [
+        needed for needed in dict.fromkeys(new.after) if get(tx, needed).state is not TaskState.DONE
+    ]
     state = TaskState.INBOX if new.draft else TaskState.BLOCKED if unmet else TaskState.READY
     task_id = tx.insert(
-        "tasks", title=new.title, description=new.description, slug=slug(new.title),
-        state=state.value, priority=int(new.priority), complexity=new.complexity,
-        lane=new.lane, repo=new.repo, workflow=new.workflow, step=new.first_step,
-        run_command=new.run_command, assignee=new.assignee,
+        "tasks",
+        title=new.title,
+        description=new.description,
+        slug=slug(new.title),
+        state=state.value,
+        priority=int(new.priority),
+        complexity=new.complexity,
+        lane=new.lane,
+        repo=new.repo,
+        workflow=new.workflow,
+        step=new.first_step,
+        run_command=new.run_command,
+        assignee=new.assignee,
         assigned_step=new.first_step if new.assignee else None,
-        unmet=len(unmet), ephemeral=int(new.ephemeral), created_by=new.created_by,
-        created_at=tx.now, updated_at=tx.now,
+        unmet=len(unmet),
+        ephemeral=int(new.ephemeral),
+        created_by=new.created_by,
+        created_at=tx.now,
+        updated_at=tx.now,
     )
     for needed in dict.fromkeys(new.after):
         tx.insert("dependencies", task_id=task_id, needs_id=needed)
@@ -81,8 +94,10 @@ def get(tx: Tx, task_id: int) -> Task:
 
 
 def _what_there_is(tx: Tx) -> str:
-    waiting = tx.all("SELECT DISTINCT task_id FROM gates WHERE state = 'open' "
-                     "AND task_id IS NOT NULL ORDER BY opened_at LIMIT 5")
+    waiting = tx.all(
+        "SELECT DISTINCT task_id FROM gates WHERE state = 'open' "
+        "AND task_id IS NOT NULL ORDER BY opened_at LIMIT 5"
+    )
     if waiting:
         return "Waiting for you: " + ", ".join(task_ref(row[0]) for row in waiting) + "."
     newest = tx.value("SELECT max(id) FROM tasks")
@@ -97,8 +112,13 @@ def move(tx: Tx, task: Task, to: TaskState, **values: Any) -> Task:
     lifecycle.check(task.ref, task.state, to)
     values = {"blocked_from": None, **values}
     values["ended_at"] = tx.now if to in ENDED else None
-    if not tx.update("tasks", {"id": task.id, "state": task.state.value},
-                     state=to.value, updated_at=tx.now, **values):
+    if not tx.update(
+        "tasks",
+        {"id": task.id, "state": task.state.value},
+        state=to.value,
+        updated_at=tx.now,
+        **values,
+    ):
         raise Refused(f"{task.ref} has just changed. Look again: /task {task.id}")
     if to in ENDED:
         _release_dependents(tx, task.id)
@@ -136,8 +156,11 @@ def _hold_dependents(tx: Tx, task_id: int) -> None:
 def block(tx: Tx, task: Task, reason: str) -> Task:
     """Add a reason; the first one blocks the task."""
     if task.state is not TaskState.BLOCKED:
-        came_from = task.state.value if task.state in (
-            TaskState.PLANNING, TaskState.IN_FLIGHT, TaskState.REVIEW) else None
+        came_from = (
+            task.state.value
+            if task.state in (TaskState.PLANNING, TaskState.IN_FLIGHT, TaskState.REVIEW)
+            else None
+        )
         task = move(tx, task, TaskState.BLOCKED, blocked_from=came_from)
     tx.run("INSERT OR IGNORE INTO task_reasons VALUES (?, ?)", (task.id, reason))
     tx.emit(Event("task.status_changed", f"{task.ref} is blocked: {reason}", task_id=task.id))
@@ -180,7 +203,8 @@ def claim(tx: Tx, task: Task, agent: str, state: TaskState) -> Task:
         "assigned_step = step, failure = NULL, started_at = coalesce(started_at, ?), "
         "updated_at = ? "
         "WHERE id = ? AND state = 'ready' AND (assignee IS NULL OR assignee = ?)",
-        (state.value, agent, tx.now, tx.now, task.id, agent))
+        (state.value, agent, tx.now, tx.now, task.id, agent),
+    )
     if not taken:
         raise Refused(f"{task.ref} was taken by another just now.")
     tx.emit(Event("task.started", f"{agent} is on {task.ref}", task_id=task.id, agent=agent))
@@ -190,23 +214,37 @@ def claim(tx: Tx, task: Task, agent: str, state: TaskState) -> Task:
 def fail(tx: Tx, task: Task, reason: str, payload: dict[str, Any] | None = None) -> Task:
     """The task fails for good, with the reason people read."""
     task = move(tx, task, TaskState.FAILED, failure=reason)
-    tx.emit(Event("task.failed", f"{task.ref} failed: {reason}", Severity.CRITICAL,
-                  task_id=task.id, payload=payload or {}))
+    tx.emit(
+        Event(
+            "task.failed",
+            f"{task.ref} failed: {reason}",
+            Severity.CRITICAL,
+            task_id=task.id,
+            payload=payload or {},
+        )
+    )
     return task
 
 
 def labels(tx: Tx, task_id: int, kind: str) -> list[str]:
-    return [row[0] for row in tx.all(
-        "SELECT value FROM task_labels WHERE task_id = ? AND kind = ?", (task_id, kind))]
+    return [
+        row[0]
+        for row in tx.all(
+            "SELECT value FROM task_labels WHERE task_id = ? AND kind = ?", (task_id, kind)
+        )
+    ]
 
 
 def follow(tx: Tx, task_id: int, platform: str, chat: str, message: str | None) -> None:
     """From now on this chat hears of the task."""
-    tx.run("INSERT OR IGNORE INTO task_places VALUES (?, ?, ?, ?)",
-           (task_id, platform, chat, message))
+    tx.run(
+        "INSERT OR IGNORE INTO task_places VALUES (?, ?, ?, ?)", (task_id, platform, chat, message)
+    )
 
 
 def places(tx: Tx, task_id: int) -> Iterable[tuple[str, str, str | None]]:
     """The chats that follow the task, with the message to answer under."""
-    return [(row["platform"], row["chat"], row["message"]) for row in tx.all(
-        "SELECT * FROM task_places WHERE task_id = ?", (task_id,))]
+    return [
+        (row["platform"], row["chat"], row["message"])
+        for row in tx.all("SELECT * FROM task_places WHERE task_id = ?", (task_id,))
+    ]

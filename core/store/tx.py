@@ -66,8 +66,11 @@ class Tx:
             payload=json.dumps(dict(event.payload), ensure_ascii=False),
             at=self.now,
         )
-        for table, key in (("tasks", event.task_id), ("sessions", event.session_id),
-                           ("gates", event.gate_id)):
+        for table, key in (
+            ("tasks", event.task_id),
+            ("sessions", event.session_id),
+            ("gates", event.gate_id),
+        ):
             if key is not None:
                 self.run(f"UPDATE {table} SET revision = ? WHERE id = ?", (seq, key))  # noqa: S608
         stored = replace(event, seq=seq, at=self.now)

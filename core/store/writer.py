@@ -25,8 +25,12 @@ Listener = Callable[[Sequence[Event]], None]
 class Writer:
     """The thread that owns the writing connection of one database file."""
 
-    def __init__(self, connect: Callable[[], sqlite3.Connection], now: Callable[[], int],
-                 before_commit: Sequence[Callable[[Tx], None]] = ()) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], sqlite3.Connection],
+        now: Callable[[], int],
+        before_commit: Sequence[Callable[[Tx], None]] = (),
+    ) -> None:
         self._connect = connect
         self._now = now
         self.before_commit = list(before_commit)

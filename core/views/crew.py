@@ -72,19 +72,31 @@ def overview(db: Db, now: int) -> Overview:
     counts = state_counts(db)
     last_seq, as_of = last_event(db)
     today = day_starts(now, 1)[0]
-    working = one(db, "SELECT count(*) FROM sessions INDEXED BY sessions_open WHERE"
-                      " state <> 'terminated' AND state IN ('starting', 'running')")
+    working = one(
+        db,
+        "SELECT count(*) FROM sessions INDEXED BY sessions_open WHERE"
+        " state <> 'terminated' AND state IN ('starting', 'running')",
+    )
     waiting = one(db, "SELECT count(*) FROM gates WHERE state = 'open'")
-    return Overview(counts, working, waiting, counts[TaskState.READY], _done_since(db, today),
-                    _cost_since(db, today), last_seq, as_of)
+    return Overview(
+        counts,
+        working,
+        waiting,
+        counts[TaskState.READY],
+        _done_since(db, today),
+        _cost_since(db, today),
+        last_seq,
+        as_of,
+    )
 
 
 def done_per_day(db: Db, now: int, days: int = 14) -> tuple[tuple[int, int], ...]:
     """(start of the day in ms, tasks done in it) for the last days, today the last."""
     starts = day_starts(now, days)
     ends = (*starts[1:], now + 86_400_000)
-    return tuple((start, _done_since(db, start, end))
-                 for start, end in zip(starts, ends, strict=True))
+    return tuple(
+        (start, _done_since(db, start, end)) for start, end in zip(starts, ends, strict=True)
+    )
 
 
 def day_start(now: int) -> int:
@@ -96,15 +108,21 @@ def day_starts(now: int, days: int) -> tuple[int, ...]:
     """The midnights (ms) at which the last days began, in this machine's zone."""
     today = datetime.fromtimestamp(now / 1000).astimezone().replace(tzinfo=None)
     midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
-    return tuple(int((midnight - timedelta(days=back)).timestamp() * 1000)
-                 for back in range(days - 1, -1, -1))
+    return tuple(
+        int((midnight - timedelta(days=back)).timestamp() * 1000)
+        for back in range(days - 1, -1, -1)
+    )
 
 
 def open_gates(db: Db) -> tuple[GateRow, ...]:
     """What waits for a person, oldest first."""
-    return tuple(GateRow(rows.gate(row), row["task_title"]) for row in db.execute(
-        "SELECT g.*, t.title AS task_title FROM gates g LEFT JOIN tasks t ON t.id = g.task_id"
-        " WHERE g.state = 'open' ORDER BY g.opened_at, g.id"))
+    return tuple(
+        GateRow(rows.gate(row), row["task_title"])
+        for row in db.execute(
+            "SELECT g.*, t.title AS task_title FROM gates g LEFT JOIN tasks t ON t.id = g.task_id"
+            " WHERE g.state = 'open' ORDER BY g.opened_at, g.id"
+        )
+    )
 
 
 def gate(db: Db, gate_id: int) -> Gate | None:
@@ -113,8 +131,9 @@ def gate(db: Db, gate_id: int) -> Gate | None:
     return None if row is None else rows.gate(row)
 
 
-def sessions(db: Db, *, task: int | None = None, agent: str | None = None,
-             n: int = 50) -> tuple[SessionRow, ...]:
+def sessions(
+    db: Db, *, task: int | None = None, agent: str | None = None, n: int = 50
+) -> tuple[SessionRow, ...]:
     """The sessions of a task or an agent, newest first; of neither: all that are not over."""
     if task is not None:
         return _sessions(db, "s.task_id = ?", [task, n])
@@ -128,17 +147,22 @@ def agents(db: Db) -> tuple[AgentRow, ...]:
     by_name: dict[str, list[SessionRow]] = {}
     for row in _sessions(db, "s.state <> 'terminated'", [-1]):
         by_name.setdefault(row.session.agent, []).append(row)
-    return tuple(AgentRow(name, _status(found), tuple(found))
-                 for name, found in sorted(by_name.items()))
+    return tuple(
+        AgentRow(name, _status(found), tuple(found)) for name, found in sorted(by_name.items())
+    )
 
 
 def _sessions(db: Db, where: str, params: list[object]) -> tuple[SessionRow, ...]:
-    sql = ("SELECT s.*, t.title AS task_title, EXISTS (SELECT 1 FROM gates WHERE"
-           " task_id = s.task_id AND session_id = s.id AND state = 'open') AS waits"
-           f" FROM sessions s JOIN tasks t ON t.id = s.task_id WHERE {where}"
-           " ORDER BY s.created_at DESC, s.id LIMIT ?")
-    return tuple(SessionRow(rows.session(row), row["task_title"], bool(row["waits"]))
-                 for row in db.execute(sql, params))
+    sql = (
+        "SELECT s.*, t.title AS task_title, EXISTS (SELECT 1 FROM gates WHERE"
+        " task_id = s.task_id AND session_id = s.id AND state = 'open') AS waits"
+        f" FROM sessions s JOIN tasks t ON t.id = s.task_id WHERE {where}"
+        " ORDER BY s.created_at DESC, s.id LIMIT ?"
+    )
+    return tuple(
+        SessionRow(rows.session(row), row["task_title"], bool(row["waits"]))
+        for row in db.execute(sql, params)
+    )
 
 
 def _status(found: list[SessionRow]) -> str:
@@ -149,14 +173,26 @@ def _status(found: list[SessionRow]) -> str:
 
 
 def _done_since(db: Db, start: int, end: int | None = None) -> int:
-    return int(one(db, "SELECT count(*) FROM tasks INDEXED BY tasks_ended WHERE"
-                       " ended_at IS NOT NULL AND ended_at >= ? AND ended_at < ?"
-                       " AND state = 'done'", (start, end or 1 << 62)))
+    return int(
+        one(
+            db,
+            "SELECT count(*) FROM tasks INDEXED BY tasks_ended WHERE"
+            " ended_at IS NOT NULL AND ended_at >= ? AND ended_at < ?"
+            " AND state = 'done'",
+            (start, end or 1 << 62),
+        )
+    )
 
 
 def _cost_since(db: Db, start: int) -> float:
     """What the sessions have cost that were open at some time since then."""
-    return float(one(db, "SELECT (SELECT total(cost_usd) FROM sessions INDEXED BY sessions_ended"
-                         " WHERE ended_at IS NOT NULL AND ended_at >= ?)"
-                         " + (SELECT total(cost_usd) FROM sessions INDEXED BY sessions_open"
-                         " WHERE state <> 'terminated')", (start,)))
+    return float(
+        one(
+            db,
+            "SELECT (SELECT total(cost_usd) FROM sessions INDEXED BY sessions_ended"
+            " WHERE ended_at IS NOT NULL AND ended_at >= ?)"
+            " + (SELECT total(cost_usd) FROM sessions INDEXED BY sessions_open"
+            " WHERE state <> 'terminated')",
+            (start,),
+        )
+    )

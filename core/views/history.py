@@ -29,13 +29,21 @@ class Changes:
 
 def last_event(db: Db) -> tuple[int, int]:
     """The newest event's sequence number and time (ms); zeros when nothing has happened."""
-    row = db.execute("SELECT seq, at FROM events"
-                     " WHERE seq = (SELECT max(seq) FROM events)").fetchone()
+    row = db.execute(
+        "SELECT seq, at FROM events WHERE seq = (SELECT max(seq) FROM events)"
+    ).fetchone()
     return (row[0], row[1]) if row else (0, 0)
 
 
-def events(db: Db, *, after: int | None = None, before: int | None = None, n: int = 50,
-           task: int | None = None, loud: bool = False) -> tuple[Event, ...]:
+def events(
+    db: Db,
+    *,
+    after: int | None = None,
+    before: int | None = None,
+    n: int = 50,
+    task: int | None = None,
+    loud: bool = False,
+) -> tuple[Event, ...]:
     """At most n events, oldest first: the first ones after `after`, else the last ones
     before `before`, else the newest. `loud`: without those of severity debug."""
     where, params = _range(after, before)
@@ -44,8 +52,9 @@ def events(db: Db, *, after: int | None = None, before: int | None = None, n: in
     if loud:
         where = f"{where} AND severity <> 'debug'"
     order = "ASC" if after is not None else "DESC"
-    rows = db.execute(f"SELECT {EVENT} FROM events WHERE {where} ORDER BY seq {order} LIMIT ?",
-                      [*params, n]).fetchall()
+    rows = db.execute(
+        f"SELECT {EVENT} FROM events WHERE {where} ORDER BY seq {order} LIMIT ?", [*params, n]
+    ).fetchall()
     found = tuple(event_of(row) for row in rows)
     return found if after is not None else found[::-1]
 
@@ -69,8 +78,10 @@ def changed_since(db: Db, seq: int) -> Changes:
     told = {"task.edited": edited, "task.deleted": deleted}
     last = seq
     for number, kind, task, session, gate, agent in db.execute(
-            "SELECT seq, type, task_id, session_id, gate_id, agent FROM events"
-            " WHERE seq > ? ORDER BY seq", (seq,)):
+        "SELECT seq, type, task_id, session_id, gate_id, agent FROM events"
+        " WHERE seq > ? ORDER BY seq",
+        (seq,),
+    ):
         last = number
         if kind in told:
             told[kind].add(task)
@@ -80,8 +91,16 @@ def changed_since(db: Db, seq: int) -> Changes:
         agents.add(agent)
     for found in (tasks, sessions, gates, agents):
         found.discard(None)
-    return Changes(seq, last, frozenset(tasks), frozenset(sessions), frozenset(gates),
-                   frozenset(agents), frozenset(edited), frozenset(deleted))
+    return Changes(
+        seq,
+        last,
+        frozenset(tasks),
+        frozenset(sessions),
+        frozenset(gates),
+        frozenset(agents),
+        frozenset(edited),
+        frozenset(deleted),
+    )
 
 
 def data_version(db: Db) -> tuple[int, int]:

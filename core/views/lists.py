@@ -1,6 +1,5 @@
 """Tasks in short: the list with its filters, and the board."""
 
-
 from __future__ import annotations
 
 from collections.abc import Iterable
@@ -88,15 +87,17 @@ def list_tasks(db: Db, cut: Filter | None = None) -> Page[TaskRow]:
     order = _QUEUE if cut.state is TaskState.READY else "id DESC"
     source = f"FROM tasks WHERE {where}"
     total = one(db, f"SELECT count(*) {source}", params)
-    rows = _select(db, f"{source} ORDER BY {order} LIMIT ? OFFSET ?",
-                   [*params, cut.limit, cut.offset])
+    rows = _select(
+        db, f"{source} ORDER BY {order} LIMIT ? OFFSET ?", [*params, cut.limit, cut.offset]
+    )
     return Page(rows, total, cut.offset)
 
 
 def task_rows(db: Db, ids: Iterable[int]) -> tuple[TaskRow, ...]:
     """Those tasks that exist, in short, by id."""
-    return _select(db, "FROM tasks WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id",
-                   [packed(ids)])
+    return _select(
+        db, "FROM tasks WHERE id IN (SELECT value FROM json_each(?)) ORDER BY id", [packed(ids)]
+    )
 
 
 def task_range(db: Db, first: int, last: int) -> tuple[TaskRow, ...]:
@@ -106,17 +107,24 @@ def task_range(db: Db, first: int, last: int) -> tuple[TaskRow, ...]:
 
 def task_ids(db: Db, after: int, n: int) -> tuple[int, ...]:
     """The next n task ids after one: a way through all of them in parts."""
-    return tuple(row[0] for row in db.execute(
-        "SELECT id FROM tasks WHERE id > ? ORDER BY id LIMIT ?", (after, n)))
+    return tuple(
+        row[0]
+        for row in db.execute("SELECT id FROM tasks WHERE id > ? ORDER BY id LIMIT ?", (after, n))
+    )
 
 
 def task_neighbours(db: Db, ids: Iterable[int]) -> frozenset[int]:
     """The tasks that those need or that need those: their pages show each other's state."""
     wanted = packed(ids)
-    return frozenset(row[0] for row in db.execute(
-        "SELECT needs_id FROM dependencies WHERE task_id IN (SELECT value FROM json_each(?))"
-        " UNION SELECT task_id FROM dependencies"
-        " WHERE needs_id IN (SELECT value FROM json_each(?))", (wanted, wanted)))
+    return frozenset(
+        row[0]
+        for row in db.execute(
+            "SELECT needs_id FROM dependencies WHERE task_id IN (SELECT value FROM json_each(?))"
+            " UNION SELECT task_id FROM dependencies"
+            " WHERE needs_id IN (SELECT value FROM json_each(?))",
+            (wanted, wanted),
+        )
+    )
 
 
 def last_task(db: Db) -> int:
@@ -127,8 +135,10 @@ def last_task(db: Db) -> int:
 def board(db: Db, cards: int = 20) -> tuple[Column, ...]:
     """Every state's column, with at most that many cards each."""
     counts = state_counts(db)
-    return tuple(Column(state, _column(db, state, cards) if counts[state] else (), counts[state])
-                 for state in TaskState)
+    return tuple(
+        Column(state, _column(db, state, cards) if counts[state] else (), counts[state])
+        for state in TaskState
+    )
 
 
 def state_counts(db: Db) -> dict[TaskState, int]:
@@ -144,14 +154,18 @@ def column_sql(state: TaskState) -> str:
     if state is TaskState.READY:
         return f"FROM tasks INDEXED BY tasks_ready WHERE state = 'ready' ORDER BY {_QUEUE} LIMIT ?"
     if state in (TaskState.DONE, TaskState.CANCELLED):
-        return ("FROM tasks INDEXED BY tasks_ended WHERE ended_at IS NOT NULL"
-                f" AND state = '{state.value}' ORDER BY ended_at DESC LIMIT ?")
+        return (
+            "FROM tasks INDEXED BY tasks_ended WHERE ended_at IS NOT NULL"
+            f" AND state = '{state.value}' ORDER BY ended_at DESC LIMIT ?"
+        )
     if state in (TaskState.INBOX, TaskState.FAILED):
         index, guard = "tasks_standing", _STANDING
     else:
         index, guard = "tasks_active", _ACTIVE
-    return (f"FROM tasks INDEXED BY {index} WHERE {guard} AND state = '{state.value}'"
-            " ORDER BY id DESC LIMIT ?")
+    return (
+        f"FROM tasks INDEXED BY {index} WHERE {guard} AND state = '{state.value}'"
+        " ORDER BY id DESC LIMIT ?"
+    )
 
 
 def _column(db: Db, state: TaskState, cards: int) -> tuple[TaskRow, ...]:
@@ -187,13 +201,19 @@ def _where(cut: Filter) -> tuple[str, list[Any]]:
     if cut.unassigned:
         add("assignee IS NULL")
     if cut.agent is not None:
-        add("(assignee = ? OR id IN (SELECT task_id FROM sessions WHERE agent = ?))",
-            cut.agent, cut.agent)
+        add(
+            "(assignee = ? OR id IN (SELECT task_id FROM sessions WHERE agent = ?))",
+            cut.agent,
+            cut.agent,
+        )
     if cut.tag is not None:
         add("id IN (SELECT task_id FROM task_labels WHERE kind = 'tag' AND value = ?)", cut.tag)
     if cut.text is not None:
-        add("(instr(lower(title), lower(?)) OR instr(lower(description), lower(?)))",
-            cut.text, cut.text)
+        add(
+            "(instr(lower(title), lower(?)) OR instr(lower(description), lower(?)))",
+            cut.text,
+            cut.text,
+        )
     return " AND ".join(parts) or "id > 0", params
 
 

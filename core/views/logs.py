@@ -37,24 +37,34 @@ def log_tail(db: Db, session_id: str, n: int = 50) -> tuple[LogLine, ...]:
 
 def log_after(db: Db, session_id: str, seq: int, n: int = 1000) -> tuple[LogLine, ...]:
     """At most n lines after that sequence number, oldest first."""
-    return _lines(db.execute(
-        f"SELECT {_LINE} FROM logs.lines WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?",
-        (session_id, seq, n),
-    ))
+    return _lines(
+        db.execute(
+            f"SELECT {_LINE} FROM logs.lines WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+            (session_id, seq, n),
+        )
+    )
 
 
 def log_ends(db: Db, session_ids: list[str]) -> dict[str, int]:
     """The newest line's sequence number of each of those sessions; 0 where there is none."""
-    return {row[0]: row[1] or 0 for row in db.execute(
-        "SELECT value, (SELECT max(seq) FROM logs.lines WHERE session_id = value)"
-        " FROM json_each(?)", (packed(session_ids),))}
+    return {
+        row[0]: row[1] or 0
+        for row in db.execute(
+            "SELECT value, (SELECT max(seq) FROM logs.lines WHERE session_id = value)"
+            " FROM json_each(?)",
+            (packed(session_ids),),
+        )
+    }
 
 
 def log_marks(db: Db, session_id: str, after: int, every: int) -> tuple[int, ...]:
     """The sequence numbers of each `every`-th line after `after`: where pages end."""
     found = []
-    while (seq := one(db, "SELECT seq FROM logs.lines WHERE session_id = ? AND seq > ?"
-                          " ORDER BY seq LIMIT 1 OFFSET ?", (session_id, after, every - 1))):
+    while seq := one(
+        db,
+        "SELECT seq FROM logs.lines WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT 1 OFFSET ?",
+        (session_id, after, every - 1),
+    ):
         found.append(seq)
         after = seq
     return tuple(found)
@@ -62,8 +72,12 @@ def log_marks(db: Db, session_id: str, after: int, every: int) -> tuple[int, ...
 
 def sessions_heard(db: Db, seq: int) -> frozenset[str]:
     """The sessions that have lines after `seq`, a number over all sessions."""
-    return frozenset(row[0] for row in db.execute(
-        "SELECT DISTINCT session_id FROM logs.lines NOT INDEXED WHERE seq > ?", (seq,)))
+    return frozenset(
+        row[0]
+        for row in db.execute(
+            "SELECT DISTINCT session_id FROM logs.lines NOT INDEXED WHERE seq > ?", (seq,)
+        )
+    )
 
 
 def last_log_seq(db: Db) -> int:

@@ -114,8 +114,10 @@ def task_page(db: Db, task_id: int, events: int = 200) -> TaskPage | None:
 def task_pages(db: Db, ids: Iterable[int], events: int = 200) -> tuple[TaskPage, ...]:
     """The pages of those tasks that exist, by id."""
     wanted = packed(ids)
-    tasks = [rows.task(row) for row in
-             db.execute(f"SELECT * FROM tasks WHERE id {_IN} ORDER BY id", (wanted,))]
+    tasks = [
+        rows.task(row)
+        for row in db.execute(f"SELECT * FROM tasks WHERE id {_IN} ORDER BY id", (wanted,))
+    ]
     parts = _Parts(db, wanted, events)
     return tuple(parts.page(task) for task in tasks)
 
@@ -132,14 +134,20 @@ def session_story(db: Db, session_id: str) -> tuple[SessionStory, str] | None:
 
 def session_tasks(db: Db, session_ids: Iterable[str]) -> dict[str, int]:
     """The task of each of those sessions that exist."""
-    return {row[0]: row[1] for row in db.execute(
-        f"SELECT id, task_id FROM sessions WHERE id {_IN}", (packed(session_ids),))}
+    return {
+        row[0]: row[1]
+        for row in db.execute(
+            f"SELECT id, task_id FROM sessions WHERE id {_IN}", (packed(session_ids),)
+        )
+    }
 
 
 def sessions_of_tasks(db: Db, task_ids: Iterable[int]) -> frozenset[str]:
     """The ids of those tasks' sessions."""
-    return frozenset(row[0] for row in db.execute(
-        f"SELECT id FROM sessions WHERE task_id {_IN}", (packed(task_ids),)))
+    return frozenset(
+        row[0]
+        for row in db.execute(f"SELECT id FROM sessions WHERE task_id {_IN}", (packed(task_ids),))
+    )
 
 
 class _Parts:
@@ -148,28 +156,52 @@ class _Parts:
     def __init__(self, db: Db, wanted: str, events: int) -> None:
         self._limit = events
         self._stories = _stories(db, wanted)
-        self._criteria = _grouped(db, "SELECT task_id, position, text, command, state FROM criteria"
-                                  f" WHERE task_id {_IN} ORDER BY task_id, position", wanted)
-        self._labels = _grouped(db, "SELECT task_id, kind, value FROM task_labels"
-                                f" WHERE task_id {_IN} ORDER BY task_id, kind, value", wanted)
-        self._reasons = _grouped(db, "SELECT task_id, reason FROM task_reasons"
-                                 f" WHERE task_id {_IN} ORDER BY task_id, reason", wanted)
+        self._criteria = _grouped(
+            db,
+            "SELECT task_id, position, text, command, state FROM criteria"
+            f" WHERE task_id {_IN} ORDER BY task_id, position",
+            wanted,
+        )
+        self._labels = _grouped(
+            db,
+            "SELECT task_id, kind, value FROM task_labels"
+            f" WHERE task_id {_IN} ORDER BY task_id, kind, value",
+            wanted,
+        )
+        self._reasons = _grouped(
+            db,
+            "SELECT task_id, reason FROM task_reasons"
+            f" WHERE task_id {_IN} ORDER BY task_id, reason",
+            wanted,
+        )
         self._needs = _grouped(
-            db, "SELECT d.task_id, t.id, t.title, t.state FROM dependencies d JOIN tasks t"
-            f" ON t.id = d.needs_id WHERE d.task_id {_IN} ORDER BY t.id", wanted)
+            db,
+            "SELECT d.task_id, t.id, t.title, t.state FROM dependencies d JOIN tasks t"
+            f" ON t.id = d.needs_id WHERE d.task_id {_IN} ORDER BY t.id",
+            wanted,
+        )
         self._needed_by = _grouped(
-            db, "SELECT d.needs_id, t.id, t.title, t.state FROM dependencies d JOIN tasks t"
-            f" ON t.id = d.task_id WHERE d.needs_id {_IN} ORDER BY t.id", wanted)
+            db,
+            "SELECT d.needs_id, t.id, t.title, t.state FROM dependencies d JOIN tasks t"
+            f" ON t.id = d.task_id WHERE d.needs_id {_IN} ORDER BY t.id",
+            wanted,
+        )
         self._gates = _gates(db, wanted)
         self._artifacts = _grouped(
-            db, "SELECT task_id, name, version, kind, author, sha256, size, created_at"
-            f" FROM artifacts WHERE task_id {_IN} ORDER BY task_id, name, version", wanted)
+            db,
+            "SELECT task_id, name, version, kind, author, sha256, size, created_at"
+            f" FROM artifacts WHERE task_id {_IN} ORDER BY task_id, name, version",
+            wanted,
+        )
         # The index lies by (task, seq): no sorting, and a busy task's old events stay unread.
         self._events = _grouped(
-            db, f"SELECT j.task, {EVENT} FROM (SELECT value AS task FROM json_each(?)) j"
+            db,
+            f"SELECT j.task, {EVENT} FROM (SELECT value AS task FROM json_each(?)) j"
             " JOIN events e ON e.seq IN"
             " (SELECT seq FROM events WHERE task_id = j.task ORDER BY seq DESC"
-            f" LIMIT {int(events) + 1}) ORDER BY e.seq", wanted)
+            f" LIMIT {int(events) + 1}) ORDER BY e.seq",
+            wanted,
+        )
 
     def page(self, task: Task) -> TaskPage:
         labels: dict[str, list[str]] = defaultdict(list)
@@ -186,7 +218,7 @@ class _Parts:
             sessions=self._stories[task.id],
             gates=self._gates[task.id],
             artifacts=tuple({row[0]: Artifact(*row) for row in self._artifacts[task.id]}.values()),
-            events=events[-self._limit:],
+            events=events[-self._limit :],
             older_events=max(0, len(events) - self._limit),
         )
 
@@ -206,23 +238,35 @@ def _gates(db: Db, wanted: str) -> defaultdict[int, tuple[Gate, ...]]:
 
 
 def _stories(db: Db, wanted: str) -> defaultdict[int, tuple[SessionStory, ...]]:
-    sessions = [rows.session(row) for row in db.execute(
-        f"SELECT * FROM sessions WHERE task_id {_IN} ORDER BY created_at, id", (wanted,))]
+    sessions = [
+        rows.session(row)
+        for row in db.execute(
+            f"SELECT * FROM sessions WHERE task_id {_IN} ORDER BY created_at, id", (wanted,)
+        )
+    ]
     ids = packed(session.id for session in sessions)
-    attempts = _of_sessions(db, f"SELECT * FROM attempts WHERE session_id {_IN}"
-                            " ORDER BY session_id, number", ids)
-    turns = _of_sessions(db, f"SELECT * FROM iterations WHERE session_id {_IN}"
-                         " ORDER BY session_id, number", ids)
-    qa = _of_sessions(db, "SELECT session_id, iteration, result, findings, judged_by, created_at"
-                      f" FROM qa_results WHERE session_id {_IN} ORDER BY id", ids)
+    attempts = _of_sessions(
+        db, f"SELECT * FROM attempts WHERE session_id {_IN} ORDER BY session_id, number", ids
+    )
+    turns = _of_sessions(
+        db, f"SELECT * FROM iterations WHERE session_id {_IN} ORDER BY session_id, number", ids
+    )
+    qa = _of_sessions(
+        db,
+        "SELECT session_id, iteration, result, findings, judged_by, created_at"
+        f" FROM qa_results WHERE session_id {_IN} ORDER BY id",
+        ids,
+    )
     found: defaultdict[int, tuple[SessionStory, ...]] = defaultdict(tuple)
     for session in sessions:
-        found[session.task_id] += (SessionStory(
-            session,
-            tuple(rows.attempt(row) for row in attempts[session.id]),
-            tuple(rows.iteration(row) for row in turns[session.id]),
-            tuple(_qa_of(row) for row in qa[session.id]),
-        ),)
+        found[session.task_id] += (
+            SessionStory(
+                session,
+                tuple(rows.attempt(row) for row in attempts[session.id]),
+                tuple(rows.iteration(row) for row in turns[session.id]),
+                tuple(_qa_of(row) for row in qa[session.id]),
+            ),
+        )
     return found
 
 

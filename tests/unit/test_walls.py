@@ -23,10 +23,11 @@ LARGER = {"core/sandboxes/launcher.py": 550}
     "command",
     [
         [sys.executable, "-m", "ruff", "check", "--quiet", "."],
+        [sys.executable, "-m", "ruff", "format", "--check", "--quiet", *ROOMS],
         [sys.executable, "-m", "mypy", "--no-error-summary"],
         [str(BIN / "lint-imports"), "--no-logo"],
     ],
-    ids=["style", "types", "walls"],
+    ids=["style", "format", "types", "walls"],
 )
 def test_checked_by_its_tool(command: list[str]) -> None:
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
