@@ -20,7 +20,7 @@ run: venv
 test: system dev
 	@claude=.tools/node_modules/.bin/claude; \
 	if [ -z "$$BULLPEN_TEST_CLAUDE" ] && [ -x $$claude ]; then export BULLPEN_TEST_CLAUDE="$$PWD/$$claude"; fi; \
-	.venv/bin/python -m pytest -q $(ARGS)
+	.venv/bin/python -m pytest -q -n auto $(ARGS)
 
 lint: dev
 	@.venv/bin/ruff check --quiet .

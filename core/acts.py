@@ -30,7 +30,7 @@ _DECISIONS = (GateKind.REVIEW, GateKind.MERGE)
 
 def situation(tx: Tx, house: House, task: Task) -> Situation:
     """Where the task stands, from its rows."""
-    step = house.workflow(task.workflow).step(task.step)
+    step = house.step(task)
     session = sessions.of_step(tx, task.id, step.session or step.id)
     iteration = sessions.get_iteration(tx, session.id) if session else None
     waiting = gates.open_gates(tx, task.id)
@@ -197,20 +197,39 @@ def stop_session(tx: Tx, session: Session, why: str) -> None:
 
 
 def retry(tx: Tx, house: House, task: Task, hint: str) -> Task:
-    """A failed task goes back to ready at its step, with a hint for the agent."""
+    """A failed task goes back to ready, with a hint for the agent: at its step, or from a gate,
+    check or merge at the agent's step before it, since only those are claimed."""
     move = lifecycle.decide(situation(tx, house, task), Act.RETRY, task.id)
     task = tasks.move(
         tx,
         task,
         move.task or TaskState.READY,
+        step=_agent_step(tx, house, task),
         attempts=0,
         not_before=None,
         failure=None,
+        hold=None,
         hint=hint or None,
     )
     queue.settled(tx, task)
     tx.emit(Event("task.ready", f"{task.ref} will be tried again", task_id=task.id))
-    return task
+    return _blocked_still(tx, task)
+
+
+def _agent_step(tx: Tx, house: House, task: Task) -> str:
+    """The step to begin again at: its own, or the newest session's."""
+    if house.step(task).kind is StepKind.AGENT:
+        return task.step
+    newest = tx.value(
+        "SELECT step FROM sessions WHERE task_id = ? ORDER BY created_at DESC, id LIMIT 1",
+        (task.id,),
+    )
+    return str(newest or house.workflow(task.workflow).steps[0].id)
+
+
+def _blocked_still(tx: Tx, task: Task) -> Task:
+    """What it needs may not be done (any more)."""
+    return tasks.block(tx, task, "dependency") if task.unmet else task
 
 
 def reopen(tx: Tx, house: House, task: Task) -> Task:
@@ -223,6 +242,7 @@ def reopen(tx: Tx, house: House, task: Task) -> Task:
         move.task or TaskState.READY,
         step=first.id,
         attempts=0,
+        hold=None,
         assignee=None,
         assigned_step=None,
         branch=_next_branch(task),
@@ -232,7 +252,7 @@ def reopen(tx: Tx, house: House, task: Task) -> Task:
         merge_commit=None,
     )
     tx.emit(Event("task.reopened", f"{task.ref} is open again", task_id=task.id))
-    return task
+    return _blocked_still(tx, task)
 
 
 def _next_branch(task: Task) -> str | None:

@@ -6,14 +6,17 @@ from collections import Counter
 from collections.abc import Mapping
 
 from core import planning, queue
+from core.errors import BullpenError, Refused
 from core.house import House
 from core.model import (
     Agent,
     Event,
     IterationState,
     Session,
+    SessionOutcome,
     SessionState,
     Severity,
+    StepKind,
     Task,
     TaskState,
     WorktreeState,
@@ -24,7 +27,7 @@ from core.store import rows, sessions, tasks
 from core.store.database import Tx
 
 BATCH = 200
-"""How far down the ready list one turn looks for what can be claimed."""
+"""Ready tasks read at a time, on the way down the list."""
 
 
 def dispatch(tx: Tx, house: House, agents: Mapping[str, Agent]) -> list[str]:
@@ -41,19 +44,68 @@ def dispatch(tx: Tx, house: House, agents: Mapping[str, Agent]) -> list[str]:
         agent = agents.get(session.agent)
         if load.total() >= settings.max_concurrent:
             return started
-        if agent is not None and load[agent.name] < agent.max_concurrent_tasks:
+        if session.agent not in house.agents:
+            _hand_over(tx, session)
+        elif agent is not None and load[agent.name] < agent.max_concurrent_tasks:
             started.append(_go_on(tx, session).id)
             load[agent.name] += 1
-    if settings.paused:
-        return started
-    for task in tasks.claimable(tx, BATCH):
-        if load.total() >= settings.max_concurrent:
-            break
-        found = choose(tx, house, task, agents, load)
-        if found is not None:
-            started.append(_claim(tx, house, task, found.agent).id)
-            load[found.agent.name] += 1
+    if not settings.paused:
+        _claim_ready(tx, house, agents, load, settings.max_concurrent, started)
     return started
+
+
+def _claim_ready(
+    tx: Tx,
+    house: House,
+    agents: Mapping[str, Agent],
+    load: Counter[str],
+    most: int,
+    started: list[str],
+) -> None:
+    """Down the ready list until there is no room; what nobody can take is passed over."""
+    passed = 0
+    while batch := tasks.claimable(tx, BATCH, passed):
+        for task in batch:
+            if load.total() >= most:
+                return
+            session = _try(tx, house, task, agents, load)
+            if session is None:
+                passed += 1
+            else:
+                started.append(session.id)
+                load[session.agent] += 1
+
+
+def _try(
+    tx: Tx, house: House, task: Task, agents: Mapping[str, Agent], load: Counter[str]
+) -> Session | None:
+    """One task's claim. What is wrong with one task holds up no other, and is said once."""
+    try:
+        found = choose(tx, house, task, agents, load)
+        return _claim(tx, house, task, found.agent) if found is not None else None
+    except BullpenError as error:
+        tasks.hold(tx, task, str(error), f"{task.ref} waits: {error}")
+        return None
+
+
+def _hand_over(tx: Tx, session: Session) -> None:
+    """Its agent is gone from the configuration: another begins anew, from the task's branch,
+    with the prompt that waited."""
+    iteration = sessions.get_iteration(tx, session.id)
+    sessions.close_iteration(tx, session.id, IterationState.KILLED, "its agent is gone")
+    sessions.end(tx, session, SessionOutcome.COMPLETED, f"{session.agent} is no longer configured")
+    task = tasks.get(tx, session.task_id)
+    task = tasks.move(
+        tx, task, TaskState.READY, step=session.step, assignee=None, hint=iteration.prompt
+    )
+    tx.emit(
+        Event(
+            "task.ready",
+            f"{task.ref}: {session.agent} is no longer configured, another may go on",
+            Severity.WARNING,
+            task_id=task.id,
+        )
+    )
 
 
 def _waiting(tx: Tx) -> list[Session]:
@@ -94,7 +146,9 @@ def candidates(
     tx: Tx, house: House, task: Task, agents: Mapping[str, Agent], load: Counter[str]
 ) -> list[Match]:
     """Every agent's fit for the task's step."""
-    step = house.workflow(task.workflow).step(task.step)
+    step = house.step(task)
+    if step.kind is not StepKind.AGENT:
+        raise Refused(f"no agent does `{step.id}`; /retry {task.id} goes back to the work")
     needs = Needs(
         frozenset(tasks.labels(tx, task.id, "skill")),
         frozenset(tasks.labels(tx, task.id, "preferred")),
@@ -114,10 +168,11 @@ def choose(
 
 
 def _claim(tx: Tx, house: House, task: Task, agent: Agent) -> Session:
-    step = house.workflow(task.workflow).step(task.step)
+    step = house.step(task)
+    # Before anything is changed: it may find that the repository is no longer configured.
+    prompt = first_prompt(tx, house, task, step.prompt or step.type)
     state = step.state if step.state is not TaskState.READY else TaskState.IN_FLIGHT
     task = tasks.claim(tx, task, agent.name, state)
-    prompt = first_prompt(tx, house, task, step.prompt or step.type)
     return sessions.begin(
         tx, task, agent, prompt, str(house.data / "sessions" / "{id}" / "workspace")
     )

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from core.artifacts import Artifacts
 from core.errors import Unclear
-from core.model import Agent, Repo, Role, Workflow
+from core.model import Agent, Repo, Role, Step, Task, Workflow
 from core.policy import Policy
 from core.ports import Clock, Driver, Forge, Sandbox
 from core.prompts import Prompts
@@ -60,6 +60,18 @@ class House:
                 f"No workflow `{name}`. There are: " + ", ".join(sorted(self.workflows)) + "."
             )
         return self.workflows[name]
+
+    def step(self, task: Task, step_id: str | None = None) -> Step:
+        """The task's current step, or the named one of its workflow. Raises Unclear where the
+        configuration no longer has it."""
+        name = step_id or task.step
+        try:
+            return self.workflow(task.workflow).step(name)
+        except KeyError:
+            raise Unclear(
+                f"{task.ref} is at the step `{name}`, which the workflow `{task.workflow}` no "
+                "longer has: put it back, or /cancel the task."
+            ) from None
 
     def agent(self, name: str) -> Agent:
         if name not in self.agents:

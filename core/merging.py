@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import msgspec
 
+from core import git
 from core.house import House
 from core.killpoints import kill_point
 from core.model import Change, Event, Gate, Severity, Task, TaskState
@@ -29,7 +30,7 @@ async def merge(house: House, task_id: int) -> bool:
         MergeOrder(
             repo=repo,
             git_dir=house.repositories.path(repo),
-            head=task.change.head,
+            head=task.head_commit or task.change.head,
             patch_id=(gate.patch_id if gate else None) or task.change.patch_id,
             message=f"Merge {task.ref}: {task.title}",
             author=f"{_plain(who)} <approver@bullpen.invalid>",
@@ -39,10 +40,10 @@ async def merge(house: House, task_id: int) -> bool:
     change = None
     if merged.outcome == "merge.conflict":
         merged = replace(merged, commit=await house.repositories.sync(repo))
-    if merged.outcome == "stale":
-        change = await house.repositories.change(repo, task.change.head)
-        # What is approved next is what would be merged now, not what the branch held by itself.
-        change = replace(change, patch_id=merged.patch_id or change.patch_id)
+    if merged.outcome == "stale" and merged.base and merged.commit:
+        # What is shown and approved next is what would be merged, not what the branch held by
+        # itself; what is merged then is the branch again.
+        change = await git.change(house.repositories.path(repo), merged.base, merged.commit)
     await house.store.write(lambda tx: _routed(tx, house, task_id, merged, change))
     return merged.outcome != "refused"
 

@@ -15,8 +15,8 @@ from core.store.database import Tx
 Place = tuple[str, str]
 CRITICAL = "vibe-critical"
 _GRAVITY = {severity: number for number, severity in enumerate(Severity)}
-_TOLD = ("gate.", "task.", "session.", "iteration.", "pr.merged")
-"""Events that change a card; others have a message of their own."""
+_TOLD = ("gate.", "task.failed", "task.completed", "pr.merged")
+"""Events that a card tells of; other warnings have a message of their own."""
 
 
 @dataclass(frozen=True, slots=True)

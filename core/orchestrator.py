@@ -153,7 +153,7 @@ class Orchestrator:
         active = await store.read(ACTIVE_TASKS)
         untidy = await store.read(UNTIDY)
         now = store.now()
-        claimable = await store.read(tasks.CLAIMABLE, (now, 1))
+        claimable = await store.read(tasks.CLAIMABLE, (now, 1, 0))
         due = await store.read(DUE, (now,))
         return Found(
             live=[row["id"] for row in open_sessions if row["state"] in LIVE],
@@ -167,7 +167,8 @@ class Orchestrator:
 
     def _forges(self, row: Row) -> bool:
         workflow = self._house.workflows.get(row["workflow"])
-        return workflow is not None and workflow.step(row["step"]).kind is StepKind.FORGE
+        steps = workflow.steps if workflow is not None else ()
+        return any(step.id == row["step"] and step.kind is StepKind.FORGE for step in steps)
 
     async def _dispatch(self, due: int | None) -> None:
         """What started nothing starts nothing again, until something is different."""

@@ -207,13 +207,17 @@ class MergeOrder:
 class Merged:
     """`outcome`: `pr.merged` (with `commit`), `merge.conflict` (with `files`), `stale` (the
     patch is no longer the approved one: `patch_id` is the new one) or `refused` (the
-    approval stays valid; `detail` is one line that says what to do)."""
+    approval stays valid; `detail` is one line that says what to do).
+
+    With `stale`, `git_dir` holds what would be merged: `base`..`commit` is the change of
+    `patch_id`, `base` being the branch as it stands (and `commit` too when nothing is left)."""
 
     outcome: str
     commit: str | None = None
     patch_id: str | None = None
     detail: str = ""
     files: tuple[str, ...] = ()
+    base: str | None = None
 
 
 class Forge(Protocol):

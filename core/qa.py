@@ -51,16 +51,15 @@ async def judge(house: House, session_id: str) -> None:
     """Collect the work, run the checks, and send the task on, or back. Doing it again after a
     crash does no harm: the verdict is recorded once."""
     session, iteration, task = await house.store.write(lambda tx: reload(tx, session_id))
-    step = house.workflow(task.workflow).step(session.step)
     try:
+        step = house.step(task, session.step)
         change = await _collect(house, session, task) if step.writes_code else None
         findings = await _check(house, session, task, step)
+        kill_point("after-collect")
+        await house.store.write(lambda tx: _judged(tx, house, session, iteration, change, findings))
     except BullpenError as error:
         reason = str(error)
         await house.store.write(lambda tx: _unjudgeable(tx, house, session, reason))
-        return
-    kill_point("after-collect")
-    await house.store.write(lambda tx: _judged(tx, house, session, iteration, change, findings))
 
 
 async def _collect(house: House, session: Session, task: Task) -> Change:

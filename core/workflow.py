@@ -35,7 +35,7 @@ class Onward:
 
 def follow(tx: Tx, house: House, task: Task, outcome: str, onward: Onward | None = None) -> Task:
     """Take the route that the current step declares for this outcome."""
-    step = house.workflow(task.workflow).step(task.step)
+    step = house.step(task)
     target = step.outcomes.get(outcome) or step.outcomes.get("default")
     if target is None:
         raise Broken(f"{task.ref}: step `{step.id}` has no route for `{outcome}`.")
@@ -47,7 +47,7 @@ def enter(tx: Tx, house: House, task: Task, target: str, onward: Onward) -> Task
         return finish(tx, task)
     if target == "failed":
         return tasks.fail(tx, task, onward.summary or "the workflow ended in failure")
-    step = house.workflow(task.workflow).step(target)
+    step = house.step(task, target)
     if step.kind is StepKind.AGENT:
         return _to_agent(tx, task, step, onward)
     task = tasks.move(tx, task, step.state, step=step.id, hold=None)
@@ -98,7 +98,7 @@ def merges(house: House, task: Task, step: Step) -> bool:
     target = step.outcomes.get("approved", "")
     if target in ("", "done", "failed"):
         return False
-    following = house.workflow(task.workflow).step(target)
+    following = house.step(task, target)
     return following.kind is StepKind.FORGE and following.action == "merge"
 
 

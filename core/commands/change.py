@@ -125,12 +125,13 @@ async def kill(desk: Desk, command: Command) -> Reply | Act:
 
 
 def _meant(tx: Tx, word: str) -> list[Task]:
-    """The tasks behind a task's number, a session's id or an agent's name."""
+    """The task behind a number or a session's id; for an agent's name those that it works on
+    now: what waits at a gate is nobody's work, and what is being stopped is stopped."""
     if re.fullmatch(r"(?i)(task-?)?#?\d+", word):
         return [tasks.get(tx, task_id(word))]
     found = tx.all(
-        "SELECT DISTINCT task_id FROM sessions WHERE (id = ? OR agent = ?) "
-        "AND state <> 'terminated'",
+        "SELECT DISTINCT task_id FROM sessions WHERE (id = ? AND state <> 'terminated') "
+        "OR (agent = ? AND state IN ('starting', 'running'))",
         (word, word),
     )
     if not found:

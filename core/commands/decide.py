@@ -67,20 +67,24 @@ def _gate(tx: Tx, desk: Desk, command: Command) -> Gate | Reply:
         return _waiting(gates.open_gates(tx), "Which one?", command.name)
     number = gate_id(command.words[0])
     if number is not None:
-        gate = gates.get(tx, number)
-        if desk.role < gate.may_answer:
-            raise Refused(
-                f"{gate.ref} is for people with the role "
-                f"{gate.may_answer.name.lower()}; yours is {desk.role.name.lower()}."
-            )
-        return gate
+        return _allowed(desk, gates.get(tx, number))
     task = tasks.get(tx, task_id(command.words[0]))
     found = gates.open_gates(tx, task.id)
     if not found:
         raise Refused(_nothing_waits(tx, task.id, acts.situation(tx, desk.house, task).value))
     if len(found) > 1:
         return _waiting(found, f"{task.ref} has several open gates.", command.name)
-    return found[0]
+    return _allowed(desk, found[0])
+
+
+def _allowed(desk: Desk, gate: Gate) -> Gate:
+    """Raises Refused where this gate asks for more than the verb does."""
+    if desk.role < gate.may_answer:
+        raise Refused(
+            f"{gate.ref} is for people with the role {gate.may_answer.name.lower()}; "
+            f"yours is {desk.role.name.lower()}."
+        )
+    return gate
 
 
 def _nothing_waits(tx: Tx, wanted: int, situation: str) -> str:

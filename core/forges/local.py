@@ -12,7 +12,7 @@ import shlex
 from pathlib import Path
 
 from core.errors import Broken, Unclear
-from core.git import GitFailed, git, mirror, patch_id, reach, shown
+from core.git import EMPTY, GitFailed, git, mirror, patch_id, reach, shown
 from core.git.source import local_path
 from core.model import Repo
 from core.ports import Merged, MergeOrder
@@ -93,9 +93,13 @@ async def _prepare(order: MergeOrder, onto: str) -> str | Merged:
         return Merged("merge.conflict", files=files, detail=_conflict(files))
     tree = said.rstrip("\0").strip()
     now = await patch_id(order.git_dir, onto, tree)
-    if now != order.patch_id:
-        return Merged("stale", patch_id=now, detail="The change is not the approved one any more.")
-    return await _commit(order, onto, tree)
+    commit = await _commit(order, onto, tree)
+    if now == order.patch_id:
+        return commit
+    return Merged(
+        "stale", commit if now != EMPTY else onto, now, "The change is not the approved one.",
+        base=onto,
+    )  # fmt: skip
 
 
 async def _commit(order: MergeOrder, onto: str, tree: str) -> str:

@@ -4,11 +4,12 @@
 turns two commits into what a person reads and approves.
 """
 
-from core.git.changes import change, diff, diffstat, files, patch_id
+from core.git.changes import EMPTY, change, diff, diffstat, files, patch_id
 from core.git.runner import GitFailed, git, guarded, stream
 from core.git.source import default_branch, is_local, mirror, reach, shown
 
 __all__ = [
+    "EMPTY",
     "GitFailed",
     "change",
     "default_branch",

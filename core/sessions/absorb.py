@@ -160,5 +160,5 @@ def _finished(tx: Tx, session: Session, attempt: Attempt, event: AgentEvent) -> 
         "UPDATE iterations SET summary = ? WHERE session_id = ? AND number = ?",
         (event.text, session.id, iteration.number),
     )
-    if session.state is SessionState.RUNNING:
+    if session.state is SessionState.RUNNING and not sessions.input_ended(tx, attempt):
         sessions.owe_input(tx, session.id, b"", last=True)

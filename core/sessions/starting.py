@@ -107,6 +107,8 @@ def environment(
     env = {name: os.environ[name] for name in PASSED if name in os.environ}
     env.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
     env["HOME"] = str(home)
+    # Where the workspace loses its .git, git must not find the repository around the data.
+    env["GIT_CEILING_DIRECTORIES"] = str(house.session_folder(session_id))
     if agent is not None:
         env |= dict(agent.environment)
     return env | dict(extra or {})

@@ -186,13 +186,22 @@ WHERE state = 'ready' AND (not_before IS NULL OR not_before <= ?)
   AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.task_id = tasks.id
                   AND sessions.state IN ('starting', 'running', 'terminating'))
 ORDER BY priority DESC, begun DESC, position IS NULL, position, id
-LIMIT ?
+LIMIT ? OFFSET ?
 """
 
 
-def claimable(tx: Tx, limit: int) -> list[Task]:
-    """The next ready tasks, best first: priority, already begun, queue position, age."""
-    return [rows.task(row) for row in tx.all(CLAIMABLE, (tx.now, limit))]
+def claimable(tx: Tx, limit: int, passed: int = 0) -> list[Task]:
+    """The next ready tasks, best first: priority, already begun, queue position, age. The first
+    `passed` of them are left out."""
+    return [rows.task(row) for row in tx.all(CLAIMABLE, (tx.now, limit, passed))]
+
+
+def hold(tx: Tx, task: Task, why: str, words: str, kind: str = "task.status_changed") -> None:
+    """Note why it can't go on just now; said once, not at every try."""
+    if task.hold == why:
+        return
+    tx.run("UPDATE tasks SET hold = ? WHERE id = ?", (why, task.id))
+    tx.emit(Event(kind, words, Severity.WARNING, task_id=task.id))
 
 
 def claim(tx: Tx, task: Task, agent: str, state: TaskState) -> Task:
@@ -200,7 +209,7 @@ def claim(tx: Tx, task: Task, agent: str, state: TaskState) -> Task:
     lifecycle.check(task.ref, task.state, state)
     taken = tx.run(
         "UPDATE tasks SET state = ?, begun = 1, not_before = NULL, assignee = ?, "
-        "assigned_step = step, failure = NULL, started_at = coalesce(started_at, ?), "
+        "assigned_step = step, failure = NULL, hold = NULL, started_at = coalesce(started_at, ?), "
         "updated_at = ? "
         "WHERE id = ? AND state = 'ready' AND (assignee IS NULL OR assignee = ?)",
         (state.value, agent, tx.now, tx.now, task.id, agent),

@@ -11,7 +11,13 @@ from dataclasses import dataclass
 
 _SHA = re.compile(r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")
 
-_UNLOCK = 'find "$(git rev-parse --git-dir)" -name "*.lock" -type f -exec rm -f {} +'
+# Git looks for a repository in the folders above, where the workspace has none (any more): that
+# would be the user's own, and their unfinished work in it.
+_HERE = """
+[ -d .git ] && [ ! -L .git ] || { echo "its .git is gone"; exit 1; }
+export GIT_DIR="$PWD/.git" GIT_WORK_TREE="$PWD"
+"""
+_UNLOCK = 'find "$GIT_DIR" -name "*.lock" -type f -exec rm -f {} +'
 _LEFTOVER = """
 git add -A --ignore-errors
 git diff --cached --quiet --no-ext-diff || git commit --quiet --no-verify -m "$1" || exit 1
@@ -38,13 +44,13 @@ def leftover_script(message: str, *, alone: bool = True) -> tuple[str, ...]:
     `alone`: nothing else runs in the workspace, so that locks of a killed git are stale and
     are removed first. Exit status 0 also when there was nothing to commit.
     """
-    script = f"{_UNLOCK}\n{_LEFTOVER}" if alone else _LEFTOVER
+    script = f"{_HERE}\n{_UNLOCK}\n{_LEFTOVER}" if alone else f"{_HERE}\n{_LEFTOVER}"
     return ("sh", "-c", script, "leftover", message)
 
 
 def inspection_script() -> tuple[str, ...]:
     """The command whose output `read_inspection` understands."""
-    return ("sh", "-c", _INSPECT)
+    return ("sh", "-c", _HERE + _INSPECT)
 
 
 def read_inspection(output: str) -> Inspection:
