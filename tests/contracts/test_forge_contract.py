@@ -109,7 +109,8 @@ class ScriptedScene:
         self.forge.script.append(Merged("merge.conflict", files=("notes.txt",)))
 
     def moved_beside_it(self) -> None:
-        self.forge.script.append(Merged("stale", patch_id="another"))
+        stale = Merged("stale", "d" * 40, "another", base=self.forge.head)
+        self.forge.script.append(stale)
 
     def closed(self) -> None:
         self.forge.script.append(Merged("refused", detail="Closed today; the approval waits."))
@@ -182,6 +183,8 @@ async def test_what_is_no_longer_the_approved_patch_is_stale(scene: Scene) -> No
 
     assert merged.outcome == "stale"
     assert merged.patch_id not in (None, order.patch_id)
+    assert merged.base == before
+    assert merged.commit not in (None, before, order.head), "what would be merged"
     assert scene.branch() == before
 
 

@@ -53,6 +53,33 @@ def test_a_change_that_became_another_one_opens_a_new_gate(bench: Bench) -> None
     assert bench.file("list.txt") == "ONE\ntwo\nTHREE\nfour\nfive\n"
 
 
+def test_the_new_gate_shows_what_it_is_bound_to(bench: Bench) -> None:
+    first = bench.up('/add "Add two" --run "sh -c \'echo one > a; echo two > b\'"')
+    first.said("G-1 · TASK-001", "a +1 −0 · b +1 −0")
+    bench.commit({"a": "one\n"}, "The same by hand")
+    ran = bench.up("/approve 1", "/show 1")
+    ran.said("G-2 · TASK-001", "📝 b +1 −0", "no longer the one you approved",
+             "TASK-001 · 📝 b +1 −0", "+two")
+    shown = ran.out[ran.out.index("🧾 G-2"):]
+    assert "a +1" not in shown and "+one" not in shown, shown
+    again = bench.up("/approve 1")
+    again.said("G-2 approved", "done · merged")
+    assert (bench.file("a"), bench.file("b")) == ("one\n", "two\n")
+    assert bench.value("SELECT count(*) FROM gates") == 2
+    branch = bench.value("SELECT head_commit FROM tasks")
+    assert bench.git("rev-parse", "HEAD^2") == branch, "the agent's own commits are merged"
+
+
+def test_a_new_gate_over_nothing_merges_nothing(bench: Bench) -> None:
+    bench.up(GREETING)
+    bench.commit({"greeting.txt": "hello\n"}, "The same by hand")
+    by_hand = bench.git("rev-parse", "HEAD")
+    ran = bench.up("/approve 1", "/show 1", "/approve 1")
+    ran.said("G-2 · TASK-001", "No file was changed", "no longer the one you approved",
+             "no file was changed", "There is nothing to merge", "TASK-001 done")
+    assert bench.git("rev-parse", "HEAD") == by_hand
+
+
 def test_without_checked_out_branch_only_the_branch_moves(bench: Bench) -> None:
     bench.git("checkout", "--quiet", "-b", "elsewhere")
     bench.configure(f"[repos.shop]\nsource = '{bench.repo}'\nbranch = 'main'\n")

@@ -9,6 +9,7 @@ import pytest
 
 from core.errors import Unclear
 from core.forges.local import LocalForge
+from core.git import EMPTY, change
 from core.model import Repo
 from core.ports import MergeOrder
 from core.worktrees import Repositories
@@ -151,6 +152,32 @@ async def test_white_space_alone_makes_an_approval_stale(tmp_path: Path) -> None
     merged = await LocalForge().merge(replace(other, patch_id=shown.patch_id))
 
     assert (merged.outcome, merged.patch_id) == ("stale", other.patch_id)
+
+
+async def test_what_would_be_merged_is_held_and_has_the_patch_id(tmp_path: Path) -> None:
+    world = await make_world(tmp_path)
+    order = await approved(world, {"a": "one\n", "b": "two\n"})
+    by_hand = commit(world.theirs, {"a": "one\n"}, "by hand")
+
+    merged = await LocalForge().merge(order)
+    assert (merged.outcome, merged.base) == ("stale", by_hand)
+    assert merged.commit is not None and merged.patch_id is not None
+    told = await change(world.bare, by_hand, merged.commit)
+
+    assert told.patch_id == merged.patch_id
+    assert [file.path for file in told.files] == ["b"]
+    assert run_git(world.theirs, "rev-parse", "main") == by_hand
+    again = await LocalForge().merge(replace(order, patch_id=merged.patch_id))
+    assert again.outcome == "pr.merged"
+
+
+async def test_where_nothing_is_left_to_merge_base_and_commit_are_one(tmp_path: Path) -> None:
+    world = await make_world(tmp_path)
+    order = await approved(world, {"a": "one\n"})
+    by_hand = commit(world.theirs, {"a": "one\n"}, "by hand")
+    merged = await LocalForge().merge(order)
+    assert (merged.outcome, merged.base, merged.commit) == ("stale", by_hand, by_hand)
+    assert merged.patch_id == EMPTY
 
 
 async def test_an_author_that_is_none_is_refused_in_words(tmp_path: Path) -> None:
