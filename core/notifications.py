@@ -79,7 +79,9 @@ class Notifier:
                 gate_id=gate_id,
             )
         failed = next((event for event in events if event.type == "task.failed"), None)
-        if failed is not None:
+        if failed is not None and _by_hand(failed):
+            events = [event for event in events if event.type != "task.failed"]
+        elif failed is not None:
             paused = [event.text for event in events if event.type == "queue.paused"]
             self._failed(tx, task, failed, paused, places)
             events = [event for event in events if event.type != "queue.paused"]
@@ -101,7 +103,7 @@ class Notifier:
                 card,
                 deliveries.DECISIONS,
                 task,
-                silent=place not in critical if critical else _by_hand(event),
+                silent=bool(critical) and place not in critical,
             )
 
     def _single(self, tx: Tx, task: Task, event: Event, places: Sequence[Place]) -> None:
@@ -192,7 +194,7 @@ def _stands(tx: Tx, place: Place, card: Reply) -> bool:
 
 
 def _by_hand(event: Event) -> bool:
-    """A task that somebody killed: who did it knows, so no sound."""
+    """A task that somebody killed: who did it knows, and its live message says it to others."""
     return event.payload.get("act") == "kill"
 
 

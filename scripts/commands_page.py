@@ -62,8 +62,8 @@ def _spelled(option: Option) -> str:
 
 def _takes(option: Option) -> str:
     if not option.value:
-        return "nothing: a switch"
-    return "a value; may be said several times" if option.many else "a value"
+        return f"nothing; {option.help}"
+    return f"{option.help}; may be said several times" if option.many else option.help
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:

@@ -33,7 +33,7 @@ def task_card(tx: Tx, task: Task) -> Reply:
         buttons=_task_buttons(task),
         key=f"task:{task.id}",
         silent=True,
-        extra=TOLD if task.state in _TOLD_STATES else {},
+        extra=TOLD if task.state in _TOLD_STATES and task.failure != "killed" else {},
     )
 
 

@@ -17,12 +17,14 @@ LONGEST = 64 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """`--name VALUE` (or `-short VALUE`); without `value` a plain switch."""
+    """`--name VALUE` (or `-short VALUE`); without `value` a plain switch. `help` says what the
+    value is, or what the switch does."""
 
     name: str
     value: bool = True
     short: str | None = None
     many: bool = False
+    help: str = ""
 
 
 @dataclass(frozen=True, slots=True)

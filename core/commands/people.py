@@ -9,6 +9,8 @@ from core.errors import Unclear
 from core.store import people
 from core.store.database import Tx
 
+FIRST = {"add", "status", "inbox", "list", "task", "show", "approve", "reject", "answer", "kill"}
+"""What is needed most: ten lines, so that they fit a phone."""
 GREETING = (
     "I run a crew of coding agents and ask you when something needs a decision.",
     'Try: /add "Add a greeting" --run "sh -c \'echo hello > greeting.txt\'"',
@@ -48,16 +50,32 @@ def make_help(forms: dict[str, Form]) -> object:
     """The help handler over the table of verbs."""
 
     async def help_(desk: Desk, command: Command) -> Reply:
-        if command.words:
-            return _one(forms, command.words[0].removeprefix("/").lower())
-        groups: dict[str, list[str]] = {}
-        for form in forms.values():
-            if desk.role >= form.role:
-                groups.setdefault(form.group, []).append(f"/{form.name} — {form.help}")
-        lines = tuple(f"{group.capitalize()}\n" + "\n".join(said) for group, said in groups.items())
-        return Reply("What you can say", (*lines, "/help COMMAND tells more."))
+        name = command.words[0].removeprefix("/").lower() if command.words else ""
+        allowed = [form for form in forms.values() if desk.role >= form.role]
+        if name == "all":
+            return _all(allowed)
+        if name:
+            return _one(forms, name)
+        first = "\n".join(_line(form) for form in allowed if form.name in FIRST)
+        return Reply(
+            "What you can say",
+            (first, "/help COMMAND tells more, /help all the rest."),
+            buttons=(Button("All commands", "help all"),),
+        )
 
     return help_
+
+
+def _all(allowed: list[Form]) -> Reply:
+    groups: dict[str, list[str]] = {}
+    for form in allowed:
+        groups.setdefault(form.group, []).append(_line(form))
+    lines = (f"{group.capitalize()}\n" + "\n".join(said) for group, said in groups.items())
+    return Reply("All that you can say", tuple(lines))
+
+
+def _line(form: Form) -> str:
+    return f"/{form.name} — {form.help}"
 
 
 def _one(forms: dict[str, Form], name: str) -> Reply:
@@ -67,7 +85,7 @@ def _one(forms: dict[str, Form], name: str) -> Reply:
     options = tuple(
         (
             f"--{option.name}" + (f", -{option.short}" if option.short else ""),
-            "takes a value" if option.value else "a switch",
+            option.help,
         )
         for option in form.options
     )

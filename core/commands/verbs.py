@@ -11,32 +11,32 @@ from core.model import Role
 
 V, O, A = Role.VIEWER, Role.OPERATOR, Role.APPROVER  # noqa: E741
 
-_COUNT = Option("n", short="n")
+_COUNT = Option("n", short="n", help="how many")
 _ADD = (
-    Option("priority", short="p"),
-    Option("agent"),
-    Option("repo"),
-    Option("run"),
-    Option("after"),
-    Option("workflow"),
-    Option("lane"),
-    Option("tag", many=True),
-    Option("skill", many=True),
-    Option("lang", many=True),
-    Option("touches", many=True),
-    Option("complexity"),
-    Option("ephemeral", value=False),
-    Option("draft", value=False),
+    Option("priority", short="p", help="low, medium, high or urgent"),
+    Option("agent", help="an agent's name"),
+    Option("repo", help="a repository's name"),
+    Option("run", help="a command that does it"),
+    Option("after", help="tasks that must be done first: 12,13"),
+    Option("workflow", help="a workflow's name"),
+    Option("lane", help="what it belongs to, a word"),
+    Option("tag", many=True, help="a word to find it by"),
+    Option("skill", many=True, help="what its agent must be able to do"),
+    Option("lang", many=True, help="a language its agent must know"),
+    Option("touches", many=True, help="files it will change: src/*.py"),
+    Option("complexity", help="xs, s, m, l or xl"),
+    Option("ephemeral", value=False, help="it need not be remembered"),
+    Option("draft", value=False, help="into the inbox first"),
 )
 _LIST = (
-    Option("lane"),
-    Option("agent"),
-    Option("tag"),
-    Option("priority", short="p"),
-    Option("unassigned", value=False),
-    Option("text"),
+    Option("lane", help="what it belongs to, a word"),
+    Option("agent", help="an agent's name"),
+    Option("tag", help="a word it was given"),
+    Option("priority", short="p", help="low, medium, high or urgent"),
+    Option("unassigned", value=False, help="those without an agent"),
+    Option("text", help="words in title or description"),
     _COUNT,
-    Option("page"),
+    Option("page", help="which ten"),
 )
 
 _TABLE: list[tuple[Form, object]] = [

@@ -6,15 +6,21 @@ isn't known stays readable as text.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from core.drivers.claude_asked import asked_words
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Line
 
 QUESTION_TOOL = "AskUserQuestion"
+_MOST = 2**53
+"""From here on a number of JSON is no count any more, and a sum of them soon fits nowhere."""
+_LAST_SECOND = 253_402_300_799
+"""The end of the year 9999, in seconds since the epoch: no calendar goes further."""
 
 _Object = Mapping[str, Any]
 _decoder = msgspec.json.Decoder()
@@ -122,7 +128,7 @@ def _control(value: _Object) -> tuple[AgentEvent, ...] | None:
     if tool == QUESTION_TOOL:
         return (_question(request, given),)
     data = {"request": request, "tool": tool, "input": given}
-    return (AgentEvent(AgentEventKind.PERMISSION_REQUEST, _titled(tool, given), data),)
+    return (AgentEvent(AgentEventKind.PERMISSION_REQUEST, asked_words(tool, given), data),)
 
 
 def _question(request: _Object, given: _Object) -> AgentEvent:
@@ -145,7 +151,8 @@ def _limit(value: _Object) -> tuple[AgentEvent, ...] | None:
         return ()
     if status != "rejected" or info.get("isUsingOverage"):
         return (_text(f"Usage limit ({kind.replace('_', ' ')}): {status.replace('_', ' ')}"),)
-    reset = int(_number(info.get("resetsAt")) * 1000) or None
+    seconds = _number(info.get("resetsAt"))
+    reset = int(seconds * 1000) if 0 < seconds <= _LAST_SECOND else None
     words = f"Usage limit reached ({kind.replace('_', ' ')})"
     return (AgentEvent(AgentEventKind.LIMIT, words, {"reset_at": reset}),)
 
@@ -173,9 +180,11 @@ def _usage(value: _Object) -> _Object:
     """`modelUsage` and the cost grow over the process; `usage` is the last turn's alone."""
     models = [_object(used) for used in _object(value.get("modelUsage")).values()]
     taken = ("inputTokens", "cacheReadInputTokens", "cacheCreationInputTokens")
+    tokens_in = sum(_number(used.get(key)) for used in models for key in taken)
+    tokens_out = sum(_number(used.get("outputTokens")) for used in models)
     return {
-        "tokens_in": int(sum(_number(used.get(key)) for used in models for key in taken)),
-        "tokens_out": int(sum(_number(used.get("outputTokens")) for used in models)),
+        "tokens_in": int(_number(tokens_in)),
+        "tokens_out": int(_number(tokens_out)),
         "cost_usd": _number(value.get("total_cost_usd")),
     }
 
@@ -250,4 +259,7 @@ def _string(value: object) -> str:
 
 
 def _number(value: object) -> float:
-    return value if isinstance(value, int | float) else 0.0
+    """A count, an amount or a time; 0 for what can be none: below zero, not finite, too large."""
+    if not isinstance(value, int | float) or not math.isfinite(value):
+        return 0.0
+    return value if 0 <= value < _MOST else 0.0

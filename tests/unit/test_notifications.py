@@ -187,11 +187,12 @@ async def test_a_live_message_that_stands_is_edited_at_the_end(home: House) -> N
     assert {row["key"] for row in await told.owed()} == {None, "task:1"}
 
 
-async def test_who_kills_hears_no_sound(home: House) -> None:
-    def act(tx: Tx) -> None:
-        task = bring(tx, home, Situation.WORKING)
-        acts.end(tx, home, task, Act.KILL, ANN, "killed")
-
+async def test_what_somebody_killed_is_said_by_its_live_message_alone(home: House) -> None:
     told = Told(home)
-    await told.after(act)
-    assert [row["silent"] for row in await told.owed()] == [1]
+    await told.after(lambda tx: bring(tx, home, Situation.WORKING))
+    await home.store.write(
+        lambda tx: acts.end(tx, home, tasks.get(tx, 1), Act.KILL, ANN, "killed"))
+    (live,) = [row for row in await told.owed()]
+    assert (live["key"], live["silent"]) == ("task:1", 1)
+    assert "failed" in Reply.from_json(live["reply"]).title
+
