@@ -192,7 +192,7 @@ async def test_what_somebody_killed_is_said_by_its_live_message_alone(home: Hous
     await told.after(lambda tx: bring(tx, home, Situation.WORKING))
     await home.store.write(
         lambda tx: acts.end(tx, home, tasks.get(tx, 1), Act.KILL, ANN, "killed"))
-    (live,) = [row for row in await told.owed()]
+    (live,) = await told.owed()
     assert (live["key"], live["silent"]) == ("task:1", 1)
     assert "failed" in Reply.from_json(live["reply"]).title
 
