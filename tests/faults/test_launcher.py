@@ -420,13 +420,18 @@ async def test_an_end_before_the_input_is_read_is_a_normal_end(bench: Bench) -> 
 # -- The rest -----------------------------------------------------------------------------
 
 
+SETTABLE = sum(1 << (number - 1) for number in signal.valid_signals())
+"""The signals that a program can set: libc keeps two for itself, and whoever started the tests
+may have left those ignored."""
+
+
 async def test_the_agent_starts_with_ordinary_signals_and_first_in_the_killer_s_line(
     bench: Bench,
 ) -> None:
     text = "grep -E 'SigIgn|SigBlk' /proc/self/status; cat /proc/self/oom_score_adj; ls /proc/$$/fd"
     _, lines = await bench.play(bench.order("sh", "-c", text))
     words = texts(lines)
-    assert [line.split()[1] for line in words[:2]] == ["0000000000000000"] * 2
+    assert [int(line.split()[1], 16) & SETTABLE for line in words[:2]] == [0, 0]
     assert int(words[2]) >= 500
     assert words[3:] == ["0", "1", "2"]
 
