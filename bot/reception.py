@@ -17,6 +17,13 @@ from core.store.database import Row, Store
 
 log = logging.getLogger(__name__)
 SAFETY = 30.0
+"""Seconds after which the intake is looked at although nobody called."""
+TROUBLE = 2.0
+"""The same, when a command could not be carried out."""
+GIVE_UP = 15
+"""Failed looks in a row after which nobody waits any more for the rest."""
+MOST_NOTES = 64
+"""How many presses may be under acknowledgement; further ones go without."""
 
 
 class Entrance(Protocol):
@@ -49,6 +56,8 @@ class Reception:
         self._answered = answered
         self._woken = asyncio.Event()
         self._quiet = asyncio.Event()
+        self._failures = 0
+        self._notes: set[asyncio.Task[None]] = set()
 
     async def keep(self, platform: str, bot: str, updates: Sequence[tuple[str, str]]) -> None:
         """Store updates under their keys, in one transaction; known ones change nothing."""
@@ -59,19 +68,34 @@ class Reception:
         self._woken.set()
 
     async def run(self) -> None:
-        while True:
-            self._woken.clear()
-            try:
-                await self._all()
-            except BullpenError as error:
-                log.warning("%s Commands wait until then.", error)
-            self._quiet.set()
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(SAFETY):
-                    await self._woken.wait()
+        try:
+            while True:
+                self._woken.clear()
+                delay = await self._turn()
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(delay):
+                        await self._woken.wait()
+        finally:
+            for note in self._notes:
+                note.cancel()
 
     def idle(self) -> bool:
-        return self._quiet.is_set() and not self._woken.is_set()
+        return self._quiet.is_set() and not self._woken.is_set() and not self._notes
+
+    async def _turn(self) -> float:
+        """Execute what is stored; returns the seconds until the next look."""
+        try:
+            await self._all()
+        except BullpenError as error:
+            self._failures += 1
+            if self._failures == 1:  # once a trouble, not once a try
+                log.warning("%s Commands wait until then.", error)
+            if self._failures >= GIVE_UP:
+                self._quiet.set()
+            return TROUBLE
+        self._failures = 0
+        self._quiet.set()
+        return SAFETY
 
     async def _all(self) -> None:
         """One after the other, in the order of their arrival."""
@@ -88,5 +112,19 @@ class Reception:
         reply = await self._interpreter.execute(incoming, row["id"], entrance.fetch)
         self._answered()
         if incoming.callback is not None:
-            note = reply.title if reply is not None else ""
-            await entrance.acknowledge(incoming, note)
+            self._acknowledge(entrance, incoming, reply.title if reply is not None else "")
+
+    def _acknowledge(self, entrance: Entrance, incoming: Incoming, note: str) -> None:
+        """Beside the commands: a platform that is slow holds up nobody's next one."""
+        if len(self._notes) >= MOST_NOTES:
+            return
+        task = asyncio.create_task(_tell(entrance, incoming, note))
+        self._notes.add(task)
+        task.add_done_callback(self._notes.discard)
+
+
+async def _tell(entrance: Entrance, incoming: Incoming, note: str) -> None:
+    try:
+        await entrance.acknowledge(incoming, note)
+    except Exception:
+        log.exception("A press could not be acknowledged")
