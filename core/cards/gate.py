@@ -5,10 +5,13 @@ from __future__ import annotations
 import json
 
 from core.cards.words import TOLD, changed
-from core.commands.reply import Button, Reply
+from core.commands.reply import Attachment, Button, Reply
 from core.model import Change, Gate, GateKind, GateState, Task, task_ref
 from core.store import gates, tasks
 from core.store.database import Tx
+
+LONG = 1500
+"""Characters of a request that stand on its card; of a longer one the whole is attached."""
 
 
 def gate_card(tx: Tx, gate: Gate) -> Reply:
@@ -17,11 +20,13 @@ def gate_card(tx: Tx, gate: Gate) -> Reply:
     mark = {GateKind.QUESTION: "❓", GateKind.PERMISSION: "🔐"}.get(gate.kind, "🧾")
     if gate.state is not GateState.OPEN:
         return _closed_card(gate, mark)
-    decides = gate.kind in (GateKind.REVIEW, GateKind.MERGE)
+    asks_leave = gate.kind is GateKind.PERMISSION
+    cut = asks_leave and len(gate.body) > LONG
     return Reply(
         title=f"{mark} {gate.ref} · {gate.title}",
-        lines=tuple(line for line in _gate_lines(tx, gate, task, decides) if line),
-        code=gate.body if gate.kind is GateKind.PERMISSION else None,
+        lines=tuple(line for line in _gate_lines(tx, gate, task) if line),
+        code=gate.body[:LONG] if asks_leave else None,
+        attachments=(Attachment(_whole(gate), gate.body),) if cut else (),
         buttons=_gate_buttons(gate),
         key=f"gate:{gate.id}",
     )
@@ -41,8 +46,17 @@ def _closed_card(gate: Gate, mark: str) -> Reply:
     )
 
 
-def _gate_lines(tx: Tx, gate: Gate, task: Task | None, decides: bool) -> list[str]:
-    if not decides:
+def _whole(gate: Gate) -> str:
+    """The name of the file that a long request is attached as."""
+    return f"{gate.ref}.txt"
+
+
+def _gate_lines(tx: Tx, gate: Gate, task: Task | None) -> list[str]:
+    if gate.kind is GateKind.PERMISSION:
+        cut = len(gate.body) - LONG
+        more = f"⚠️ {cut} characters more: read {_whole(gate)} before you allow it."
+        return [task.title if task else "", more if cut > 0 else ""]
+    if gate.kind not in (GateKind.REVIEW, GateKind.MERGE):
         return [task.title if task else "", gate.body if gate.kind is GateKind.QUESTION else ""]
     lines = [task.title if task else ""]
     if task is not None and task.change is not None:

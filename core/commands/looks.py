@@ -68,7 +68,13 @@ async def gate(desk: Desk, command: Command) -> Reply:
     if number is None:
         raise Unclear("Which gate? /gate G-17; /inbox lists them.")
     card = await desk.house.store.write(lambda tx: cards.gate_card(tx, gates.get(tx, number)))
-    return Reply(card.title, card.lines, code=card.code, buttons=card.buttons)
+    return Reply(
+        card.title,
+        card.lines,
+        code=card.code,
+        attachments=card.attachments,
+        buttons=card.buttons,
+    )
 
 
 async def list_(desk: Desk, command: Command) -> Reply:

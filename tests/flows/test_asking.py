@@ -89,3 +89,16 @@ def _request(name: str, command: str) -> dict[str, object]:
     return {"type": "control_request", "request_id": name, "request": {
         "subtype": "can_use_tool", "tool_name": "Bash", "display_name": "Bash",
         "input": {"command": command, "description": "a command"}, "tool_use_id": name}}
+
+
+def test_every_field_of_a_call_is_shown_before_it_is_allowed(bench: Bench) -> None:
+    request = _request("exec", "")
+    given = {"description": "list the tables", "sql": "DROP TABLE users"}
+    request["request"] = {"subtype": "can_use_tool", "tool_name": "mcp__db__exec",
+                          "input": given, "tool_use_id": "exec"}
+    _play(bench, [{"emit": request}, {"permission": f"true {'long ' * 400} && rm -rf data"}])
+    ran = bench.up('/add "Ask"', "/gate G-1", "/gate G-2", "/approve G-1", "/approve G-2",
+                   "/approve 1")
+    ran.said("🔐 G-1", "description: list the tables", "sql: DROP TABLE users", "🔐 G-1",
+             "sql: DROP TABLE users", "🔐 G-2", "characters more: read G-2.txt", "-- G-2.txt --",
+             "&& rm -rf data", "G-1 approved", "G-2 approved")

@@ -158,6 +158,62 @@ def test_a_question_carries_its_options() -> None:
     ]
 
 
+# -- what is asked for --------------------------------------------------------------------
+
+
+def asked(tool: str, **given: Any) -> str:
+    request = {"subtype": "can_use_tool", "tool_name": tool, "input": given}
+    (event,) = parsed({"type": "control_request", "request_id": "r-1", "request": request})
+    assert event.kind is AgentEventKind.PERMISSION_REQUEST
+    return event.text
+
+
+def test_a_request_shows_every_field_of_its_call() -> None:
+    words = asked("mcp__db__exec", description="list the tables", sql="DROP TABLE users")
+    assert words == "mcp__db__exec\ndescription: list the tables\nsql: DROP TABLE users"
+
+
+def test_what_would_be_written_is_shown_whole() -> None:
+    content = "one\n" * 5000 + "last"
+    words = asked("Write", file_path="README.md", content=content)
+    assert words == f"Write\nfile_path: README.md\ncontent (5001 lines):\n{content}"
+
+
+def test_a_command_stands_beside_its_tool_and_nothing_is_left_out() -> None:
+    assert asked("Bash", command="ls -l") == "Bash: ls -l"
+    words = asked("Bash", description="List", command="ls", timeout=5, run_in_background=True)
+    assert words == "Bash: ls\ndescription: List\ntimeout: 5\nrun_in_background: true"
+
+
+def test_a_value_of_several_lines_poses_as_no_field() -> None:
+    words = asked("mcp__db__exec", note="x\nsql: SELECT 1", sql="DROP TABLE users", empty="")
+    assert "note (2 lines):\nx\nsql: SELECT 1\nsql: DROP TABLE users\nempty: \"\"" in words
+    assert "\n" not in asked("do\nBash: ls")
+
+
+def test_what_a_screen_would_swallow_is_shown() -> None:
+    words = asked("Bash", command="ls \x1b]; rm -rf ~ \x07\u202e\r", **{"a\nb": 1})
+    assert words == "Bash: ls \\x1b]; rm -rf ~ \\x07\\u202e\\r\na\\nb: 1"
+
+
+def test_objects_of_a_call_are_laid_out() -> None:
+    edits = [{"old_string": "a" * 40, "new_string": "b" * 60}]
+    words = asked("MultiEdit", file_path="x.py", edits=edits)
+    title, path, header, layout = words.split("\n", 3)
+    assert (title, path, header) == ("MultiEdit", "file_path: x.py", "edits (6 lines):")
+    assert json.loads(layout) == edits
+
+
+@pytest.mark.parametrize("name", ["write_allowed", "write_denied", "edit", "bash", "bash_fails"])
+def test_real_requests_are_told_whole(name: str) -> None:
+    """Each value of the recorded calls stands in the words that a person decides by."""
+    for event in events(name, AgentEventKind.PERMISSION_REQUEST):
+        assert event.data["input"]
+        for field, value in event.data["input"].items():
+            words = value if isinstance(value, str) else json.dumps(value)
+            assert words in event.text and (field in event.text or field == "command")
+
+
 # -- answers ------------------------------------------------------------------------------
 
 
