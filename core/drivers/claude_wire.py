@@ -6,7 +6,6 @@ isn't known stays readable as text.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -152,9 +151,9 @@ def _limit(value: _Object) -> tuple[AgentEvent, ...] | None:
     if status != "rejected" or info.get("isUsingOverage"):
         return (_text(f"Usage limit ({kind.replace('_', ' ')}): {status.replace('_', ' ')}"),)
     seconds = _number(info.get("resetsAt"))
-    reset = int(seconds * 1000) if 0 < seconds <= _LAST_SECOND else None
+    reset = int(seconds * 1000) if seconds <= _LAST_SECOND else 0
     words = f"Usage limit reached ({kind.replace('_', ' ')})"
-    return (AgentEvent(AgentEventKind.LIMIT, words, {"reset_at": reset}),)
+    return (AgentEvent(AgentEventKind.LIMIT, words, {"reset_at": reset or None}),)
 
 
 def _result(value: _Object) -> tuple[AgentEvent, ...] | None:
@@ -260,6 +259,4 @@ def _string(value: object) -> str:
 
 def _number(value: object) -> float:
     """A count, an amount or a time; 0 for what can be none: below zero, not finite, too large."""
-    if not isinstance(value, int | float) or not math.isfinite(value):
-        return 0.0
-    return value if 0 <= value < _MOST else 0.0
+    return value if isinstance(value, int | float) and 0 <= value < _MOST else 0.0

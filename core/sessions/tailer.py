@@ -6,12 +6,16 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import structlog
+
 from core.house import House
 from core.killpoints import kill_point
 from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
 from core.ports import Driver, Line, Sandbox
 from core.sessions.absorb import WEIGHTY, absorb
 from core.store import logs, sessions
+
+log = structlog.get_logger(__name__)
 
 CHUNK = 1 << 20
 FLUSH = 1.0
@@ -48,6 +52,7 @@ class Tailer:
         self._flushed = time.monotonic()
         self._told = 0.0
         self._finished: float | None = None
+        self._puzzled = False
 
     @classmethod
     async def at(cls, house: House, session_id: str, weighty: Callable[[], None]) -> Tailer:
@@ -97,7 +102,7 @@ class Tailer:
         await self._flush(due=True)
 
     async def _log(self, lines: Sequence[Line]) -> None:
-        entries = [logs.Entry(line, self.driver.parse(line)) for line in lines]
+        entries = [logs.Entry(line, self._parsed(line)) for line in lines]
         await self._house.store.logs.write(
             lambda tx: logs.append(
                 tx, self.attempt.session_id, self.attempt.number, self._iteration, entries
@@ -110,6 +115,16 @@ class Tailer:
             if entry.line.end > self._seen:
                 self._held.extend(entry.events)
         self._position = lines[-1].end
+
+    def _parsed(self, line: Line) -> Sequence[AgentEvent]:
+        """What the driver reads in the line; one that it stumbles over is plain text."""
+        try:
+            return self.driver.parse(line)
+        except Exception:  # a line of an agent's must not hold up all that follow it
+            if not self._puzzled:
+                log.exception("a line could not be read", session=self.attempt.session_id)
+            self._puzzled = True
+            return (AgentEvent(AgentEventKind.TEXT, line.text),)
 
     async def _flush(self, due: bool) -> None:
         """Weighty events at once, light ones at the interval; nothing held, nothing written."""

@@ -119,6 +119,29 @@ def test_a_limit_that_does_not_stop_the_work_is_no_limit() -> None:
     assert parsed({"type": "rate_limit_event", "rate_limit_info": {"status": "allowed"}}) == []
 
 
+@pytest.mark.parametrize("seconds", ["1e308", "1e17", "-5", "0", "NaN", "1" + "0" * 400, '"x"'])
+def test_a_limit_whose_end_is_no_time_has_none(seconds: str) -> None:
+    info = f'{{"status": "rejected", "resetsAt": {seconds}}}'
+    line = f'{{"type": "rate_limit_event", "rate_limit_info": {info}}}'
+    (event,) = DRIVER.parse(Line("out", 0, line, 1))
+    assert event.data.get("reset_at") is None
+
+
+@pytest.mark.parametrize("count", ["1e300", "-7", "9007199254740992", "1" + "0" * 400])
+def test_a_count_that_can_be_none_is_not_counted(count: str) -> None:
+    used = f'{{"inputTokens": {count}, "outputTokens": 3}}'
+    more = f'"modelUsage": {{"a": {used}}}, "total_cost_usd": {count}'
+    line = f'{{"type": "result", "is_error": false, {more}}}'
+    usage, _ = DRIVER.parse(Line("out", 0, line, 1))
+    assert usage.data == {"tokens_in": 0, "tokens_out": 3, "cost_usd": 0.0}
+
+
+def test_many_large_counts_make_no_sum_too_large() -> None:
+    models = {str(n): {"inputTokens": 2**53 - 1} for n in range(2000)}
+    usage, _ = parsed({"type": "result", "is_error": False, "modelUsage": models})
+    assert usage.data["tokens_in"] == 0
+
+
 def test_a_refused_key_is_an_error_at_once_and_an_overload_is_not() -> None:
     retry = {"type": "system", "subtype": "api_retry", "attempt": 1, "max_retries": 10}
     assert parsed({**retry, "error_status": 401})[0].kind is AgentEventKind.ERROR
