@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from core.cards.words import TOLD, changed
+from core.cards.words import TOLD, changed, path
 from core.commands.reply import Attachment, Button, Reply
 from core.model import Change, Gate, GateKind, GateState, Task, task_ref
 from core.store import gates, tasks
@@ -94,7 +94,9 @@ def _gate_buttons(gate: Gate) -> tuple[Button, ...]:
 def _marked(change: Change) -> list[str]:
     if not change.marked:
         return []
-    return ["⚠️ Look twice, this steers agents, hooks or CI: " + ", ".join(change.marked[:5])]
+    more = len(change.marked) - 5
+    names = ", ".join(map(path, change.marked[:5])) + (f" and {more} more" if more > 0 else "")
+    return [f"⚠️ Look twice, this steers agents, hooks or CI: {names}"]
 
 
 def _checks(tx: Tx, task: Task | None) -> str:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from core.model import Change
 
+_PATH = 80
+"""Characters of a file's name on a card."""
+
 TOLD = {"told": "elsewhere"}
 """Marks an edit whose news another message brings: a face that can't edit leaves it out."""
 
@@ -12,9 +15,16 @@ def changed(change: Change) -> str:
     """`importer.py +26 −9 · test_speed.py +31 −0`, at most five files."""
     if change.empty:
         return "No file was changed."
-    words = [f"{file.path} +{file.added} −{file.removed}" for file in change.files[:5]]
+    words = [f"{path(file.path)} +{file.added} −{file.removed}" for file in change.files[:5]]
     more = len(change.files) - 5
     return "📝 " + " · ".join(words) + (f" · and {counted(more, 'more file')}" if more > 0 else "")
+
+
+def path(name: str) -> str:
+    """A file's name on one line, whatever an agent put into it; a long one without its middle."""
+    shown = "".join(mark if mark.isprintable() else "\ufffd" for mark in name)
+    half = _PATH // 2
+    return shown if len(shown) <= _PATH else f"{shown[:half]}…{shown[-half + 1 :]}"
 
 
 def duration(ms: int) -> str:
