@@ -61,7 +61,9 @@ class Renderer:
     """Pages of one look, for one set of settings."""
 
     def __init__(self, settings: Settings) -> None:
-        self._env = _environment(cleaner(settings.secrets))
+        clean = cleaner(settings.secrets)
+        self._env = _environment(clean)
+        self._env.filters["clean"] = clean
         self._env.filters["log"] = log_markup(Redactor(settings.secrets), strip)
         self._env.globals.update(
             site=settings,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from core import cards, views
 from core.commands.desk import Desk
 from core.commands.grammar import Command, gate_id, task_id
@@ -227,7 +229,7 @@ async def logs(desk: Desk, command: Command) -> Reply:
     session_id = found[0]["id"]
     lines = await desk.house.store.view(lambda db: views.log_tail(db, session_id, count))
     text = "\n".join(line.text for line in lines)
-    return _block(f"{wanted.ref} · log of {session_id}", text, f"{session_id}.log", ())
+    return await _block(desk, f"{wanted.ref} · log of {session_id}", text, f"{session_id}.log")
 
 
 async def diff(desk: Desk, command: Command) -> Reply:
@@ -241,7 +243,8 @@ async def diff(desk: Desk, command: Command) -> Reply:
     text = await house.repositories.diff(
         house.repo(wanted.repo), wanted.change.base, wanted.change.head
     )
-    return _block(
+    return await _block(
+        desk,
         f"{wanted.ref} · {cards.changed(wanted.change)}",
         text,
         f"{wanted.ref}.diff",
@@ -255,7 +258,7 @@ async def show(desk: Desk, command: Command) -> Reply:
     if len(command.words) < 2:
         return await diff(desk, command)
     text = desk.house.artifacts.read(wanted, command.words[1]).decode("utf-8", "replace")
-    return _block(f"{wanted.ref} · {command.words[1]}", text, command.words[1], ())
+    return await _block(desk, f"{wanted.ref} · {command.words[1]}", text, command.words[1])
 
 
 async def _decide_buttons(desk: Desk, wanted: Task) -> tuple[Button, ...]:
@@ -269,7 +272,11 @@ async def _decide_buttons(desk: Desk, wanted: Task) -> tuple[Button, ...]:
     return found[0].buttons[:2] if found else ()
 
 
-def _block(title: str, text: str, name: str, buttons: tuple[Button, ...]) -> Reply:
+async def _block(
+    desk: Desk, title: str, text: str, name: str, buttons: tuple[Button, ...] = ()
+) -> Reply:
+    """The text, redacted while it is whole: a secret that a cut divides is known no more."""
+    text = await asyncio.to_thread(desk.house.redact, text)
     if len(text) <= LONG:
         return Reply(title, code=text or "(it said nothing)", buttons=buttons)
     return Reply(

@@ -68,7 +68,7 @@ def _one(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentE
     elif event.kind is K.USAGE:
         _usage(tx, attempt, event)
     elif event.kind in (K.PERMISSION_REQUEST, K.QUESTION):
-        _ask(tx, session, attempt, event)
+        _ask(tx, house, session, attempt, event)
     elif event.kind is K.OUTCOME:
         _outcome(tx, house, session, event)
     elif event.kind is K.LIMIT:
@@ -108,7 +108,7 @@ def _usage(tx: Tx, attempt: Attempt, event: AgentEvent) -> None:
     )
 
 
-def _ask(tx: Tx, session: Session, attempt: Attempt, event: AgentEvent) -> None:
+def _ask(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentEvent) -> None:
     question = event.kind is K.QUESTION
     request = event.data.get("request") or {}
     verb = "asks" if question else "wants to use a tool"
@@ -118,7 +118,7 @@ def _ask(tx: Tx, session: Session, attempt: Attempt, event: AgentEvent) -> None:
             kind=GateKind.QUESTION if question else GateKind.PERMISSION,
             task_id=session.task_id,
             title=f"{session.agent} {verb} · {task_ref(session.task_id)}",
-            body=event.text,
+            body=house.redact(event.text),  # whole, before a card cuts it
             session_id=session.id,
             attempt=attempt.number,
             agent=session.agent,

@@ -33,6 +33,9 @@ from core.store.database import Tx
 
 log = structlog.get_logger(__name__)
 
+TAIL = 15
+"""Lines of what an agent said last that a failure is told with."""
+
 
 class Keeper:
     """`poke()` makes it look at its rows at once; `run()` returns when nothing runs any more."""
@@ -208,13 +211,20 @@ class Keeper:
         last = await self._house.store.logs.write(
             lambda tx: logs.last_finished(tx, self._id, attempt.number)
         )
-        tail = await self._house.store.logs.write(lambda tx: logs.tail(tx, self._id, 15))
+        tail = await self._tail()
         verdict = tailer.driver.verdict(last, end)
         if end.reason == "gone":
             verdict = Verdict(False, "its process is gone without a trace of an end (lost)")
         await self._house.store.write(
             lambda tx: attempt_over(tx, self._house, attempt, end, verdict, tail)
         )
+
+    async def _tail(self) -> list[str]:
+        """The last lines that it said, redacted while they are whole: more of them than are
+        kept, since a secret may begin above."""
+        said = await self._house.store.logs.write(lambda tx: logs.tail(tx, self._id, 4 * TAIL))
+        whole = await asyncio.to_thread(self._house.redact, "\n".join(said))
+        return whole.splitlines()[-TAIL:]
 
     async def _stop(self) -> None:
         """End what runs, prove that nothing is left, and only then call it terminated."""

@@ -22,6 +22,8 @@ FLUSH = 1.0
 """Seconds between two writes of light events into state."""
 PROGRESS = 3.0
 """Seconds between two mentions of progress to people."""
+_TOGETHER = 100
+"""Texts that are redacted as one, for a secret of several lines that came line by line."""
 
 
 class Tailer:
@@ -148,4 +150,5 @@ class Tailer:
         if not said or time.monotonic() - self._told < PROGRESS:
             return None
         self._told = time.monotonic()
-        return said[-1].strip().splitlines()[-1][:200]
+        whole = self._house.redact("\n".join(said[-_TOGETHER:]))  # before any cut
+        return whole.strip().splitlines()[-1][:200]

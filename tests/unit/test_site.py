@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import sqlite3
 from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
@@ -338,6 +340,17 @@ async def test_a_secret_across_lines_is_caught(filled: Filled) -> None:
     assert "first-half" not in text
     assert "second-half" not in text
     assert re.search(r"before</p>\n.*\[redacted\]</p>\n.*\[redacted\]</p>\n.*after &lt;b&gt;", text)
+
+
+def test_a_secret_that_a_cut_would_divide_is_caught(filled: Filled) -> None:
+    secret = "hunter2-zebra-quagga-mongoose"
+    with contextlib.closing(sqlite3.connect(filled.folder / "bullpen.db")) as db, db:
+        db.execute("UPDATE gates SET body = ?", ("a" * 1185 + secret + "b" * 100,))
+    site = builder_of(filled, secrets=(secret,))
+    site.tick()
+    site.close()
+    front = page(filled, "index.html")
+    assert "aaaa" in front and "hunter2" not in front
 
 
 def test_settings_never_show_their_secrets() -> None:

@@ -1,0 +1,62 @@
+"""What an agent is given as a secret is never seen, also where a text is cut through it."""
+
+from __future__ import annotations
+
+import json
+
+from tests.flows.bench import Bench
+
+TOKEN = "hunter2-zebra-quagga-mongoose-walrus-77"
+PARTS = ("hunter2", "zebra", "quagga", "mongoose", "walrus")
+
+
+def test_no_cut_divides_a_secret(bench: Bench) -> None:
+    _crew(bench)
+    prints = bench.folder / "prints.py"
+    prints.write_text(f"""
+import pathlib
+print("a" * 165, "{TOKEN}", flush=True)
+pathlib.Path("long.txt").write_text("b" * 2800 + "{TOKEN}" + "b" * 900)
+pathlib.Path("wide.txt").write_text("c" * 2990 + "{TOKEN}" + "c" * 900)
+print("d" * 2400, "{TOKEN}", "d" * 585, flush=True)
+""")
+    ran = bench.up(f'/add "Print" --run "python3 {prints}"', "/task 1", "/logs 1", "/diff 1")
+    ran.said("TASK-001 is ready for you", "aaaa", "bbbb")
+    _unseen(bench, ran.out)
+
+
+def test_a_message_cut_at_its_width_keeps_the_secret(bench: Bench) -> None:
+    """What the live message and the site say of the newest line."""
+    _crew(bench)
+    bench.up(f'/add "Print" --run "echo {"a" * 165} {TOKEN}"', "/task 1")
+    told = bench.rows("SELECT text FROM events WHERE type = 'task.progress'")
+    assert any("aaaa" in row["text"] for row in told)
+    for row in bench.rows("SELECT text FROM events WHERE type = 'task.progress'"):
+        assert not any(part in row["text"] for part in PARTS), row["text"]
+
+
+def test_a_long_request_is_redacted_before_it_is_cut(bench: Bench) -> None:
+    bench.install_claude()
+    command = f"true {'e' * 1474} {TOKEN} {'e' * 100}"
+    _crew(bench, [{"permission": command}, {"say": "Done."}])
+    ran = bench.up('/add "Ask"', "/gate G-1", "/approve 1")
+    ran.said("🔐 G-1", "characters more: read G-1.txt", "eeee", "G-1.txt", "[redacted]")
+    assert not any(part in ran.out for part in PARTS), ran.out
+
+
+def _crew(bench: Bench, acts: list[dict[str, str]] | None = None) -> None:
+    script = bench.folder / "play.json"
+    script.write_text(json.dumps(acts or []))
+    bench.configure(
+        f'[agents.shell]\ndriver = "command"\nenvironment = {{ DEPLOY_TOKEN = "{TOKEN}" }}\n'
+        f'[agents.claude]\ndriver = "claude"\n[agents.claude.environment]\n'
+        f'DEPLOY_TOKEN = "{TOKEN}"\nFAKE_CLAUDE_SCRIPT = "{script}"\n', "config/agents.toml")
+
+
+def _unseen(bench: Bench, screen: str) -> None:
+    pages = {path: path.read_text() for path in (bench.data / "site").rglob("*.html")}
+    assert any("aaaa" in text for text in pages.values())
+    for place, text in [("the screen", screen), *pages.items()]:
+        assert not any(part in text for part in PARTS), f"{place}:\n{text}"
+    (summary,) = bench.rows("SELECT summary FROM iterations")
+    assert not any(part in summary["summary"] for part in PARTS), summary["summary"]
