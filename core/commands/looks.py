@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 from core import cards, views
 from core.commands.desk import Desk
@@ -15,6 +16,7 @@ from core.store import gates, tasks
 WORDS = {TaskState.INBOX: "inbox", TaskState.IN_FLIGHT: "in work", TaskState.REVIEW: "review"}
 LONG = 3000
 """Characters of a diff or log that stand in a message; more is attached whole."""
+_NUMBER = re.compile("[0-9]{1,9}")
 
 
 async def status(desk: Desk, command: Command) -> Reply:
@@ -139,7 +141,7 @@ def priority(word: str) -> Priority:
 
 
 def number(text: str, what: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 1000:
+    if not _NUMBER.fullmatch(text) or not 1 <= int(text) <= 1000:
         raise Unclear(f"{what} takes a number from 1 to 1000, not `{text[:20]}`.")
     return int(text)
 

@@ -25,3 +25,9 @@ def test_a_number_too_large_holds_nothing_up(bench: Bench, line: str) -> None:
     ran.said("TASK-001")
     assert bench.states() == {1: "review"}
     assert bench.value("SELECT state FROM sessions") in ("suspended", "terminated")
+
+
+def test_a_number_that_looks_like_one_is_refused(bench: Bench) -> None:
+    ran = bench.up("/list -n ²", "/list -n ١", f"/list -n {'9' * 5000}", "/status")
+    assert ran.out.count("takes a number from 1 to 1000") == 3
+    ran.said("0 working")
