@@ -44,6 +44,18 @@ def test_a_long_request_is_redacted_before_it_is_cut(bench: Bench) -> None:
     assert not any(part in ran.out for part in PARTS), ran.out
 
 
+def test_the_end_of_a_failure_shows_no_end_of_a_key(bench: Bench) -> None:
+    """A key that nobody has told us of is known by its first line, above what is shown."""
+    _crew(bench)
+    body = "".join(f"walrus{line:02d}quagga{'A' * 50}\\n" for line in range(20))
+    prints = bench.folder / "prints.py"
+    prints.write_text(f"import sys\nprint('-----BEGIN PRIVATE KEY-----\\n{body}', end='')\n"
+                      "print('-----END PRIVATE KEY-----\\nall is lost')\nsys.exit(3)\n")
+    ran = bench.up(f'/add "Print" --run "python3 {prints}"', status=1)
+    ran.said("TASK-001 failed", "[redacted]", "all is lost")
+    assert not any(part in ran.out for part in PARTS), ran.out
+
+
 def _crew(bench: Bench, acts: list[dict[str, str]] | None = None) -> None:
     script = bench.folder / "play.json"
     script.write_text(json.dumps(acts or []))
