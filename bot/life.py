@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol, TextIO
 
-from bot import logs, terminal
+from bot import feeding, logs
 from bot.idle import until_idle
 from bot.outbox import Outbox
 from bot.pages import Pages
 from bot.reception import Reception
-from core.errors import Broken, BullpenError
+from core.errors import Broken
 from core.house import House
 from core.orchestrator import Orchestrator
 from core.store import people
 from core.store.database import Row, Store
 
 log = logs.get(__name__)
+
+LEAVE = 1.5
+"""Seconds that all parts together have for their end."""
+CHILD = 0.2
+"""And then those in which a child that doesn't end by itself is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +66,7 @@ class Poller(Protocol):
     platform: str
 
     async def run(self, keep: Keep) -> None: ...
+    async def close(self) -> None: ...
 
 
 @dataclass(slots=True)
@@ -102,7 +107,7 @@ async def live(app: App) -> int:
         return await _result(app)
     finally:
         app.calendar.shutdown(wait=False)
-        await _leave(app)
+        await leave(app)
 
 
 def _start(app: App) -> None:
@@ -134,36 +139,28 @@ async def _until(app: App, stop: asyncio.Event) -> None:
     """Until a signal; or, with --until-idle, until the input has ended and nothing is left."""
     stopped = asyncio.create_task(stop.wait())
     reasons: set[asyncio.Task[bool] | asyncio.Task[None]] = {stopped}
-    feeding = asyncio.create_task(_feed(app))
+    typing = _feeding(app)
     if app.options.until_idle:
-        reasons.add(feeding)
+        reasons.add(typing)
     await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
     stopped.cancel()
-    if feeding.done():
-        feeding.result()
-    feeding.cancel()
+    if typing.done():
+        typing.result()
+    typing.cancel()
 
 
-async def _feed(app: App) -> None:
-    """Typed or piped commands into the intake, under keys that no other start will use."""
+def _feeding(app: App) -> asyncio.Task[None]:
+    """Feeds what is typed; a part like the others, but that a run until idle ends with it."""
     if not app.options.console:
-        return
-    start = os.urandom(6).hex()
-    number = 0
-
-    async def keep(line: str) -> None:
-        nonlocal number
-        number += 1
-        await app.reception.keep(
-            "console", "terminal", [(f"{start}-{number}", terminal.payload(line))]
-        )
+        return asyncio.create_task(asyncio.sleep(0))
+    typed = feeding.Typed(app.options.input, app.reception.keep)
+    if not app.options.until_idle:
+        return asyncio.create_task(_part("terminal", typed.feed), name="terminal")
 
     async def idle() -> None:
         await until_idle(app.store, app.orchestrator, app.reception, app.outbox)
 
-    await terminal.feed(
-        terminal.Lines(app.options.input), keep, idle if app.options.until_idle else None
-    )
+    return asyncio.create_task(typed.feed_until(idle), name="terminal")
 
 
 async def _result(app: App) -> int:
@@ -210,12 +207,43 @@ async def _pairing(app: App) -> None:
             )
 
 
-async def _leave(app: App) -> None:
-    """Quickly; agents go on under their launchers unless they are to be stopped."""
+async def leave(app: App) -> None:
+    """All parts at the same time, under one deadline: what is owed or half done stands in the
+    database. Agents go on under their launchers unless they are to be stopped."""
+    end = asyncio.get_running_loop().time() + LEAVE
     for task in app.tasks:
         task.cancel()
-    if app.tasks:
-        await asyncio.wait(app.tasks, timeout=1.5)
+    outward = asyncio.create_task(_close_ways(app, end))
+    await _ended(app, end, "orchestrator", "reception", "pages")
+    await _leave_agents(app)
+    await _by(end + CHILD, app.pages.close(end - asyncio.get_running_loop().time()))
+    await outward
+
+
+async def _close_ways(app: App, end: float) -> None:
+    """The HTTP door at once; the faces when nothing is on its way through them any more."""
+
+    async def faces() -> None:
+        await _ended(app, end, "outbox", *(poller.platform for poller in app.pollers))
+        await asyncio.gather(*(_by(end, poller.close()) for poller in app.pollers))
+
+    await asyncio.gather(_by(end, app.server.close()), faces())
+
+
+async def _ended(app: App, end: float, *names: str) -> None:
+    """Wait for these parts to end, until the deadline."""
+    parts = [task for task in app.tasks if task.get_name() in names]
+    if parts:
+        await asyncio.wait(parts, timeout=end - asyncio.get_running_loop().time())
+
+
+async def _by(end: float, act: Awaitable[None]) -> None:
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(end):
+            await act
+
+
+async def _leave_agents(app: App) -> None:
     running = await app.store.read(
         "SELECT sessions.sandbox, attempts.session_id, attempts.number, attempts.handle "
         "FROM attempts JOIN sessions ON sessions.id = session_id "
@@ -229,10 +257,6 @@ async def _leave(app: App) -> None:
             f"{_agents(len(running))} left running; `bullpen up` takes over again. "
             "(--stop-agents ends them.)"
         )
-    with contextlib.suppress(BullpenError, TimeoutError):
-        await asyncio.wait_for(app.pages.close(), 1.0)
-    with contextlib.suppress(TimeoutError):
-        await asyncio.wait_for(app.server.close(), 0.5)
 
 
 def _agents(number: int) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import time
 from collections.abc import Sequence
 
 from bot.site import Site
@@ -43,10 +44,14 @@ class Pages:
             self._changed.clear()
             await self._tick()
 
-    async def close(self) -> None:
-        """Once more, so that the pages show the end; then the child goes."""
-        await self._tick()
-        await self._site.close()
+    async def close(self, seconds: float) -> None:
+        """Once more where that can be done in `seconds`, so that the pages show the end; then
+        the child goes."""
+        end = time.monotonic() + seconds
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._tick()
+        await self._site.close(max(0.1, end - time.monotonic()))
 
     async def _tick(self) -> None:
         try:

@@ -95,8 +95,8 @@ class Site:
             self._again = asyncio.create_task(self._after(self._turn))
         return await asyncio.shield(self._again)
 
-    async def close(self) -> None:
-        """End the child: at once where it is idle, within a few seconds where it isn't."""
+    async def close(self, patience: float = 1.0) -> None:
+        """End the child: at once where it is idle, within `patience` seconds where it isn't."""
         for task in (self._again, self._turn):
             if task is not None:
                 task.cancel()
@@ -107,7 +107,7 @@ class Site:
             return
         child.stdin.close()
         try:
-            await asyncio.wait_for(child.wait(), 1)
+            await asyncio.wait_for(child.wait(), patience)
         except TimeoutError:
             child.kill()  # each file is replaced whole, so nothing is left half-written
             await child.wait()

@@ -66,6 +66,7 @@ class Lines:
         self._loop = asyncio.get_running_loop()
         self._queue: asyncio.Queue[str | None] = asyncio.Queue()
         self._held: str | None = None
+        self._back: str | None = None
         self._interactive = source.isatty()
         threading.Thread(target=self._read, daemon=True, name="bullpen-stdin").start()
 
@@ -85,6 +86,9 @@ class Lines:
 
         A line that begins with one `#` is a comment wherever it stands.
         """
+        if self._back is not None:
+            back, self._back = self._back, None
+            return back
         lines: list[str] = []
         while True:
             goes_on = bool(lines) and lines[-1].endswith("\\")
@@ -104,6 +108,10 @@ class Lines:
         if not lines:
             return None
         return "\n".join(lines).rstrip("\\").strip() or await self.next()
+
+    def give_back(self, command: str) -> None:
+        """It could not be handed over: it is the next one again."""
+        self._back = command
 
     async def _line(self, maybe: bool) -> str | None:
         """`maybe`: a command is whole as it stands, so wait a moment only."""
@@ -134,10 +142,15 @@ def _chunks(source: TextIO) -> Iterator[list[str]]:
 async def feed(
     lines: Lines, keep: Callable[[str], Awaitable[None]], idle: Callable[[], Awaitable[None]] | None
 ) -> None:
-    """Hand over each command; with `idle` each when everything before it is done."""
+    """Hand over each command; with `idle` each when everything before it is done. Where that
+    breaks, the next call begins with the same command."""
     while (line := await lines.next()) is not None:
-        if idle is not None:
-            await idle()
-        await keep(line)
+        try:
+            if idle is not None:
+                await idle()
+            await keep(line)
+        except Exception:
+            lines.give_back(line)
+            raise
     if idle is not None:
         await idle()

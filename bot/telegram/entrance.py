@@ -36,6 +36,10 @@ class TelegramEntrance:
             return
         await Receiver(self._face.wire, lambda updates: keep("telegram", bot, updates)).run()
 
+    async def close(self) -> None:
+        """No call goes out any more."""
+        await self._face.close()
+
     async def _introduce(self) -> bool:
         """Learn the bot's own name, without which `/add@another` can't be told from ours.
 
