@@ -121,3 +121,25 @@ async def test_what_is_typed_comes_from_the_terminals_owner() -> None:
     assert (incoming.place.platform, incoming.genuine) == ("console", True)
     with pytest.raises(Refused, match="takes no files"):
         await entrance.fetch(File("plan.md", 1, "ref"))
+
+
+async def test_a_command_that_broke_the_feeding_is_the_first_of_the_next() -> None:
+    kept: list[str] = []
+
+    async def keep(line: str) -> None:
+        if line == "/two" and not broken.is_set():
+            broken.set()
+            raise RuntimeError("once")
+        kept.append(line)
+
+    broken = asyncio.Event()
+    async with pipe() as (lines, write):
+        os.write(write, b"/one\n/two\n/three\n/four\n")
+        with pytest.raises(RuntimeError):
+            await asyncio.wait_for(terminal.feed(lines, keep, None), 60)
+        again = asyncio.create_task(terminal.feed(lines, keep, None))
+        async with asyncio.timeout(60):
+            while len(kept) < 4:
+                await asyncio.sleep(0.01)
+        again.cancel()
+    assert kept == ["/one", "/two", "/three", "/four"]
