@@ -130,7 +130,7 @@ async def _part(name: str, run: Callable[[], Awaitable[None]]) -> None:
             await run()
             return
         except Exception as error:
-            log.exception("part broke, starting it again", part=name, error=repr(error)[:300])
+            log.exception("part broke, starting it again", part=name, error=repr(error))
             await asyncio.sleep(pause)
             pause = min(60.0, pause * 2)
 

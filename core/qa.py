@@ -47,6 +47,15 @@ class Finding:
     criterion: int | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What an iteration has brought: the change, the beginning of its diff, the checks."""
+
+    change: Change | None
+    diff: str
+    findings: Sequence[Finding]
+
+
 async def judge(house: House, session_id: str) -> None:
     """Collect the work, run the checks, and send the task on, or back. Doing it again after a
     crash does no harm: the verdict is recorded once."""
@@ -54,12 +63,21 @@ async def judge(house: House, session_id: str) -> None:
     try:
         step = house.step(task, session.step)
         change = await _collect(house, session, task) if step.writes_code else None
-        findings = await _check(house, session, task, step)
+        diff = await beginning(house, task, change)
+        work = Work(change, diff, await _check(house, session, task, step))
         kill_point("after-collect")
-        await house.store.write(lambda tx: _judged(tx, house, session, iteration, change, findings))
+        await house.store.write(lambda tx: _judged(tx, house, session, iteration, work))
     except BullpenError as error:
         reason = str(error)
         await house.store.write(lambda tx: _unjudgeable(tx, house, session, reason))
+
+
+async def beginning(house: House, task: Task, change: Change | None) -> str:
+    """The first of the diff, for a card: secrets out, cut at a line."""
+    if change is None or change.empty:
+        return ""
+    text = await house.repositories.diff(house.repo(task.repo), change.base, change.head, 64 << 10)
+    return house.redact(text)[:4000]
 
 
 async def _collect(house: House, session: Session, task: Task) -> Change:
@@ -126,7 +144,7 @@ async def _check(house: House, session: Session, task: Task, step: Step) -> list
 
 async def _run(house: House, session: Session, position: int | None, command: str) -> Finding:
     ran = await inside(house, session, ("sh", "-c", command))
-    said = house.redact("\n".join(ran.output.strip().splitlines()[-20:]))
+    said = "\n".join(house.redact(ran.output).strip().splitlines()[-20:])
     if ran.end.status != 0:
         said = f"{said}\n({ran.end.reason or f'exit status {ran.end.status}'})".strip()
     return Finding(command, ran.end.status == 0, said, position)
@@ -137,12 +155,12 @@ def _judged(
     house: House,
     session: Session,
     iteration: Iteration,
-    change: Change | None,
-    findings: Sequence[Finding],
+    work: Work,
 ) -> None:
     """The verdict and what follows from it, once."""
     if sessions.get(tx, session.id).state is not SessionState.SUSPENDED:
         return  # it was ended meanwhile: nobody waits for a verdict
+    findings, change = work.findings, work.change
     passed = all(finding.passed for finding in findings)
     qa = QaState.SKIPPED if not findings else QaState.PASSED if passed else QaState.FAILED
     if not tx.update(
@@ -175,8 +193,8 @@ def _judged(
     if qa is QaState.FAILED:
         _send_back(tx, house, task, session, findings)
         return
-    summary = iteration.summary or ""
-    follow(tx, house, task, iteration.outcome or "default", Onward(summary=summary))
+    onward = Onward(summary=iteration.summary or "", diff=work.diff)
+    follow(tx, house, task, iteration.outcome or "default", onward)
 
 
 def _criteria(tx: Tx, task_id: int, findings: Sequence[Finding]) -> None:

@@ -26,11 +26,12 @@ from core.store.database import Tx
 @dataclass(frozen=True, slots=True)
 class Onward:
     """What goes along to the next step: a `prompt` for an agent that goes on, its `cause`,
-    and the closing words shown at a gate."""
+    and the closing words and the diff (its beginning) that a gate shows."""
 
     prompt: str = ""
     cause: str = "rejected"
     summary: str = ""
+    diff: str = ""
 
 
 def follow(tx: Tx, house: House, task: Task, outcome: str, onward: Onward | None = None) -> Task:
@@ -88,6 +89,7 @@ def _open(tx: Tx, house: House, task: Task, step: Step, onward: Onward) -> None:
             step=step.id,
             session_id=session.id if session else None,
             agent=session.agent if session else None,
+            request={"diff": onward.diff} if onward.diff else {},
             change=task.change,
         ),
     )

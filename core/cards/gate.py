@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 
-from core.cards.words import TOLD, changed, path
+from core.cards.words import TOLD, changed, glance, path
 from core.commands.reply import Attachment, Button, Reply
 from core.model import Change, Gate, GateKind, GateState, Task, task_ref
 from core.store import gates, tasks
 from core.store.database import Tx
 
+GLANCE = 20
+"""Lines of a diff that stand on a card."""
 LONG = 1500
 """Characters of a request that stand on its card; of a longer one the whole is attached."""
 
@@ -25,11 +27,21 @@ def gate_card(tx: Tx, gate: Gate) -> Reply:
     return Reply(
         title=f"{mark} {gate.ref} · {gate.title}",
         lines=tuple(line for line in _gate_lines(tx, gate, task) if line),
-        code=gate.body[:LONG] if asks_leave else None,
+        code=gate.body[:LONG] if asks_leave else _diff(gate),
         attachments=(Attachment(_whole(gate), gate.body),) if cut else (),
         buttons=_gate_buttons(gate),
         key=f"gate:{gate.id}",
     )
+
+
+def _diff(gate: Gate) -> str | None:
+    """The change itself, as far as a glance reaches; Show has the whole."""
+    lines = glance(str(gate.request.get("diff") or ""))
+    if not lines:
+        return None
+    shown = [line[:200] for line in lines[:GLANCE]]
+    left = len(lines) - len(shown)
+    return "\n".join([*shown, *([f"… and more: /show {gate.task_id}"] if left else [])])
 
 
 def _closed_card(gate: Gate, mark: str) -> Reply:

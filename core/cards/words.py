@@ -41,3 +41,19 @@ def duration(ms: int) -> str:
 
 def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def glance(diff: str) -> list[str]:
+    """A diff's lines without git's headers: each file's name, then what changes in it."""
+    lines: list[str] = []
+    header = False
+    for line in diff.splitlines():
+        if line.startswith("diff --git "):
+            header = True
+            lines.append(f"▸ {line.rpartition(' b/')[2]}")
+        elif line.startswith(("@@", "Binary files ")):
+            header = False
+            lines.append(line)
+        elif not header:
+            lines.append(line)
+    return lines

@@ -124,11 +124,12 @@ async def say(desk: Desk, command: Command) -> Reply | Act:
                 f"{session.agent} takes no input while it runs. It can be stopped: "
                 f"/kill {session.task_id}"
             )
+        words = desk.house.redact(command.text)[:200]
         sessions.owe_input(tx, session.id, data)
         tx.emit(
             Event(
                 "task.edited",
-                f"{desk.actor.name or desk.actor.user_id} to {session.agent}: {command.text[:200]}",
+                f"{desk.actor.name or desk.actor.user_id} to {session.agent}: {words}",
                 task_id=session.task_id,
                 session_id=session.id,
                 agent=session.agent,
