@@ -9,7 +9,6 @@ repeats harmlessly.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -24,6 +23,7 @@ from core.ports import Clock, Face
 from core.store import deliveries
 from core.store.database import Store
 from core.store.deliveries import Attempt
+from core.waiting import woken
 
 log = logging.getLogger(__name__)
 Redact = Callable[[str], str]
@@ -127,10 +127,7 @@ class _Lane:
             while True:
                 self._woken.clear()
                 delay = await self._turn()
-                # Not wait_for: in Python 3.11 it may swallow a cancellation.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(delay):
-                        await self._woken.wait()
+                await woken(self._woken, delay)
         finally:
             await self._wind_down()
 

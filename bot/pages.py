@@ -12,6 +12,7 @@ from bot.site import Site
 from core.errors import BullpenError
 from core.model import Event
 from core.taskfolders import TaskFolders
+from core.waiting import woken
 
 log = logging.getLogger(__name__)
 GATHER = 0.5
@@ -36,10 +37,7 @@ class Pages:
 
     async def run(self) -> None:
         while True:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(self._interval):
-                    await self._changed.wait()
-            if self._changed.is_set():
+            if await woken(self._changed, self._interval):
                 await asyncio.sleep(GATHER)
             self._changed.clear()
             await self._tick()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
@@ -14,6 +13,7 @@ from core.errors import BullpenError
 from core.killpoints import kill_point
 from core.store import intake
 from core.store.database import Row, Store
+from core.waiting import woken
 
 log = logging.getLogger(__name__)
 SAFETY = 30.0
@@ -72,9 +72,7 @@ class Reception:
             while True:
                 self._woken.clear()
                 delay = await self._turn()
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(delay):
-                        await self._woken.wait()
+                await woken(self._woken, delay)
         finally:
             for note in self._notes:
                 note.cancel()

@@ -141,15 +141,6 @@ def _stale(tx: Tx, house: House, task: Task, change: Change) -> None:
 
 
 def hold(tx: Tx, task: Task, why: str) -> None:
-    """The approval waits and stays valid; said once, not at every try."""
-    if tx.value("SELECT hold FROM tasks WHERE id = ?", (task.id,)) == why:
-        return
-    tx.run("UPDATE tasks SET hold = ? WHERE id = ?", (why, task.id))
-    tx.emit(
-        Event(
-            "forge.failed",
-            f"{task.ref} is approved, but can't be merged yet: {why}",
-            Severity.WARNING,
-            task_id=task.id,
-        )
-    )
+    """The approval waits and stays valid."""
+    words = f"{task.ref} is approved, but can't be merged yet: {why}"
+    tasks.hold(tx, task, why, words, "forge.failed")

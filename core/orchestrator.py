@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -21,6 +20,7 @@ from core.sessions import Keeper
 from core.store import tasks
 from core.store.database import Row
 from core.tidying import tidy
+from core.waiting import woken
 
 SESSIONS = """
 SELECT sessions.id, sessions.state, sessions.agent, iterations.state AS work, iterations.qa,
@@ -85,10 +85,7 @@ class Orchestrator:
             while True:
                 self._woken.clear()
                 delay = await self.turn()
-                # Not wait_for: in Python 3.11 it can swallow a cancellation.
-                with contextlib.suppress(TimeoutError):
-                    async with asyncio.timeout(delay):
-                        await self._woken.wait()
+                await woken(self._woken, delay)
         finally:
             await self._leave()
 

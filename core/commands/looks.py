@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 
-from core import cards, views
+from core import cards, queue, views
 from core.commands.desk import Desk
 from core.commands.grammar import Command, gate_id, task_id
 from core.commands.reply import Attachment, Button, Reply, Table
@@ -38,9 +38,8 @@ async def status(desk: Desk, command: Command) -> Reply:
 
 
 async def _queue_words(desk: Desk) -> str:
-    rows = await desk.house.store.read("SELECT value FROM settings WHERE key = 'queue.paused'")
-    paused = '"paused": true' in rows[0]["value"] if rows else desk.house.policy.paused
-    return "The queue is paused: /resume lets it go on." if paused else ""
+    settings = await desk.house.store.write(lambda tx: queue.load(tx, desk.house.policy))
+    return "The queue is paused: /resume lets it go on." if settings.paused else ""
 
 
 async def inbox(desk: Desk, command: Command) -> Reply:

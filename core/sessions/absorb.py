@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core.errors import Unclear
 from core.house import House
 from core.model import (
     AgentEvent,
@@ -18,7 +19,7 @@ from core.model import (
     Severity,
     task_ref,
 )
-from core.store import gates, sessions
+from core.store import gates, sessions, tasks
 from core.store.database import Tx
 
 K = AgentEventKind
@@ -142,8 +143,10 @@ def _options(event: AgentEvent) -> list[str]:
 
 def _outcome(tx: Tx, house: House, session: Session, event: AgentEvent) -> None:
     """An agent may report only the outcomes that its step declares (model.md, rule 10)."""
-    row = tx.one("SELECT workflow FROM tasks WHERE id = ?", (session.task_id,))
-    step = house.workflow(row["workflow"] if row else "quick").step(session.step)
+    try:
+        step = house.step(tasks.get(tx, session.task_id), session.step)
+    except Unclear:
+        return  # the workflow is gone: who judges the iteration says so
     name = str(event.data.get("name", ""))
     if name in step.outcomes:
         iteration = sessions.get_iteration(tx, session.id)

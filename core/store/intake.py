@@ -3,17 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from core.errors import Refused
 from core.store.database import Tx
-
-
-@dataclass(frozen=True, slots=True)
-class Stored:
-    id: int
-    platform: str
-    payload: str
 
 
 def keep(tx: Tx, platform: str, bot: str, updates: Iterable[tuple[str, str]]) -> int:
