@@ -8,7 +8,12 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """Retries by outcome; times in seconds, sizes in bytes."""
+    """Retries by outcome; times in seconds, sizes in bytes.
+
+    `day_tokens` and `day_usd` are the whole crew's budget for a calendar day of `timezone`;
+    `warn_at` is the share of a budget at which its gate opens. `limit_pause`: how long an
+    account rests whose provider names no time.
+    """
 
     max_concurrent: int = 1
     paused: bool = False
@@ -23,3 +28,8 @@ class Policy:
     check_time: float = 900.0
     poll: float = 0.1
     default_workflow: str = "quick"
+    day_tokens: int | None = None
+    day_usd: float | None = None
+    warn_at: float = 0.8
+    limit_pause: float = 1800.0
+    timezone: str = "UTC"

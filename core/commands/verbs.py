@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from typing import cast
 
-from core.commands import adding, brake, change, decide, looks, people
+from core.commands import (
+    adding,
+    brake,
+    change,
+    crew,
+    decide,
+    looks,
+    money,
+    people,
+    queueing,
+    runs,
+    tuning,
+)
 from core.commands.desk import Handler, Verb
 from core.commands.grammar import Form, Option
 from core.model import Role
@@ -102,6 +114,11 @@ _TABLE: list[tuple[Form, object]] = [
     (Form("pause", "/pause", O, "claim nothing new", group="work"), brake.pause),
     (Form("resume", "/resume", O, "go on claiming", group="work"), brake.resume),
     (Form("whoami", "/whoami", V, "your id and role", group="here"), people.whoami),
+    *queueing.TABLE,
+    *runs.TABLE,
+    *money.TABLE,
+    *crew.TABLE,
+    *tuning.TABLE,
 ]
 
 FORMS: dict[str, Form] = {form.name: form for form, _ in _TABLE}

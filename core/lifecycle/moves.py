@@ -10,8 +10,10 @@ from core.model import (
     GateState,
     IntakeState,
     IterationState,
+    RunState,
     SessionState,
     TaskState,
+    WaveState,
     WorktreeState,
 )
 
@@ -60,6 +62,26 @@ WORKTREE_MOVES: dict[WorktreeState, frozenset[WorktreeState]] = {
     W.GONE: frozenset(),
 }
 
+R, V = RunState, WaveState
+
+RUN_MOVES: dict[RunState, frozenset[RunState]] = {
+    R.PLANNED: frozenset({R.RUNNING, R.CANCELLED}),
+    R.RUNNING: frozenset({R.PAUSED, R.COMPLETED, R.FAILED, R.CANCELLED}),
+    R.PAUSED: frozenset({R.RUNNING, R.COMPLETED, R.FAILED, R.CANCELLED}),
+    R.COMPLETED: frozenset(),
+    R.FAILED: frozenset(),
+    R.CANCELLED: frozenset(),
+}
+
+WAVE_MOVES: dict[WaveState, frozenset[WaveState]] = {
+    V.PENDING: frozenset({V.RUNNING, V.CANCELLED}),
+    V.RUNNING: frozenset({V.PAUSED, V.COMPLETED, V.FAILED, V.CANCELLED}),
+    V.PAUSED: frozenset({V.RUNNING, V.COMPLETED, V.FAILED, V.CANCELLED}),
+    V.COMPLETED: frozenset(),
+    V.FAILED: frozenset({V.RUNNING}),
+    V.CANCELLED: frozenset(),
+}
+
 INTAKE_MOVES: dict[IntakeState, frozenset[IntakeState]] = {
     IntakeState.STORED: frozenset({IntakeState.EXECUTED, IntakeState.REFUSED}),
     IntakeState.EXECUTED: frozenset(),
@@ -72,6 +94,8 @@ MOVES: dict[type[StrEnum], dict] = {  # type: ignore[type-arg]
     I: ITERATION_MOVES,
     G: GATE_MOVES,
     W: WORKTREE_MOVES,
+    R: RUN_MOVES,
+    V: WAVE_MOVES,
     IntakeState: INTAKE_MOVES,
 }
 

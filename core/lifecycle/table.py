@@ -55,6 +55,8 @@ class Act(StrEnum):
     RESUME = "resume"
     LIMIT = "limit"
     BUDGET = "budget"
+    RELEASE = "release"
+    DELETE = "delete"
     LOST = "lost"
     BOT_KILLED = "bot killed"
 
@@ -63,7 +65,8 @@ class Act(StrEnum):
 class Move:
     """The next states; None: stays as it is (or there is none). `next_iteration`: a further
     iteration is begun. `by_workflow`: the outcome's route decides the task's next state.
-    `retried`: where the retry policy allows another try, the task is ready instead."""
+    `retried`: where the retry policy allows another try, the task is ready instead.
+    `gone`: its rows are removed."""
 
     task: TaskState | None = None
     session: SessionState | None = None
@@ -73,6 +76,7 @@ class Move:
     next_iteration: bool = False
     by_workflow: bool = False
     retried: bool = False
+    gone: bool = False
 
 
 STAY = Move()
@@ -92,6 +96,8 @@ NOTHING_TO = {
     Act.RESUME: "{ref} is {situation}: nothing to resume.",
     Act.LIMIT: "{ref} is {situation}: no limit applies.",
     Act.BUDGET: "{ref} is {situation}: no budget applies.",
+    Act.RELEASE: "{ref} is {situation}: nobody has it.",
+    Act.DELETE: "{ref} is {situation}: /cancel {id} first, then delete it.",
     Act.LOST: "{ref} is {situation}: nothing of it can be lost.",
 }
 
@@ -136,6 +142,14 @@ def _table() -> dict[Situation, dict[Act, Cell]]:
     for situation in (*_PROCESS, Situation.READY, Situation.RESUMING):
         for act in (Act.PAUSE, Act.LIMIT, Act.BUDGET):
             table[situation][act] = _holding(situation)
+    for situation in (Situation.BLOCKED, Situation.HELD):
+        for act in (Act.PAUSE, Act.LIMIT, Act.BUDGET):
+            table[situation][act] = Move(T.BLOCKED)  # one more reason
+    for situation in (*_PROCESS, *_PARKED, *_SETTLED):
+        table[situation][Act.RELEASE] = _ending(situation, T.READY)
+    table[Situation.READY][Act.RELEASE] = STAY  # its assignee is forgotten
+    for situation in (*_IDLE, Situation.FAILED, Situation.DONE, Situation.CANCELLED):
+        table[situation][Act.DELETE] = Move(gone=True)
     for situation in _PROCESS:
         table[situation][Act.LOST] = Move(
             T.FAILED,

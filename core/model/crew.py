@@ -57,8 +57,19 @@ class Workflow:
 
 
 @dataclass(frozen=True, slots=True)
+class Trigger:
+    """What lets a steward act: a calendar line (`kind` cron) or an event's type (`event`)."""
+
+    kind: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True)
 class Agent:
-    """A registered worker as configured; its status is derived from sessions, never stored."""
+    """A registered worker as configured; its status is derived from sessions, never stored.
+
+    `focus` and `triggers` are a steward's. Budgets are for each calendar day.
+    """
 
     name: str
     driver: str
@@ -75,6 +86,16 @@ class Agent:
     environment: Mapping[str, str] = field(default_factory=dict)
     options: Mapping[str, Any] = field(default_factory=dict)
     enabled: bool = True
+    focus: str | None = None
+    triggers: tuple[Trigger, ...] = ()
+    budget_tokens: int | None = None
+    budget_usd: float | None = None
+    created_by: str = "system"
+
+    @property
+    def lane(self) -> str:
+        """The account whose usage limit it shares; one without is alone with its own."""
+        return self.account or self.name
 
     def does(self, step_type: str) -> bool:
         """Whether it takes steps of that type (no types given: all but a director's)."""

@@ -88,6 +88,24 @@ class WorktreeState(StrEnum):
     GONE = "gone"
 
 
+class RunState(StrEnum):
+    PLANNED = "planned"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+class WaveState(StrEnum):
+    PENDING = "pending"
+    RUNNING = "running"
+    PAUSED = "paused"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
 class IntakeState(StrEnum):
     STORED = "stored"
     EXECUTED = "executed"
@@ -149,3 +167,8 @@ def task_ref(task_id: int) -> str:
 def gate_ref(gate_id: int) -> str:
     """A gate's id as people see it: `G-17`."""
     return f"G-{gate_id}"
+
+
+def run_ref(run_id: int) -> str:
+    """A run's id as people see it: `RUN-007`."""
+    return f"RUN-{run_id:03d}"

@@ -13,6 +13,7 @@ from core.model import (
     Attempt,
     AttemptState,
     Change,
+    Check,
     Gate,
     GateKind,
     GateState,
@@ -20,12 +21,17 @@ from core.model import (
     IterationState,
     Priority,
     QaState,
+    Receipt,
     Role,
+    Run,
+    RunState,
     Session,
     SessionOutcome,
     SessionState,
     Task,
     TaskState,
+    Wave,
+    WaveState,
     WorktreeState,
 )
 
@@ -56,6 +62,7 @@ def session(row: sqlite3.Row) -> Session:
     values = _values(Session, row)
     values["state"] = SessionState(values["state"])
     values["worktree_state"] = WorktreeState(values["worktree_state"])
+    values["unstoppable"] = bool(values["unstoppable"])
     if values["outcome"]:
         values["outcome"] = SessionOutcome(values["outcome"])
     return Session(**values)
@@ -82,3 +89,16 @@ def gate(row: sqlite3.Row) -> Gate:
     values["request"] = json.loads(values["request"])
     values["may_answer"] = Role(values["may_answer"])
     return Gate(**values)
+
+
+def run(row: sqlite3.Row) -> Run:
+    return Run(**{**_values(Run, row), "state": RunState(row["state"])})
+
+
+def wave(row: sqlite3.Row) -> Wave:
+    return Wave(**{**_values(Wave, row), "state": WaveState(row["state"])})
+
+
+def receipt(row: sqlite3.Row) -> Receipt:
+    checks = msgspec.json.decode(row["checks"], type=tuple[Check, ...])
+    return Receipt(**{**_values(Receipt, row), "checks": checks})

@@ -1,0 +1,25 @@
+"""Where a task stands, for whoever is about to do something to it."""
+
+from __future__ import annotations
+
+from core import lifecycle
+from core.house import House
+from core.lifecycle import Situation
+from core.model import StepKind, Task
+from core.store import gates, sessions
+from core.store.database import Tx
+
+
+def situation(tx: Tx, house: House, task: Task) -> Situation:
+    """Where the task stands, from its rows."""
+    step = house.step(task)
+    session = sessions.of_step(tx, task.id, step.session or step.id)
+    iteration = sessions.get_iteration(tx, session.id) if session else None
+    waiting = gates.open_gates(tx, task.id)
+    return lifecycle.situation(
+        task.state,
+        session.state if session else None,
+        iteration.state if iteration else None,
+        waiting[0].kind if waiting else None,
+        step.kind is StepKind.FORGE,
+    )
