@@ -4,7 +4,7 @@ PYTHON ?= python3
 export PYTHON
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test lint roads bench clean system venv dev
+.PHONY: help run test lint roads bench clean system venv dev compared
 
 help:
 	@echo "make run     install what is needed, once, and start Bullpen in this terminal"
@@ -31,7 +31,7 @@ lint: dev
 roads: dev
 	@.venv/bin/python scripts/roads.py $(ARGS)
 
-bench: dev
+bench: compared
 	@for script in benchmarks/[!_]*.py; do .venv/bin/python "$$script" || exit 1; done
 
 clean:
@@ -47,3 +47,6 @@ venv:
 
 dev:
 	@scripts/venv.sh dev
+
+compared:
+	@scripts/venv.sh bench

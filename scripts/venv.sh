@@ -1,6 +1,6 @@
 #!/bin/sh
 # Makes .venv and installs into it, only when something has changed since.
-# Usage: scripts/venv.sh run|dev
+# Usage: scripts/venv.sh run|dev|bench: each holds what those before it hold
 set -eu
 cd "$(dirname "$0")/.."
 kind=$1
@@ -23,7 +23,7 @@ installed() {
     [ -f "$stamp-$1" ] && [ "$(cat "$stamp-$1")" = "$state" ]
 }
 
-if installed dev || installed "$kind"; then
+if installed bench || installed "$kind" || { [ "$kind" = run ] && installed dev; }; then
     exit 0
 fi
 
@@ -33,10 +33,11 @@ if ! grep -qF "$PWD/.venv/bin/python" .venv/bin/pip 2>/dev/null || ! .venv/bin/p
     "$python" -m venv --clear .venv >/dev/null 2>&1 ||
         fail "$python can't make a virtual environment: its venv module is missing (Debian: apt install python3-venv)."
 fi
-what=.
-if [ "$kind" = dev ]; then
-    what=".[dev]"
-fi
+case $kind in
+    run) what=. ;;
+    dev) what=".[dev]" ;;
+    *) what=".[dev,bench]" ;;
+esac
 .venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e "$what" ||
     fail "The installation failed; what pip said stands above. Try again with: make clean"
 printf '%s' "$state" >"$stamp-$kind"
