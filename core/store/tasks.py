@@ -10,7 +10,7 @@ from typing import Any
 from core import lifecycle
 from core.errors import Refused, Unclear
 from core.model import ENDED, Event, Priority, Severity, Task, TaskState, task_ref
-from core.store import rows
+from core.store import rows, unmet
 from core.store.database import Tx
 
 
@@ -34,14 +34,18 @@ class NewTask:
     criteria: tuple[tuple[str, str | None], ...] = ()
     draft: bool = False
     ephemeral: bool = False
+    category: str | None = None
+    budget_tokens: int | None = None
+    budget_usd: float | None = None
+    plan: str | None = None
+    not_before: int | None = None
 
 
 def add(tx: Tx, new: NewTask) -> Task:
     """Insert the task, `ready` (or `blocked` by what it waits for, or `inbox` as a draft)."""
-    unmet = [
-        needed for needed in dict.fromkeys(new.after) if get(tx, needed).state is not TaskState.DONE
-    ]
-    state = TaskState.INBOX if new.draft else TaskState.BLOCKED if unmet else TaskState.READY
+    needed = list(dict.fromkeys(new.after))
+    left = [needs_id for needs_id in needed if get(tx, needs_id).state is not TaskState.DONE]
+    state = TaskState.INBOX if new.draft else TaskState.BLOCKED if left else TaskState.READY
     task_id = tx.insert(
         "tasks",
         title=new.title,
@@ -57,15 +61,18 @@ def add(tx: Tx, new: NewTask) -> Task:
         run_command=new.run_command,
         assignee=new.assignee,
         assigned_step=new.first_step if new.assignee else None,
-        unmet=len(unmet),
+        category=new.category,
+        budget_tokens=new.budget_tokens,
+        budget_usd=new.budget_usd,
+        plan=new.plan,
+        not_before=new.not_before,
         ephemeral=int(new.ephemeral),
         created_by=new.created_by,
         created_at=tx.now,
         updated_at=tx.now,
     )
-    for needed in dict.fromkeys(new.after):
-        tx.insert("dependencies", task_id=task_id, needs_id=needed)
-    if unmet and not new.draft:
+    unmet.add(tx, task_id, needed)
+    if left and not new.draft:
         tx.insert("task_reasons", task_id=task_id, reason="dependency")
     for kind, value in dict.fromkeys(new.labels):
         tx.insert("task_labels", task_id=task_id, kind=kind, value=value)
@@ -120,37 +127,15 @@ def move(tx: Tx, task: Task, to: TaskState, **values: Any) -> Task:
         **values,
     ):
         raise Refused(f"{task.ref} has just changed. Look again: /task {task.id}")
-    if to in ENDED:
-        _release_dependents(tx, task.id)
-    if to is TaskState.READY and task.state is TaskState.DONE:
-        _hold_dependents(tx, task.id)
+    if to is TaskState.DONE:
+        for waiting in unmet.met(tx, task.id):
+            lift(tx, get(tx, waiting), "dependency")
+    if task.state is TaskState.DONE:
+        for waiting in unmet.wanted_again(tx, task.id):
+            block(tx, get(tx, waiting), "dependency")
     if to is not TaskState.BLOCKED:
         tx.run("DELETE FROM task_reasons WHERE task_id = ?", (task.id,))
     return get(tx, task.id)
-
-
-def _release_dependents(tx: Tx, task_id: int) -> None:
-    """What waited only for this task becomes ready in the same transaction.
-
-    A cancelled task releases nothing: what needs it keeps waiting, and is told so.
-    """
-    if tx.value("SELECT state FROM tasks WHERE id = ?", (task_id,)) != TaskState.DONE.value:
-        return
-    for row in tx.all("SELECT task_id FROM dependencies WHERE needs_id = ?", (task_id,)):
-        waiting = get(tx, row[0])
-        tx.run("UPDATE tasks SET unmet = unmet - 1 WHERE id = ? AND unmet > 0", (waiting.id,))
-        if waiting.unmet == 1 and waiting.state is TaskState.BLOCKED:
-            lift(tx, waiting, "dependency")
-
-
-def _hold_dependents(tx: Tx, task_id: int) -> None:
-    """A done task that is reopened is needed again by what has not begun yet."""
-    for row in tx.all("SELECT task_id FROM dependencies WHERE needs_id = ?", (task_id,)):
-        waiting = get(tx, row[0])
-        if waiting.state in (TaskState.INBOX, TaskState.READY, TaskState.BLOCKED):
-            tx.run("UPDATE tasks SET unmet = unmet + 1 WHERE id = ?", (waiting.id,))
-        if waiting.state in (TaskState.READY, TaskState.BLOCKED):
-            block(tx, waiting, "dependency")
 
 
 def block(tx: Tx, task: Task, reason: str) -> Task:
