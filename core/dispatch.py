@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import heapq
 from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
-from core import planning, queue
+from core import budgets, limits, planning, queue
 from core.errors import BullpenError, Refused
 from core.house import House
 from core.model import (
@@ -16,76 +19,90 @@ from core.model import (
     SessionOutcome,
     SessionState,
     Severity,
+    Step,
     StepKind,
     Task,
     TaskState,
     WorktreeState,
 )
-from core.planning import Match, Needs
+from core.planning import Match
 from core.sessions.starting import first_prompt
-from core.store import rows, sessions, tasks
+from core.store import claims, rows, sessions, tasks
+from core.store.claims import Demand
 from core.store.database import Tx
 
-BATCH = 200
-"""Ready tasks read at a time, on the way down the list."""
+PATIENCE = 50
+"""Tasks of one demand that are passed over, one look, because of something of their own."""
+
+_WAITING = """
+SELECT sessions.* FROM sessions INDEXED BY sessions_open
+JOIN iterations ON iterations.session_id = sessions.id
+JOIN tasks ON tasks.id = sessions.task_id
+LEFT JOIN runs ON runs.id = tasks.run_id
+WHERE sessions.state <> 'terminated' AND sessions.state = 'suspended'
+  AND iterations.state = 'waiting' AND tasks.state IN ('planning', 'in_flight', 'review')
+  AND runs.state IS NOT 'paused'
+ORDER BY iterations.started_at
+"""
+
+
+@dataclass(slots=True)
+class Room:
+    """What is free: the agents that work here, the sessions each holds, the most of all."""
+
+    agents: Mapping[str, Agent]
+    load: Counter[str]
+    most: int
+    resting: Mapping[str, int] = field(default_factory=dict)
+
+    @property
+    def full(self) -> bool:
+        return self.load.total() >= self.most or not any(
+            self.has_place(agent) for agent in self.agents.values()
+        )
+
+    def has_place(self, agent: Agent) -> bool:
+        return agent.lane not in self.resting and self.load[agent.name] < agent.max_concurrent_tasks
 
 
 def dispatch(tx: Tx, house: House, agents: Mapping[str, Agent]) -> list[str]:
     """Start what may start now; returns the sessions' ids. `agents`: those that work here."""
     settings = queue.load(tx, house.policy)
-    load = Counter(
-        row["agent"]
-        for row in tx.all(
-            "SELECT agent FROM sessions WHERE state IN ('starting', 'running', 'terminating')"
-        )
-    )
-    started: list[str] = []
-    for session in _waiting(tx):
-        agent = agents.get(session.agent)
-        if load.total() >= settings.max_concurrent:
-            return started
-        if session.agent not in house.agents:
-            _hand_over(tx, session)
-        elif agent is not None and load[agent.name] < agent.max_concurrent_tasks:
-            started.append(_go_on(tx, session).id)
-            load[agent.name] += 1
+    room = Room(agents, load(tx), settings.max_concurrent, limits.standing(tx))
+    started = [session.id for session in _go_on_waiting(tx, house, room)]
     if not settings.paused:
-        _claim_ready(tx, house, agents, load, settings.max_concurrent, started)
+        started += [session.id for session in _claim_ready(tx, house, room)]
     return started
 
 
-def _claim_ready(
-    tx: Tx,
-    house: House,
-    agents: Mapping[str, Agent],
-    load: Counter[str],
-    most: int,
-    started: list[str],
-) -> None:
-    """Down the ready list until there is no room; what nobody can take is passed over."""
-    passed = 0
-    while batch := tasks.claimable(tx, BATCH, passed):
-        for task in batch:
-            if load.total() >= most:
-                return
-            session = _try(tx, house, task, agents, load)
-            if session is None:
-                passed += 1
-            else:
-                started.append(session.id)
-                load[session.agent] += 1
+def load(tx: Tx) -> Counter[str]:
+    """How many sessions each agent holds: those with a process."""
+    return Counter(
+        row["agent"]
+        for row in tx.all(
+            "SELECT agent FROM sessions INDEXED BY sessions_open WHERE state <> 'terminated' "
+            "AND state IN ('starting', 'running', 'terminating')"
+        )
+    )
 
 
-def _try(
-    tx: Tx, house: House, task: Task, agents: Mapping[str, Agent], load: Counter[str]
-) -> Session | None:
-    """One task's claim. What is wrong with one task holds up no other, and is said once."""
-    try:
-        found = choose(tx, house, task, agents, load)
-        return _claim(tx, house, task, found.agent) if found is not None else None
-    except BullpenError as error:
-        tasks.hold(tx, task, str(error), f"{task.ref} waits: {error}")
-        return None
+# -- suspended work ------------------------------------------------------------------------
+
+
+def _go_on_waiting(tx: Tx, house: House, room: Room) -> list[Session]:
+    """Suspended sessions with a prompt that waits start again, the oldest first; not those of a
+    paused run, nor while their account rests."""
+    started = []
+    for session in [rows.session(row) for row in tx.all(_WAITING)]:
+        agent = room.agents.get(session.agent)
+        if room.load.total() >= room.most:
+            break
+        if session.agent not in house.agents:
+            _hand_over(tx, session)
+        elif agent is not None and room.has_place(agent):
+            started.append(_go_on(tx, session))
+            room.load[agent.name] += 1
+    return started
 
 
 def _hand_over(tx: Tx, session: Session) -> None:
@@ -108,20 +125,6 @@ def _hand_over(tx: Tx, session: Session) -> None:
     )
 
 
-def _waiting(tx: Tx) -> list[Session]:
-    """Suspended sessions with a prompt that waits, oldest first."""
-    return [
-        rows.session(row)
-        for row in tx.all(
-            "SELECT sessions.* FROM sessions "
-            "JOIN iterations ON iterations.session_id = sessions.id "
-            "JOIN tasks ON tasks.id = sessions.task_id "
-            "WHERE sessions.state = 'suspended' AND iterations.state = 'waiting' "
-            "AND tasks.state IN ('planning', 'in_flight', 'review') ORDER BY iterations.started_at"
-        )
-    ]
-
-
 def _go_on(tx: Tx, session: Session) -> Session:
     """The next attempt of a suspended session takes up the iteration that waits."""
     session = sessions.move(tx, session, SessionState.STARTING)
@@ -142,29 +145,100 @@ def _go_on(tx: Tx, session: Session) -> Session:
     return session
 
 
-def candidates(
-    tx: Tx, house: House, task: Task, agents: Mapping[str, Agent], load: Counter[str]
-) -> list[Match]:
-    """Every agent's fit for the task's step."""
-    step = house.step(task)
-    if step.kind is not StepKind.AGENT:
-        raise Refused(f"no agent does `{step.id}`; /retry {task.id} goes back to the work")
-    needs = Needs(
-        frozenset(tasks.labels(tx, task.id, "skill")),
-        frozenset(tasks.labels(tx, task.id, "preferred")),
-        frozenset(tasks.labels(tx, task.id, "language")),
-    )
-    return [planning.match(agent, task, step, needs, load[agent.name]) for agent in agents.values()]
+# -- claims --------------------------------------------------------------------------------
 
 
-def choose(
-    tx: Tx, house: House, task: Task, agents: Mapping[str, Agent], load: Counter[str]
-) -> Match | None:
-    """The assignee if the task has one, else the best that fits and is free."""
-    found = candidates(tx, house, task, agents, load)
-    if task.assignee is not None:
-        found = [match for match in found if match.agent.name == task.assignee]
-    return planning.best(found)
+def _claim_ready(tx: Tx, house: House, room: Room) -> list[Session]:
+    """The best task that somebody with room fits, again and again, until there is no room. A
+    demand that nobody can take now is put aside whole, however many tasks are of it."""
+    if room.full:
+        return []
+    started: list[Session] = []
+    waiting: list[tuple[tuple[Any, ...], Task, Demand, int]] = []
+    for demand in claims.demands(tx):
+        _queue_up(tx, waiting, demand, 0)
+    while waiting and not room.full:
+        _, task, demand, passed = heapq.heappop(waiting)
+        try:
+            found = _judged(tx, house.step(task), demand.key, room)
+        except BullpenError as error:
+            _hold(tx, task, error)
+            found = []
+        else:
+            claims.tell(tx, demand, task, _nobody(house, demand, found))
+            if planning.best(found) is None:
+                continue
+        session = _try(tx, house, task, found)
+        if session is None:
+            passed += 1
+        else:
+            started.append(session)
+            room.load[session.agent] += 1
+        if passed < PATIENCE:
+            _queue_up(tx, waiting, demand, passed)
+    return started
+
+
+def _queue_up(
+    tx: Tx,
+    waiting: list[tuple[tuple[Any, ...], Task, Demand, int]],
+    demand: Demand,
+    passed: int,
+) -> None:
+    task = claims.head(tx, demand, passed)
+    if task is not None:
+        heapq.heappush(waiting, (claims.order(task), task, demand, passed))
+
+
+def _nobody(house: House, demand: Demand, found: list[Match]) -> str | None:
+    """Why nobody at all fits; None when somebody does, though without room perhaps."""
+    name = demand.key.assignee
+    if name is None or found:
+        return planning.lacking(found, demand.key.needs)
+    agent = house.agents.get(name)
+    if agent is None:
+        return f"it is for {name}, who is no longer configured: /assign gives it to another"
+    return f"it is for {name}: {house.missing(agent) or 'that agent is not here now'}"
+
+
+def _judged(tx: Tx, step: Step, key: claims.Key, room: Room) -> list[Match]:
+    records = claims.records(tx, key.lane)
+    return [
+        _rested(
+            planning.match(agent, step, key.needs, room.load[agent.name], records.get(agent.name)),
+            room,
+        )
+        for agent in room.agents.values()
+        if key.assignee is None or key.assignee == agent.name
+    ]
+
+
+def _rested(match: Match, room: Room) -> Match:
+    """An agent whose account is at its limit fits, and has no room."""
+    if match.agent.lane not in room.resting or not match.eligible:
+        return match
+    words = f"{match.agent.name} rests: its account is at its usage limit"
+    return replace(match, free=False, why_not=words)
+
+
+def _try(tx: Tx, house: House, task: Task, found: list[Match]) -> Session | None:
+    """One task's claim. What is wrong with one task holds up no other, and is said once."""
+    best = planning.best(found)
+    if best is None:
+        return None
+    stopped = budgets.stopped(tx, house, task, best.agent.name)
+    if stopped is not None:
+        tasks.hold(tx, task, stopped, f"{task.ref} waits: {stopped}")
+        return None
+    try:
+        return _claim(tx, house, task, best.agent)
+    except BullpenError as error:
+        _hold(tx, task, error)
+        return None
+
+
+def _hold(tx: Tx, task: Task, error: BullpenError) -> None:
+    tasks.hold(tx, task, str(error), f"{task.ref} waits: {error}")
 
 
 def _claim(tx: Tx, house: House, task: Task, agent: Agent) -> Session:
@@ -176,3 +250,27 @@ def _claim(tx: Tx, house: House, task: Task, agent: Agent) -> Session:
     return sessions.begin(
         tx, task, agent, prompt, str(house.data / "sessions" / "{id}" / "workspace")
     )
+
+
+# -- for people ----------------------------------------------------------------------------
+
+
+def candidates(tx: Tx, house: House, task: Task, agents: Mapping[str, Agent]) -> list[Match]:
+    """Every agent's fit for the task's step now, whoever it is assigned to, the best first.
+    Raises Refused where no agent does that step."""
+    step = house.step(task)
+    if step.kind is not StepKind.AGENT:
+        raise Refused(f"no agent does `{step.id}`; /retry {task.id} goes back to the work")
+    key = claims.key_of(tx, task)
+    free = claims.Key(
+        key.workflow,
+        key.step,
+        None,
+        key.lane,
+        key.command,
+        key.skills,
+        key.preferred,
+        key.languages,
+    )
+    room = Room(agents, load(tx), len(agents), limits.standing(tx))
+    return planning.ranked(_judged(tx, step, free, room))

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from core import qa
+from core import budgets, limits, qa
 from core.dispatch import dispatch
 from core.errors import BullpenError
 from core.house import House
@@ -17,33 +17,31 @@ from core.merging import hold, merge
 from core.model import Agent, Event, StepKind
 from core.policy import Policy
 from core.sessions import Keeper
-from core.store import tasks
-from core.store.database import Row
+from core.store import claims, tasks
+from core.store.database import Row, Tx
 from core.tidying import tidy
 from core.waiting import woken
 
 SESSIONS = """
 SELECT sessions.id, sessions.state, sessions.agent, iterations.state AS work, iterations.qa,
        tasks.state AS task
-FROM sessions JOIN tasks ON tasks.id = sessions.task_id
+FROM sessions INDEXED BY sessions_open JOIN tasks ON tasks.id = sessions.task_id
 LEFT JOIN iterations ON iterations.session_id = sessions.id AND iterations.number =
   (SELECT max(number) FROM iterations WHERE session_id = sessions.id)
-WHERE sessions.state IN ('starting', 'running', 'suspended', 'terminating')
+WHERE sessions.state <> 'terminated'
 """
 ACTIVE_TASKS = """
 SELECT id, workflow, step FROM tasks INDEXED BY tasks_active
 WHERE state IN ('planning', 'in_flight', 'review', 'blocked') AND state <> 'blocked'
 """
 UNTIDY = """
-SELECT sessions.id FROM sessions JOIN tasks ON tasks.id = sessions.task_id
+SELECT sessions.id FROM sessions INDEXED BY sessions_untidy
+JOIN tasks ON tasks.id = sessions.task_id
 WHERE sessions.state = 'terminated' AND sessions.kept IS NULL
   AND sessions.worktree_state IN ('archived', 'cleaning') AND tasks.state = 'done'
 LIMIT 50
 """
-DUE = (
-    "SELECT min(not_before) FROM tasks INDEXED BY tasks_ready "
-    "WHERE state = 'ready' AND not_before > ?"
-)
+SPENT = "SELECT 1 FROM budgets INDEXED BY budgets_stopped WHERE stopped = 1 LIMIT 1"
 LIVE = ("starting", "running", "terminating")
 ACTIVE = ("planning", "in_flight", "review")
 
@@ -60,6 +58,8 @@ class Found:
     untidy: list[str]
     claimable: bool
     due: int | None
+    rested: bool
+    spent: bool
 
 
 class Orchestrator:
@@ -119,6 +119,8 @@ class Orchestrator:
 
     async def _turn(self) -> Found:
         found = await self._look()
+        if found.rested or found.spent:
+            await self._house.store.write(self._go_by_the_clock)
         for session_id in [
             known for known in self._keepers if f"keep {known}" not in self._jobs.running
         ]:
@@ -150,8 +152,10 @@ class Orchestrator:
         active = await store.read(ACTIVE_TASKS)
         untidy = await store.read(UNTIDY)
         now = store.now()
-        claimable = await store.read(tasks.CLAIMABLE, (now, 1, 0))
-        due = await store.read(DUE, (now,))
+        claimable = await store.read(claims.READY)
+        due = await store.read(claims.DUE, (now,))
+        rested = await store.read(limits.NEXT_DUE)
+        spent = await store.read(SPENT)
         return Found(
             live=[row["id"] for row in open_sessions if row["state"] in LIVE],
             going_on=sum(_goes_on(row) for row in open_sessions),
@@ -159,8 +163,15 @@ class Orchestrator:
             forging=[row["id"] for row in active if self._forges(row)],
             untidy=[row["id"] for row in untidy],
             claimable=bool(claimable),
-            due=due[0][0],
+            due=min(filter(None, (due[0][0], rested[0][0])), default=None),
+            rested=bool(rested[0][0] and rested[0][0] <= now),
+            spent=bool(spent),
         )
+
+    def _go_by_the_clock(self, tx: Tx) -> None:
+        """What a usage limit's end or a new day lets go."""
+        limits.lift_due(tx, self._house)
+        budgets.roll_over(tx, self._house)
 
     def _forges(self, row: Row) -> bool:
         workflow = self._house.workflows.get(row["workflow"])

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections import Counter
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from core import acts, dispatch, planning
+from core import acts
 from core.commands.desk import Act, Desk
-from core.commands.fitting import INSTALL, who_takes_it
+from core.commands.fitting import who_takes_it
 from core.commands.grammar import Command, task_id
 from core.commands.looks import load_task
 from core.commands.reply import Button, Reply
@@ -18,52 +16,6 @@ from core.lifecycle import Act as Deed
 from core.model import Event, Priority, Task, TaskState
 from core.store import tasks
 from core.store.database import Tx
-
-
-async def assign(desk: Desk, command: Command) -> Reply | Act:
-    """Give a task to an agent: the named one, or the best fit with the reason."""
-    wanted = await load_task(desk, command)
-    agent = desk.house.agent(command.words[1]) if len(command.words) > 1 else None
-
-    def act(tx: Tx) -> Reply:
-        task = tasks.get(tx, wanted.id)
-        if task.state not in (TaskState.INBOX, TaskState.READY, TaskState.BLOCKED):
-            raise Refused(
-                f"{task.ref} is {acts.situation(tx, desk.house, task).value}: only "
-                "what has not begun can be assigned."
-            )
-        found = dispatch.candidates(tx, desk.house, task, desk.able, Counter())
-        chosen, why = _chosen(desk, found, agent.name if agent else None)
-        tx.update(
-            "tasks",
-            {"id": task.id, "state": task.state.value},
-            assignee=chosen,
-            assigned_step=task.step,
-            updated_at=tx.now,
-        )
-        tx.emit(
-            Event("task.assigned", f"{task.ref} is for {chosen}", task_id=task.id, agent=chosen)
-        )
-        return Reply(f"{task.ref} is for {chosen}.", (why,))
-
-    return act
-
-
-def _chosen(desk: Desk, found: Sequence[planning.Match], name: str | None) -> tuple[str, str]:
-    if name is not None:
-        missing = desk.house.missing(desk.house.agent(name))
-        match = next((one for one in found if one.agent.name == name), None)
-        why_not = missing or (match.why_not if match else None)
-        if why_not is not None:
-            raise Refused(f"It can't go to {name}: {why_not}")
-        return name, ""
-    best = planning.best(found)
-    if best is None:
-        raise Refused(INSTALL)
-    others = [m.why_not or f"{m.agent.name} fits {m.score}" for m in found if m is not best]
-    return best.agent.name, f"Fits {best.score}." + (
-        f" Others: {'; '.join(others)}." if others else ""
-    )
 
 
 async def start(desk: Desk, command: Command) -> Reply | Act:

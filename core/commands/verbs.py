@@ -10,6 +10,7 @@ from core.commands import (
     change,
     crew,
     decide,
+    fitting,
     looks,
     money,
     people,
@@ -95,7 +96,6 @@ _TABLE: list[tuple[Form, object]] = [
         ),
         decide.answer,
     ),
-    (Form("assign", "/assign 42 [AGENT]", O, "who does it", group="work"), change.assign),
     (Form("start", "/start 42", O, "do it first", group="work"), change.start),
     (Form("ready", "/ready 42", O, "out of the inbox", group="work"), change.ready),
     (
@@ -114,6 +114,7 @@ _TABLE: list[tuple[Form, object]] = [
     (Form("pause", "/pause", O, "claim nothing new", group="work"), brake.pause),
     (Form("resume", "/resume", O, "go on claiming", group="work"), brake.resume),
     (Form("whoami", "/whoami", V, "your id and role", group="here"), people.whoami),
+    *fitting.TABLE,
     *queueing.TABLE,
     *runs.TABLE,
     *money.TABLE,

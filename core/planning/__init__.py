@@ -1,5 +1,23 @@
 """Pure decisions: values in, values out."""
 
-from core.planning.matching import Match, Needs, best, match, room, runs_only_given_commands
+from core.planning.matching import (
+    Match,
+    Needs,
+    Record,
+    best,
+    lacking,
+    match,
+    ranked,
+    runs_only_given_commands,
+)
 
-__all__ = ["Match", "Needs", "best", "match", "room", "runs_only_given_commands"]
+__all__ = [
+    "Match",
+    "Needs",
+    "Record",
+    "best",
+    "lacking",
+    "match",
+    "ranked",
+    "runs_only_given_commands",
+]

@@ -163,24 +163,6 @@ def lift(tx: Tx, task: Task, reason: str) -> Task:
     return task
 
 
-# `ready` in the order of the claim; INDEXED BY because SQLite passes a partial index over
-# as soon as another one starts with the same column.
-CLAIMABLE = """
-SELECT * FROM tasks INDEXED BY tasks_ready
-WHERE state = 'ready' AND (not_before IS NULL OR not_before <= ?)
-  AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.task_id = tasks.id
-                  AND sessions.state IN ('starting', 'running', 'terminating'))
-ORDER BY priority DESC, begun DESC, position IS NULL, position, id
-LIMIT ? OFFSET ?
-"""
-
-
-def claimable(tx: Tx, limit: int, passed: int = 0) -> list[Task]:
-    """The next ready tasks, best first: priority, already begun, queue position, age. The first
-    `passed` of them are left out."""
-    return [rows.task(row) for row in tx.all(CLAIMABLE, (tx.now, limit, passed))]
-
-
 def hold(tx: Tx, task: Task, why: str, words: str, kind: str = "task.status_changed") -> None:
     """Note why it can't go on just now; said once, not at every try."""
     if task.hold == why:
@@ -195,8 +177,9 @@ def claim(tx: Tx, task: Task, agent: str, state: TaskState) -> Task:
     taken = tx.run(
         "UPDATE tasks SET state = ?, begun = 1, not_before = NULL, assignee = ?, "
         "assigned_step = step, failure = NULL, hold = NULL, started_at = coalesce(started_at, ?), "
-        "updated_at = ? "
-        "WHERE id = ? AND state = 'ready' AND (assignee IS NULL OR assignee = ?)",
+        "updated_at = ?, demand = NULL "
+        "WHERE id = ? AND state = 'ready' AND held IS NULL "
+        "AND (assignee IS NULL OR assignee = ? OR assigned_step IS NOT step)",
         (state.value, agent, tx.now, tx.now, task.id, agent),
     )
     if not taken:
