@@ -245,3 +245,14 @@ INSERT INTO records (agent, lane, completed, failed)
   SELECT agent, coalesce(lane, ''), sum(outcome = 'completed'), sum(outcome <> 'completed')
     FROM sessions JOIN tasks ON tasks.id = task_id
     WHERE sessions.state = 'terminated' AND outcome IN ('completed','failed','timeout','stuck') GROUP BY 1, 2;
+
+-- -- what is kept --------------------------------------------------------------------------
+
+-- Counted anew once: from now on it is kept for tasks that have begun or ended, too.
+UPDATE tasks SET unmet = (SELECT count(*) FROM dependencies JOIN tasks n ON n.id = needs_id
+  WHERE dependencies.task_id = tasks.id AND n.state <> 'done');
+
+-- Who paused a run: with the failure mended it goes on only if no person holds it.
+ALTER TABLE runs ADD COLUMN paused_by TEXT;
+-- The first wave that has not ended, one step away however long the chain.
+CREATE INDEX waves_open ON waves (run_id, number) WHERE open > 0;
