@@ -17,7 +17,17 @@ from core.views.crew import (
     overview,
     sessions,
 )
-from core.views.history import Changes, changed_since, data_version, events, last_event
+from core.views.history import (
+    Changes,
+    changed_since,
+    data_version,
+    event_seqs,
+    events,
+    last_event,
+    runs_of,
+    there,
+    waiting_in,
+)
 from core.views.lists import (
     Column,
     Filter,
@@ -79,6 +89,7 @@ __all__ = [
     "data_version",
     "day_start",
     "done_per_day",
+    "event_seqs",
     "events",
     "gate",
     "last_event",
@@ -92,6 +103,7 @@ __all__ = [
     "open_gates",
     "open_reader",
     "overview",
+    "runs_of",
     "session_story",
     "session_tasks",
     "sessions",
@@ -104,4 +116,6 @@ __all__ = [
     "task_pages",
     "task_range",
     "task_rows",
+    "there",
+    "waiting_in",
 ]

@@ -3,16 +3,23 @@
 # ruff: noqa: S608 - statements are put together from the code's own words only
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from core.model import Event
-from core.views.reading import Db, one
+from core.views.reading import Db, one, packed
 from core.views.rows import EVENT, event_of
+
+# The columns of an event that name somebody, as they are called in `Changes`.
+_TOLD = ("tasks", "sessions", "gates", "agents", "runs")
+_SPECIAL = {"task.edited": "edited", "task.deleted": "deleted"}
 
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Whom the events after `since` tell of; `seq` is the newest event's number."""
+    """Whom the events after `since` tell of; `seq` is the newest event's number. `steered` are
+    the runs that started, paused or went on: their tasks may be held, or held no more."""
 
     since: int
     seq: int
@@ -22,6 +29,8 @@ class Changes:
     agents: frozenset[str]
     edited: frozenset[int] = frozenset()
     deleted: frozenset[int] = frozenset()
+    runs: frozenset[int] = frozenset()
+    steered: frozenset[int] = frozenset()
 
     def __bool__(self) -> bool:
         return self.seq != self.since
@@ -69,38 +78,59 @@ def _range(after: int | None, before: int | None) -> tuple[str, list[int]]:
 
 def changed_since(db: Db, seq: int) -> Changes:
     """Whom the events after `seq` tell of. Costs what has changed, not what there is."""
-    tasks: set[int] = set()
-    sessions: set[str] = set()
-    gates: set[int] = set()
-    agents: set[str] = set()
-    edited: set[int] = set()
-    deleted: set[int] = set()
-    told = {"task.edited": edited, "task.deleted": deleted}
+    found: dict[str, set[Any]] = {name: set() for name in (*_TOLD, *_SPECIAL.values(), "steered")}
     last = seq
-    for number, kind, task, session, gate, agent in db.execute(
-        "SELECT seq, type, task_id, session_id, gate_id, agent FROM events"
+    for row in db.execute(
+        "SELECT seq, type, task_id, session_id, gate_id, agent, run_id FROM events"
         " WHERE seq > ? ORDER BY seq",
         (seq,),
     ):
-        last = number
-        if kind in told:
-            told[kind].add(task)
-        tasks.add(task)
-        sessions.add(session)
-        gates.add(gate)
-        agents.add(agent)
-    for found in (tasks, sessions, gates, agents):
-        found.discard(None)
-    return Changes(
-        seq,
-        last,
-        frozenset(tasks),
-        frozenset(sessions),
-        frozenset(gates),
-        frozenset(agents),
-        frozenset(edited),
-        frozenset(deleted),
+        last, kind, task, *_ = row
+        for name, told in zip(_TOLD, row[2:], strict=True):
+            found[name].add(told)
+        if kind in _SPECIAL:
+            found[_SPECIAL[kind]].add(task)
+        if kind.startswith(("run.", "wave.")):
+            found["steered"].add(row[-1])
+    return Changes(seq, last, **{name: frozenset(ids - {None}) for name, ids in found.items()})
+
+
+def runs_of(db: Db, tasks: Iterable[int]) -> frozenset[int]:
+    """The runs that those tasks are or were part of."""
+    return _ids(db, "SELECT DISTINCT run_id FROM run_tasks WHERE task_id", tasks)
+
+
+def waiting_in(db: Db, runs: Iterable[int]) -> frozenset[int]:
+    """The tasks of those open runs that have not ended."""
+    return _ids(
+        db,
+        "SELECT id FROM tasks INDEXED BY tasks_of_run WHERE run_id IS NOT NULL"
+        " AND ended_at IS NULL AND run_id",
+        runs,
     )
+
+
+def event_seqs(db: Db, tasks: Iterable[int]) -> frozenset[int]:
+    """The numbers of all events that tell of those tasks."""
+    return _ids(
+        db,
+        "SELECT seq FROM events INDEXED BY events_of_task WHERE task_id IS NOT NULL AND task_id",
+        tasks,
+    )
+
+
+def there(db: Db, tasks: Iterable[int]) -> frozenset[int]:
+    """Which of those tasks still exist."""
+    return _ids(db, "SELECT id FROM tasks WHERE id", tasks)
+
+
+def _ids(db: Db, sql: str, wanted: Iterable[int]) -> frozenset[int]:
+    """Numbers by a statement that ends in the column to look for."""
+    asked = packed(wanted)
+    if asked == "[]":
+        return frozenset()
+    found = db.execute(f"{sql} IN (SELECT value FROM json_each(?))", (asked,))
+    return frozenset(row[0] for row in found)
 
 
 def data_version(db: Db) -> tuple[int, int]:
