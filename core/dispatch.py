@@ -6,7 +6,6 @@ import heapq
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
 
 from core import budgets, limits, planning, queue
 from core.errors import BullpenError, Refused
@@ -28,7 +27,7 @@ from core.model import (
 from core.planning import Match
 from core.sessions.starting import first_prompt
 from core.store import claims, rows, sessions, tasks
-from core.store.claims import Demand
+from core.store.claims import Demand, Head
 from core.store.database import Tx
 
 PATIENCE = 50
@@ -154,40 +153,36 @@ def _claim_ready(tx: Tx, house: House, room: Room) -> list[Session]:
     if room.full:
         return []
     started: list[Session] = []
-    waiting: list[tuple[tuple[Any, ...], Task, Demand, int]] = []
-    for demand in claims.demands(tx):
-        _queue_up(tx, waiting, demand, 0)
-    while waiting and not room.full:
-        _, task, demand, passed = heapq.heappop(waiting)
-        try:
-            found = _judged(tx, house.step(task), demand.key, room)
-        except BullpenError as error:
-            _hold(tx, task, error)
-            found = []
-        else:
-            claims.tell(tx, demand, task, _nobody(house, demand, found))
-            if planning.best(found) is None:
-                continue
-        session = _try(tx, house, task, found)
-        if session is None:
-            passed += 1
-        else:
+    heads = [found for demand in claims.demands(tx) if (found := claims.head(tx, demand))]
+    heapq.heapify(heads)
+    while heads and not room.full:
+        head = heapq.heappop(heads)
+        best = _best(tx, house, head, room)
+        if best is None:
+            continue
+        session = _try(tx, house, head.id, best.agent)
+        if session is not None:
             started.append(session)
             room.load[session.agent] += 1
-        if passed < PATIENCE:
-            _queue_up(tx, waiting, demand, passed)
+        passed = head.passed + (session is None)
+        following = claims.head(tx, head.demand, passed) if passed < PATIENCE else None
+        if following is not None:
+            heapq.heappush(heads, following)
     return started
 
 
-def _queue_up(
-    tx: Tx,
-    waiting: list[tuple[tuple[Any, ...], Task, Demand, int]],
-    demand: Demand,
-    passed: int,
-) -> None:
-    task = claims.head(tx, demand, passed)
-    if task is not None:
-        heapq.heappush(waiting, (claims.order(task), task, demand, passed))
+def _best(tx: Tx, house: House, head: Head, room: Room) -> Match | None:
+    """Who takes what is asked for; None where nobody can now. That nobody ever could is said."""
+    key = head.demand.key
+    try:
+        step = house.workflow(key.workflow).step(key.step)
+    except (KeyError, BullpenError):
+        why = f"the step `{key.step}` of the workflow `{key.workflow}` is not configured any more"
+        claims.tell(tx, head.demand, head.id, why)
+        return None
+    found = _judged(tx, step, key, room)
+    claims.tell(tx, head.demand, head.id, _nobody(house, head.demand, found))
+    return planning.best(found)
 
 
 def _nobody(house: House, demand: Demand, found: list[Match]) -> str | None:
@@ -221,32 +216,26 @@ def _rested(match: Match, room: Room) -> Match:
     return replace(match, free=False, why_not=words)
 
 
-def _try(tx: Tx, house: House, task: Task, found: list[Match]) -> Session | None:
+def _try(tx: Tx, house: House, task_id: int, agent: Agent) -> Session | None:
     """One task's claim. What is wrong with one task holds up no other, and is said once."""
-    best = planning.best(found)
-    if best is None:
-        return None
-    stopped = budgets.stopped(tx, house, task, best.agent.name)
-    if stopped is not None:
-        tasks.hold(tx, task, stopped, f"{task.ref} waits: {stopped}")
-        return None
     try:
-        return _claim(tx, house, task, best.agent)
+        with tx.attempt():
+            return _claim(tx, house, task_id, agent)
     except BullpenError as error:
-        _hold(tx, task, error)
+        task = tasks.get(tx, task_id)
+        tasks.hold(tx, task, str(error), f"{task.ref} waits: {error}")
         return None
 
 
-def _hold(tx: Tx, task: Task, error: BullpenError) -> None:
-    tasks.hold(tx, task, str(error), f"{task.ref} waits: {error}")
-
-
-def _claim(tx: Tx, house: House, task: Task, agent: Agent) -> Session:
-    step = house.step(task)
-    # Before anything is changed: it may find that the repository is no longer configured.
-    prompt = first_prompt(tx, house, task, step.prompt or step.type)
+def _claim(tx: Tx, house: House, task_id: int, agent: Agent) -> Session:
+    ready = tasks.get(tx, task_id)
+    stopped = budgets.stopped(tx, house, ready, agent.name)
+    if stopped is not None:
+        raise Refused(stopped)
+    step = house.step(ready)
+    prompt = first_prompt(tx, house, ready, step.prompt or step.type)
     state = step.state if step.state is not TaskState.READY else TaskState.IN_FLIGHT
-    task = tasks.claim(tx, task, agent.name, state)
+    task = claims.claim(tx, task_id, agent.name, state)
     return sessions.begin(
         tx, task, agent, prompt, str(house.data / "sessions" / "{id}" / "workspace")
     )

@@ -31,7 +31,7 @@ from core.model import (
 from core.policy import Policy
 from core.prompts import Prompts
 from core.sandboxes.host import HostSandbox
-from core.store import gates, sessions, tasks
+from core.store import claims, gates, sessions, tasks
 from core.store.database import Store, Tx
 from core.store.tasks import NewTask
 from core.workflow import Onward, follow
@@ -68,7 +68,7 @@ def bring(tx: Tx, home: House, wanted: Situation) -> Task:
         return task
     if wanted is Situation.CANCELLED:
         return tasks.move(tx, task, TaskState.CANCELLED)
-    task = tasks.claim(tx, task, "claude", TaskState.IN_FLIGHT)
+    task = claims.claim(tx, task.id, "claude", TaskState.IN_FLIGHT)
     session = sessions.begin(tx, task, home.agents["claude"], "Do it.", "/nowhere/{id}")
     if wanted is not Situation.STARTING:
         _worked_on(tx, home, wanted, task, _run(tx, session))

@@ -256,3 +256,15 @@ UPDATE tasks SET unmet = (SELECT count(*) FROM dependencies JOIN tasks n ON n.id
 ALTER TABLE runs ADD COLUMN paused_by TEXT;
 -- The first wave that has not ended, one step away however long the chain.
 CREATE INDEX waves_open ON waves (run_id, number) WHERE open > 0;
+
+-- -- events ------------------------------------------------------------------------------
+
+-- What an event tells of carries its number from then on.
+CREATE TRIGGER events_of_tasks AFTER INSERT ON events WHEN NEW.task_id IS NOT NULL
+BEGIN UPDATE tasks SET revision = NEW.seq WHERE id = NEW.task_id; END;
+CREATE TRIGGER events_of_sessions AFTER INSERT ON events WHEN NEW.session_id IS NOT NULL
+BEGIN UPDATE sessions SET revision = NEW.seq WHERE id = NEW.session_id; END;
+CREATE TRIGGER events_of_gates AFTER INSERT ON events WHEN NEW.gate_id IS NOT NULL
+BEGIN UPDATE gates SET revision = NEW.seq WHERE id = NEW.gate_id; END;
+CREATE TRIGGER events_of_runs AFTER INSERT ON events WHEN NEW.run_id IS NOT NULL
+BEGIN UPDATE runs SET revision = NEW.seq WHERE id = NEW.run_id; END;

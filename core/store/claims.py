@@ -11,12 +11,14 @@ from __future__ import annotations
 import json
 from collections import defaultdict
 from collections.abc import Callable, Collection
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field
+from functools import lru_cache
 
 import msgspec
 
-from core.model import Event, Severity, Task
+from core import lifecycle
+from core.errors import Refused
+from core.model import Event, Severity, Task, TaskState, task_ref
 from core.planning import Needs, Record
 from core.store import rows
 from core.store.database import Tx
@@ -30,28 +32,37 @@ WHERE state = 'ready' AND not_before IS NOT NULL AND not_before > ?
 """
 """When the first task whose time hasn't come may be claimed, ms since the epoch."""
 
-# A step down the index for each demand: SQLite has no loose index scan of its own.
+# A step down the index for each demand: SQLite has no loose index scan of its own. Tasks whose
+# demand isn't known yet (NULL) come first in it.
 _DEMANDS = """
 WITH RECURSIVE asked (demand) AS (
-  SELECT * FROM (SELECT demand FROM tasks INDEXED BY tasks_claim
-    WHERE state = 'ready' AND held IS NULL AND demand > 0 ORDER BY demand LIMIT 1)
+  SELECT * FROM (SELECT coalesce(demand, 0) FROM tasks INDEXED BY tasks_claim
+    WHERE state = 'ready' AND held IS NULL ORDER BY demand LIMIT 1)
   UNION ALL
   SELECT (SELECT demand FROM tasks INDEXED BY tasks_claim
     WHERE state = 'ready' AND held IS NULL AND demand > asked.demand ORDER BY demand LIMIT 1)
   FROM asked WHERE asked.demand IS NOT NULL
 )
-SELECT demands.id, demands.key, demands.said FROM asked JOIN demands ON demands.id = asked.demand
+SELECT asked.demand, demands.key, demands.said
+FROM asked LEFT JOIN demands ON demands.id = asked.demand WHERE asked.demand IS NOT NULL
 """
 
-_ORDER = "priority DESC, begun DESC, position IS NULL, position, id"
-_HEAD = f"""
-SELECT * FROM tasks INDEXED BY tasks_claim
+_HEAD = """
+SELECT id, priority, begun, position FROM tasks INDEXED BY tasks_claim
 WHERE state = 'ready' AND held IS NULL AND demand = ?
   AND (not_before IS NULL OR not_before <= ?)
   AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.task_id = tasks.id
                   AND sessions.state IN ('starting', 'running', 'terminating'))
-ORDER BY {_ORDER} LIMIT 1 OFFSET ?
-"""  # noqa: S608 - the code's own words
+ORDER BY priority DESC, begun DESC, position IS NULL, position, id LIMIT 1 OFFSET ?
+"""
+
+_CLAIM = """
+UPDATE tasks SET state = ?, begun = 1, not_before = NULL, assignee = ?, assigned_step = step,
+  failure = NULL, hold = NULL, started_at = coalesce(started_at, ?), updated_at = ?, demand = NULL
+WHERE id = ? AND state = 'ready' AND held IS NULL
+  AND (assignee IS NULL OR assignee = ? OR assigned_step IS NOT step)
+RETURNING *
+"""
 
 _UNDEMANDED = """
 SELECT id, workflow, step, CASE WHEN assigned_step = step THEN assignee END AS assignee, lane,
@@ -91,11 +102,28 @@ class Demand:
     said: str | None = None
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Head:
+    """The next task of a demand, ordered as the claim is: priority, already begun, position,
+    age; the smallest is claimed first."""
+
+    order: tuple[int, bool, bool, int, int]
+    demand: Demand = field(compare=False)
+    passed: int = field(compare=False, default=0)
+
+    @property
+    def id(self) -> int:
+        return self.order[-1]
+
+
 def demands(tx: Tx) -> list[Demand]:
     """What is asked for by tasks that may be claimed, each combination once."""
-    while _fill(tx):
-        pass
-    return [Demand(row["id"], _key(row["key"]), row["said"]) for row in tx.all(_DEMANDS)]
+    found = tx.all(_DEMANDS)
+    if found and found[0]["demand"] == 0:
+        while _fill(tx):
+            pass
+        found = tx.all(_DEMANDS)
+    return [Demand(row["demand"], _key(row["key"]), row["said"]) for row in found]
 
 
 def key_of(tx: Tx, task: Task) -> Key:
@@ -106,21 +134,31 @@ def key_of(tx: Tx, task: Task) -> Key:
     return _made(task.workflow, task.step, bound, task.lane, command, labels[task.id])
 
 
-def head(tx: Tx, demand: Demand, passed: int = 0) -> Task | None:
+def head(tx: Tx, demand: Demand, passed: int = 0) -> Head | None:
     """The best task of that demand which may be claimed now; the first `passed` are left out."""
     row = tx.one(_HEAD, (demand.id, tx.now, passed))
-    return None if row is None else rows.task(row)
+    if row is None:
+        return None
+    task_id, priority, begun, position = row
+    order = (-priority, not begun, position is None, position or 0, task_id)
+    return Head(order, demand, passed)
 
 
-def best(tx: Tx, fits: Callable[[Key], bool] = lambda key: True) -> Task | None:
+def best(tx: Tx, fits: Callable[[Key], bool] = lambda key: True) -> Head | None:
     """The next task to be claimed, of those whose demand fits."""
     heads = (head(tx, demand) for demand in demands(tx) if fits(demand.key))
-    return min((task for task in heads if task is not None), key=order, default=None)
+    return min((found for found in heads if found is not None), default=None)
 
 
-def order(task: Task) -> tuple[Any, ...]:
-    """Where a ready task stands: priority, already begun, position, age. The smallest first."""
-    return (-task.priority, not task.begun, task.position is None, task.position or 0, task.id)
+def claim(tx: Tx, task_id: int, agent: str, state: TaskState) -> Task:
+    """Take a ready task for an agent. Guarded: nobody claims what somebody has. Raises Refused."""
+    lifecycle.check(task_ref(task_id), TaskState.READY, state)
+    row = tx.one(_CLAIM, (state.value, agent, tx.now, tx.now, task_id, agent))
+    if row is None:
+        raise Refused(f"{task_ref(task_id)} was taken by another just now.")
+    task = rows.task(row)
+    tx.emit(Event("task.started", f"{agent} is on {task.ref}", task_id=task_id, agent=agent))
+    return task
 
 
 def records(tx: Tx, lane: str) -> dict[str, Record]:
@@ -129,14 +167,14 @@ def records(tx: Tx, lane: str) -> dict[str, Record]:
     return {row["agent"]: Record(row["completed"], row["failed"]) for row in found}
 
 
-def tell(tx: Tx, demand: Demand, task: Task, why: str | None) -> None:
+def tell(tx: Tx, demand: Demand, task_id: int, why: str | None) -> None:
     """That nobody fits is said once a demand, not at every look; None: somebody does."""
     if why == demand.said:
         return
     tx.run("UPDATE demands SET said = ? WHERE id = ?", (why, demand.id))
     if why is not None:
-        words = f"{task.ref} waits: nobody here can take it. {why[0].upper()}{why[1:]}"
-        tx.emit(Event("task.status_changed", words, Severity.WARNING, task_id=task.id))
+        words = f"{task_ref(task_id)} waits: nobody here can take it. {why[0].upper()}{why[1:]}."
+        tx.emit(Event("task.status_changed", words, Severity.WARNING, task_id=task_id))
 
 
 def _fill(tx: Tx) -> bool:
@@ -171,6 +209,7 @@ def _id(tx: Tx, key: Key) -> int:
     return int(tx.value("SELECT id FROM demands WHERE key = ?", (text,)))
 
 
+@lru_cache(maxsize=1024)
 def _key(text: str) -> Key:
     return msgspec.json.decode(text, type=Key)
 

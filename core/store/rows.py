@@ -5,7 +5,9 @@ from __future__ import annotations
 import dataclasses
 import json
 import sqlite3
-from typing import Any
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Generic, TypeVar
 
 import msgspec
 
@@ -35,70 +37,81 @@ from core.model import (
     WorktreeState,
 )
 
-
-def _values(cls: type, row: sqlite3.Row) -> dict[str, Any]:
-    names = {field.name for field in dataclasses.fields(cls)}
-    return {key: row[key] for key in row.keys() if key in names}  # noqa: SIM118 - not a dict
+T = TypeVar("T")
 
 
-def task(row: sqlite3.Row) -> Task:
-    values = _values(Task, row)
-    values["state"] = TaskState(values["state"])
-    values["priority"] = Priority(values["priority"])
-    values["begun"] = bool(values["begun"])
-    values["ephemeral"] = bool(values["ephemeral"])
-    if values["blocked_from"]:
-        values["blocked_from"] = TaskState(values["blocked_from"])
-    if values["change"]:
-        values["change"] = change(values["change"])
-    return Task(**values)
+def _states(words: type[Enum]) -> Callable[[Any], Any]:
+    """The value's member, by one look into a dictionary."""
+    return {member.value: member for member in words}.__getitem__
+
+
+class _Reader(Generic[T]):
+    """Builds a noun from rows of any query that has its columns, by their places, which are
+    looked up once a query: this runs for every row there is."""
+
+    def __init__(self, cls: type[T], **converters: Callable[[Any], Any]) -> None:
+        self._cls = cls
+        fields = dataclasses.fields(cls)  # type: ignore[arg-type]
+        self._fields = [field.name for field in fields]
+        self._defaults = {
+            field.name: field.default
+            for field in fields
+            if field.default is not dataclasses.MISSING
+        }
+        self._converters = [(self._fields.index(name), to) for name, to in converters.items()]
+        self._places: dict[tuple[str, ...], list[int]] = {}
+
+    def __call__(self, row: sqlite3.Row) -> T:
+        keys = tuple(row.keys())
+        places = self._places.get(keys)
+        if places is None:
+            places = self._places[keys] = [
+                keys.index(name) if name in keys else -1 for name in self._fields
+            ]
+        values = [
+            row[place] if place >= 0 else self._defaults[self._fields[number]]
+            for number, place in enumerate(places)
+        ]
+        for number, convert in self._converters:
+            if values[number] is not None:
+                values[number] = convert(values[number])
+        return self._cls(*values)
 
 
 def change(text: str) -> Change:
     return msgspec.json.decode(text, type=Change)
 
 
-def session(row: sqlite3.Row) -> Session:
-    values = _values(Session, row)
-    values["state"] = SessionState(values["state"])
-    values["worktree_state"] = WorktreeState(values["worktree_state"])
-    values["unstoppable"] = bool(values["unstoppable"])
-    if values["outcome"]:
-        values["outcome"] = SessionOutcome(values["outcome"])
-    return Session(**values)
+def _checks(text: str) -> tuple[Check, ...]:
+    return msgspec.json.decode(text, type=tuple[Check, ...])
 
 
-def attempt(row: sqlite3.Row) -> Attempt:
-    values = _values(Attempt, row)
-    values["state"] = AttemptState(values["state"])
-    return Attempt(**values)
-
-
-def iteration(row: sqlite3.Row) -> Iteration:
-    values = _values(Iteration, row)
-    values["state"] = IterationState(values["state"])
-    values["qa"] = QaState(values["qa"])
-    return Iteration(**values)
-
-
-def gate(row: sqlite3.Row) -> Gate:
-    values = _values(Gate, row)
-    values["kind"] = GateKind(values["kind"])
-    values["state"] = GateState(values["state"])
-    values["options"] = tuple(json.loads(values["options"]))
-    values["request"] = json.loads(values["request"])
-    values["may_answer"] = Role(values["may_answer"])
-    return Gate(**values)
-
-
-def run(row: sqlite3.Row) -> Run:
-    return Run(**{**_values(Run, row), "state": RunState(row["state"])})
-
-
-def wave(row: sqlite3.Row) -> Wave:
-    return Wave(**{**_values(Wave, row), "state": WaveState(row["state"])})
-
-
-def receipt(row: sqlite3.Row) -> Receipt:
-    checks = msgspec.json.decode(row["checks"], type=tuple[Check, ...])
-    return Receipt(**{**_values(Receipt, row), "checks": checks})
+task = _Reader(
+    Task,
+    state=_states(TaskState),
+    priority=_states(Priority),
+    begun=bool,
+    ephemeral=bool,
+    blocked_from=_states(TaskState),
+    change=change,
+)
+session = _Reader(
+    Session,
+    state=_states(SessionState),
+    worktree_state=_states(WorktreeState),
+    outcome=_states(SessionOutcome),
+    unstoppable=bool,
+)
+attempt = _Reader(Attempt, state=_states(AttemptState))
+iteration = _Reader(Iteration, state=_states(IterationState), qa=_states(QaState))
+gate = _Reader(
+    Gate,
+    kind=_states(GateKind),
+    state=_states(GateState),
+    options=lambda text: tuple(json.loads(text)),
+    request=json.loads,
+    may_answer=_states(Role),
+)
+run = _Reader(Run, state=_states(RunState))
+wave = _Reader(Wave, state=_states(WaveState))
+receipt = _Reader(Receipt, checks=_checks)

@@ -171,33 +171,17 @@ def hold(tx: Tx, task: Task, why: str, words: str, kind: str = "task.status_chan
     tx.emit(Event(kind, words, Severity.WARNING, task_id=task.id))
 
 
-def claim(tx: Tx, task: Task, agent: str, state: TaskState) -> Task:
-    """Take a ready task for an agent. Guarded: nobody claims what somebody has."""
-    lifecycle.check(task.ref, task.state, state)
-    taken = tx.run(
-        "UPDATE tasks SET state = ?, begun = 1, not_before = NULL, assignee = ?, "
-        "assigned_step = step, failure = NULL, hold = NULL, started_at = coalesce(started_at, ?), "
-        "updated_at = ?, demand = NULL "
-        "WHERE id = ? AND state = 'ready' AND held IS NULL "
-        "AND (assignee IS NULL OR assignee = ? OR assigned_step IS NOT step)",
-        (state.value, agent, tx.now, tx.now, task.id, agent),
-    )
-    if not taken:
-        raise Refused(f"{task.ref} was taken by another just now.")
-    tx.emit(Event("task.started", f"{agent} is on {task.ref}", task_id=task.id, agent=agent))
-    return get(tx, task.id)
-
-
 def fail(tx: Tx, task: Task, reason: str, payload: dict[str, Any] | None = None) -> Task:
-    """The task fails for good, with the reason people read."""
+    """The task fails for good, with the reason people read, and what now waits for it."""
     task = move(tx, task, TaskState.FAILED, failure=reason)
+    waiting = unmet.waiting_words(tx, task.id)
     tx.emit(
         Event(
             "task.failed",
-            f"{task.ref} failed: {reason}",
+            f"{task.ref} failed: {reason}" + (f"; {waiting}" if waiting else ""),
             Severity.CRITICAL,
             task_id=task.id,
-            payload=payload or {},
+            payload={**(payload or {}), "waiting": waiting},
         )
     )
     return task

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import sqlite3
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from core.model import Event
 
 Row = sqlite3.Row
+
+_EVENT = (
+    "INSERT INTO events (type, severity, text, task_id, agent, session_id, gate_id, run_id, "
+    "payload, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
 
 
 class Tx:
@@ -52,27 +57,29 @@ class Tx:
         return self.run(sql, (*values.values(), *where.values())) > 0
 
     def emit(self, event: Event) -> Event:
-        """Append an event, in this transaction; marks what it tells of as changed."""
-        seq = self.insert(
-            "events",
-            type=event.type,
-            severity=event.severity.value,
-            text=event.text,
-            task_id=event.task_id,
-            agent=event.agent,
-            session_id=event.session_id,
-            gate_id=event.gate_id,
-            run_id=event.run_id,
-            payload=json.dumps(dict(event.payload), ensure_ascii=False),
-            at=self.now,
+        """Append an event, in this transaction; what it tells of is marked as changed by the
+        schema's triggers."""
+        payload = json.dumps(dict(event.payload), ensure_ascii=False) if event.payload else "{}"
+        told = (event.task_id, event.agent, event.session_id, event.gate_id, event.run_id)
+        seq = self._db.execute(
+            _EVENT, (event.type, event.severity.value, event.text, *told, payload, self.now)
+        ).lastrowid
+        stored = Event(
+            event.type, event.text, event.severity, *told, event.payload, seq or 0, self.now
         )
-        for table, key in (
-            ("tasks", event.task_id),
-            ("sessions", event.session_id),
-            ("gates", event.gate_id),
-        ):
-            if key is not None:
-                self.run(f"UPDATE {table} SET revision = ? WHERE id = ?", (seq, key))  # noqa: S608
-        stored = replace(event, seq=seq, at=self.now)
         self.events.append(stored)
         return stored
+
+    @contextlib.contextmanager
+    def attempt(self) -> Iterator[None]:
+        """What raises inside is taken back, rows and events, and raised on; the rest stays."""
+        events = len(self.events)
+        self._db.execute("SAVEPOINT attempt")
+        try:
+            yield
+        except BaseException:
+            self._db.execute("ROLLBACK TO attempt")
+            del self.events[events:]
+            raise
+        finally:
+            self._db.execute("RELEASE attempt")

@@ -143,12 +143,12 @@ async def test_a_move_from_a_state_that_is_no_more_is_refused(store: Store) -> N
 
 async def test_nobody_claims_what_somebody_has(store: Store) -> None:
     task = await store.write(add)
-    await store.write(lambda tx: tasks.claim(tx, task, "one", TaskState.IN_FLIGHT))
+    await store.write(lambda tx: claims.claim(tx, task.id, "one", TaskState.IN_FLIGHT))
     with pytest.raises(Refused, match="taken by another"):
-        await store.write(lambda tx: tasks.claim(tx, task, "two", TaskState.IN_FLIGHT))
+        await store.write(lambda tx: claims.claim(tx, task.id, "two", TaskState.IN_FLIGHT))
     theirs = await store.write(lambda tx: add(tx, assignee="two"))
     with pytest.raises(Refused):
-        await store.write(lambda tx: tasks.claim(tx, theirs, "one", TaskState.IN_FLIGHT))
+        await store.write(lambda tx: claims.claim(tx, theirs.id, "one", TaskState.IN_FLIGHT))
 
 
 async def test_one_live_session_a_step_whatever_the_code_believes(store: Store) -> None:
@@ -193,7 +193,7 @@ def claim_all(tx: Tx) -> list[str]:
     """Everything that may be claimed now, in the order in which it is."""
     titles = []
     while (task := claims.best(tx)) is not None:
-        titles.append(tasks.claim(tx, task, "coder", TaskState.IN_FLIGHT).title)
+        titles.append(claims.claim(tx, task.id, "coder", TaskState.IN_FLIGHT).title)
     return titles
 
 
@@ -224,7 +224,7 @@ async def test_kept_counts_are_what_counting_gives(
 def _go(tx: Tx, task_id: int, to: TaskState) -> None:
     task = tasks.get(tx, task_id)
     if to in ACTIVE and task.state is TaskState.READY:
-        tasks.claim(tx, task, "coder", to)
+        claims.claim(tx, task.id, "coder", to)
     else:
         tasks.move(tx, task, to)
 

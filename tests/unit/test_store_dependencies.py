@@ -9,7 +9,7 @@ import pytest
 
 from core.errors import Unclear
 from core.model import Task, TaskState
-from core.store import tasks
+from core.store import claims, tasks
 from core.store.database import Store, Tx
 from core.store.tasks import NewTask
 from tests.fakes.clock import FakeClock
@@ -27,7 +27,7 @@ def add(tx: Tx, after: tuple[int, ...] = (), draft: bool = False) -> Task:
 
 
 def finish(tx: Tx, task_id: int) -> Task:
-    task = tasks.claim(tx, tasks.get(tx, task_id), "coder", TaskState.IN_FLIGHT)
+    task = claims.claim(tx, task_id, "coder", TaskState.IN_FLIGHT)
     return tasks.move(tx, task, TaskState.DONE)
 
 
@@ -84,7 +84,7 @@ async def test_an_unknown_task_to_wait_for_adds_nothing(store: Store) -> None:
 
 async def test_the_last_reason_that_goes_lifts_the_block(store: Store) -> None:
     def act(tx: Tx) -> list[TaskState]:
-        task = tasks.claim(tx, add(tx), "coder", TaskState.IN_FLIGHT)
+        task = claims.claim(tx, add(tx).id, "coder", TaskState.IN_FLIGHT)
         task = tasks.block(tx, tasks.block(tx, task, "budget"), "paused")
         first = tasks.lift(tx, task, "budget")
         return [first.state, tasks.lift(tx, first, "paused").state]
