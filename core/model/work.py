@@ -226,7 +226,7 @@ class Gate:
 class Run:
     """A set of tasks executed in dependency order. `wave` is the one under way (0: none yet),
     `waves` how many there are. `failed` counts the cancelled too. `because`: the failed task
-    that paused it."""
+    that paused it; `paused_by`: the person who did."""
 
     id: int
     title: str
@@ -237,6 +237,7 @@ class Run:
     created_at: int
     lane: str | None = None
     because: int | None = None
+    paused_by: str | None = None
     wave: int = 0
     done: int = 0
     failed: int = 0
