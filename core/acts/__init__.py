@@ -1,15 +1,20 @@
 """What people do to a task: each one a check against the table, and one transaction."""
 
-from core.acts.beginnings import reopen, retry
-from core.acts.ends import end, stop_session, words_of
+from core.acts.beginnings import ready, reopen, retry
+from core.acts.deleting import delete, may_delete
+from core.acts.ends import end, release, stop_session, words_of
 from core.acts.gates import answer, approve, reject
 from core.acts.standing import situation
 
 __all__ = [
     "answer",
     "approve",
+    "delete",
     "end",
+    "may_delete",
+    "ready",
     "reject",
+    "release",
     "reopen",
     "retry",
     "situation",

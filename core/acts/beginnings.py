@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from core import lifecycle, queue
 from core.acts.standing import situation
+from core.errors import Refused, Unclear
 from core.house import House
 from core.lifecycle import Act
-from core.model import Event, StepKind, Task, TaskState
+from core.model import Event, Step, StepKind, Task, TaskState
+from core.planning import order
 from core.store import tasks
 from core.store.database import Tx
 
@@ -19,7 +23,7 @@ def retry(tx: Tx, house: House, task: Task, hint: str) -> Task:
         tx,
         task,
         move.task or TaskState.READY,
-        step=_agent_step(tx, house, task),
+        step=agent_step(tx, house, task),
         attempts=0,
         not_before=None,
         failure=None,
@@ -31,8 +35,9 @@ def retry(tx: Tx, house: House, task: Task, hint: str) -> Task:
     return _blocked_still(tx, task)
 
 
-def _agent_step(tx: Tx, house: House, task: Task) -> str:
-    """The step to begin again at: its own, or the newest session's."""
+def agent_step(tx: Tx, house: House, task: Task) -> str:
+    """The step to begin again at: its own, or the newest session's, since only an agent's step
+    is claimed."""
     if house.step(task).kind is StepKind.AGENT:
         return task.step
     newest = tx.value(
@@ -47,27 +52,60 @@ def _blocked_still(tx: Tx, task: Task) -> Task:
     return tasks.block(tx, task, "dependency") if task.unmet else task
 
 
-def reopen(tx: Tx, house: House, task: Task) -> Task:
-    """A done or cancelled task begins again at its first step."""
+def ready(tx: Tx, task: Task) -> Task:
+    """Out of the inbox: ready, or blocked by what it waits for."""
+    if task.state is not TaskState.INBOX:
+        raise Refused(f"{task.ref} is not in the inbox: it is {lifecycle.words(task.state)}.")
+    if task.unmet:
+        return tasks.block(tx, task, "dependency")
+    task = tasks.move(tx, task, TaskState.READY)
+    tx.emit(Event("task.ready", f"{task.ref} is ready", task_id=task.id))
+    return task
+
+
+def reopen(tx: Tx, house: House, task: Task, step_id: str | None = None) -> Task:
+    """A done or cancelled task begins again: at its first step on a fresh branch, or at the
+    named step, where what was not merged is gone on with."""
     move = lifecycle.decide(situation(tx, house, task), Act.REOPEN, task.id)
-    first = house.workflow(task.workflow).steps[0]
+    steps = house.workflow(task.workflow).steps
+    step = steps[0] if step_id is None else _to_begin_at(steps, step_id)
+    afresh = step == steps[0] or task.merge_commit is not None
     task = tasks.move(
         tx,
         task,
         move.task or TaskState.READY,
-        step=first.id,
+        step=step.id,
         attempts=0,
+        begun=0,
         hold=None,
+        failure=None,
+        verification=None,
+        not_before=None,
         assignee=None,
         assigned_step=None,
-        branch=_next_branch(task),
-        base_commit=None,
-        head_commit=None,
-        change=None,
-        merge_commit=None,
+        position=task.id * order.STEP if task.position is None else task.position,
+        **(_AFRESH | {"branch": _next_branch(task)} if afresh else {}),
     )
-    tx.emit(Event("task.reopened", f"{task.ref} is open again", task_id=task.id))
+    tx.run("UPDATE criteria SET state = 'open' WHERE task_id = ?", (task.id,))
+    tx.emit(Event("task.reopened", f"{task.ref} is open again at {step.id}", task_id=task.id))
     return _blocked_still(tx, task)
+
+
+_AFRESH: dict[str, str | None] = {
+    "base_commit": None,
+    "head_commit": None,
+    "change": None,
+    "merge_commit": None,
+}
+
+
+def _to_begin_at(steps: Sequence[Step], step_id: str) -> Step:
+    possible = [step for step in steps if step.kind is StepKind.AGENT]
+    for step in possible:
+        if step.id == step_id:
+            return step
+    names = ", ".join(step.id for step in possible)
+    raise Unclear(f"It can't begin at `{step_id[:40]}`: say one of {names}.")
 
 
 def _next_branch(task: Task) -> str | None:

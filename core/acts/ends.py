@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core import lifecycle, queue
+from core.acts.beginnings import agent_step
 from core.acts.standing import situation
 from core.errors import Refused
 from core.house import House
@@ -17,7 +18,7 @@ from core.model import (
     Task,
     TaskState,
 )
-from core.store import gates, sessions, tasks
+from core.store import gates, sessions, tasks, unmet
 from core.store.database import Tx
 
 
@@ -26,20 +27,19 @@ def end(tx: Tx, house: House, task: Task, act: Act, actor: Actor, why: str) -> T
     move = lifecycle.decide(situation(tx, house, task), act, task.id)
     if move.task is None:
         raise Refused(f"{task.ref} stays as it is.")
-    for gate in gates.open_gates(tx, task.id):
-        gates.cancel(tx, gate, why)
-    for session in sessions.open_of_task(tx, task.id):
-        stop_session(tx, session, why)
+    _stop_all(tx, task, why)
     changes = {"failure": why} if move.task is TaskState.FAILED else {}
     task = tasks.move(tx, task, move.task, **changes)
     queue.settled(tx, task)
+    waiting = "" if move.task is TaskState.DONE else unmet.waiting_words(tx, task.id)
     kind = {Act.KILL: "task.failed", Act.CANCEL: "task.cancelled", Act.DONE: "task.completed"}
     tx.emit(
         Event(
             kind[act],
-            f"{task.ref} {words_of(act)} by {actor.name or actor.user_id}",
+            f"{task.ref} {words_of(act)} by {actor.name or actor.user_id}"
+            + (f"; {waiting}" if waiting else ""),
             task_id=task.id,
-            payload={"by": actor.key, "reason": why, "act": act.value},
+            payload={"by": actor.key, "reason": why, "act": act.value, "waiting": waiting},
         )
     )
     return task
@@ -47,6 +47,31 @@ def end(tx: Tx, house: House, task: Task, act: Act, actor: Actor, why: str) -> T
 
 def words_of(act: Act) -> str:
     return {Act.KILL: "killed", Act.CANCEL: "cancelled", Act.DONE: "marked done"}[act]
+
+
+def release(tx: Tx, house: House, task: Task, actor: Actor) -> Task:
+    """Give it back: whoever has it stops, and it is ready for anybody at its agent's step. It
+    is claimed again once the process is gone."""
+    lifecycle.decide(situation(tx, house, task), Act.RELEASE, task.id)
+    free = {"assignee": None, "assigned_step": None}
+    if task.state is TaskState.READY:
+        tx.update("tasks", {"id": task.id}, updated_at=tx.now, **free)
+    else:
+        step = agent_step(tx, house, task)
+        _stop_all(tx, task, "released")
+        task = tasks.move(
+            tx, task, TaskState.READY, step=step, hold=None, failure=None, not_before=None, **free
+        )
+    words = f"{task.ref} was given back by {actor.name or actor.user_id}"
+    tx.emit(Event("task.ready", words, task_id=task.id, payload={"by": actor.key}))
+    return tasks.get(tx, task.id)
+
+
+def _stop_all(tx: Tx, task: Task, why: str) -> None:
+    for gate in gates.open_gates(tx, task.id):
+        gates.cancel(tx, gate, why)
+    for session in sessions.open_of_task(tx, task.id):
+        stop_session(tx, session, why)
 
 
 def stop_session(tx: Tx, session: Session, why: str) -> None:

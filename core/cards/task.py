@@ -5,7 +5,7 @@ from __future__ import annotations
 from core.cards.words import TOLD, changed, counted, duration
 from core.commands.reply import Button, Reply
 from core.model import Event, Priority, Session, Task, TaskState
-from core.store import rows
+from core.store import rows, unmet
 from core.store.database import Tx
 
 MARKS = {
@@ -66,8 +66,10 @@ def _facts(tx: Tx, task: Task, session: Session | None) -> list[str]:
     if task.state is TaskState.BLOCKED:
         return [_blocked_words(tx, task)]
     if task.state is TaskState.FAILED:
-        return [task.failure or ""]
+        return [task.failure or "", unmet.waiting_words(tx, task.id)]
     facts = [task.hold or ""]
+    if task.state is TaskState.CANCELLED:
+        facts.append(unmet.waiting_words(tx, task.id))
     if session is not None:
         facts.append(_spent(tx, task, session))
         if task.state is not TaskState.DONE:
@@ -155,9 +157,10 @@ def _newest(tx: Tx, task_id: int) -> Session | None:
 def failure_card(task: Task, event: Event) -> Reply:
     """What went wrong, with the last lines of the log."""
     tail = [str(line) for line in event.payload.get("tail") or []]
+    waiting = str(event.payload.get("waiting") or "")
     return Reply(
         title=f"❌ {task.ref} failed: {task.failure or 'no reason given'}",
-        lines=(task.title,),
+        lines=(task.title, waiting) if waiting else (task.title,),
         code="\n".join(tail) or None,
         buttons=failure_buttons(task),
     )

@@ -9,9 +9,7 @@ from core.errors import Refused, Unclear
 from core.model import ACTIVE, Event, Task, TaskState, task_ref
 from core.store import rows, tasks, unmet
 from core.store.database import Tx
-
-SHOWN = 5
-"""How many tasks a sentence names before it counts the rest."""
+from core.store.unmet import SHOWN, listed
 
 
 def of(tx: Tx, task_id: int) -> list[int]:
@@ -34,20 +32,6 @@ def what_waits_for(tx: Tx, task_id: int) -> list[Task]:
             (task_id,),
         )
     ]
-
-
-def waiting_words(tx: Tx, task_id: int) -> str:
-    """`TASK-005 and TASK-006 wait for it`; empty where nothing does."""
-    waiting = [task.ref for task in what_waits_for(tx, task_id)]
-    return f"{listed(waiting)} wait{'s' if len(waiting) == 1 else ''} for it" if waiting else ""
-
-
-def listed(words: Sequence[str]) -> str:
-    """`a`, `a and b`, `a, b and 7 more`."""
-    shown = list(words[:SHOWN])
-    if len(words) > SHOWN:
-        shown.append(f"{len(words) - SHOWN} more")
-    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def set_needs(tx: Tx, task: Task, needed_ids: Iterable[int]) -> Task:

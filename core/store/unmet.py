@@ -5,7 +5,13 @@ Each costs what there is of dependents, and one statement whatever their number.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from core.model import task_ref
 from core.store.database import Tx
+
+SHOWN = 5
+"""How many tasks a sentence names before it counts the rest."""
 
 
 def add(tx: Tx, task_id: int, needed: list[int]) -> int:
@@ -63,6 +69,26 @@ def forget(tx: Tx, task_id: int) -> None:
             (task_id,),
         )
     tx.run("DELETE FROM dependencies WHERE needs_id = ? OR task_id = ?", (task_id, task_id))
+
+
+def waiting_words(tx: Tx, task_id: int) -> str:
+    """`TASK-005 and TASK-006 wait for it`; empty where nothing does."""
+    waiting = _ids(
+        tx,
+        "SELECT t.id FROM dependencies d JOIN tasks t ON t.id = d.task_id WHERE d.needs_id = ?"
+        " AND t.ended_at IS NULL",
+        task_id,
+    )
+    verb = "waits" if len(waiting) == 1 else "wait"
+    return f"{listed([task_ref(one) for one in waiting])} {verb} for it" if waiting else ""
+
+
+def listed(words: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and 7 more`."""
+    shown = list(words[:SHOWN])
+    if len(words) > SHOWN:
+        shown.append(f"{len(words) - SHOWN} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _ids(tx: Tx, sql: str, task_id: int) -> list[int]:
