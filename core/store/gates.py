@@ -29,7 +29,7 @@ from core.store.database import Tx
 @dataclass(frozen=True, slots=True)
 class NewGate:
     kind: GateKind
-    task_id: int
+    task_id: int | None
     title: str
     body: str = ""
     step: str | None = None
@@ -42,6 +42,9 @@ class NewGate:
     request_key: str | None = None
     change: Change | None = None
     may_answer: Role = Role.APPROVER
+    scope: str = "task"
+    subject: str | None = None
+    run_id: int | None = None
 
 
 def open_gate(tx: Tx, new: NewGate) -> Gate | None:
@@ -56,6 +59,9 @@ def open_gate(tx: Tx, new: NewGate) -> Gate | None:
         "gates",
         kind=new.kind.value,
         state=GateState.OPEN.value,
+        scope=new.scope,
+        subject=new.subject,
+        run_id=new.run_id,
         task_id=new.task_id,
         session_id=new.session_id,
         attempt=new.attempt,
@@ -82,6 +88,7 @@ def open_gate(tx: Tx, new: NewGate) -> Gate | None:
             agent=new.agent,
             session_id=new.session_id,
             gate_id=gate_id,
+            run_id=new.run_id,
             payload={"kind": new.kind.value},
         )
     )
