@@ -198,6 +198,7 @@ def _house(
         redact=redactor.text,
         artifacts=Artifacts(data),
         check_command=split_command,
+        prices=configuration.prices,
     )
 
 

@@ -15,12 +15,14 @@ from pydantic import ValidationError
 
 from config.agents import load_agents
 from config.faults import explain
+from config.prices import load_prices
 from config.prompts import load_prompts
 from config.settings import Settings
 from config.sources import Layers, lay_environment, lay_secrets, read_toml
 from config.workflows import load_workflows
 from core.errors import Unclear
 from core.model import Agent, Repo, Workflow
+from core.prices import Price
 
 PACKAGED = Path(__file__).parent
 
@@ -34,6 +36,7 @@ class Configuration:
     workflows: tuple[Workflow, ...]
     repos: tuple[Repo, ...]
     prompts: Mapping[str, str]
+    prices: Mapping[str, Price]
     file: Path
 
 
@@ -58,12 +61,13 @@ def load(
     folders = _folders(file.parent if given else PACKAGED, folder)
     agents, workflows = load_agents(folders, faults), load_workflows(folders, faults)
     prompts = load_prompts(folders, faults)
+    prices = load_prices(folders, faults)
     repos = _repositories(settings, faults)
     if settings is not None:
         faults += _crossed(settings, workflows, file)
     if faults or settings is None:
         raise Unclear("\n".join(dict.fromkeys(faults)))
-    return Configuration(settings, agents, workflows, repos, prompts, file)
+    return Configuration(settings, agents, workflows, repos, prompts, prices, file)
 
 
 def _file(given: str | None, folder: Path) -> Path:

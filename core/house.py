@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core.artifacts import Artifacts
@@ -11,6 +11,7 @@ from core.errors import Unclear
 from core.model import Agent, Repo, Role, Step, Task, Workflow
 from core.policy import Policy
 from core.ports import Clock, Driver, Forge, Sandbox
+from core.prices import Price
 from core.prompts import Prompts
 from core.store.database import Store
 from core.worktrees import Repositories
@@ -35,6 +36,7 @@ class House:
     redact: Callable[[str], str]
     artifacts: Artifacts
     check_command: Callable[[str], object]
+    prices: Mapping[str, Price] = field(default_factory=dict)
 
     def repo(self, name: str | None) -> Repo:
         """The repository of that name; without a name the only one. Raises Unclear."""
