@@ -11,7 +11,7 @@ from typing import Any
 from core import views
 from core.artifacts import folder_name, write_atomically
 from core.house import House
-from core.model import ENDED, Task
+from core.model import ENDED, Task, task_ref
 from core.store.database import Row, Tx
 from core.views import Db, SessionStory, TaskPage
 
@@ -19,6 +19,7 @@ STALE = (
     "SELECT id, revision FROM tasks INDEXED BY tasks_stale_folder "
     "WHERE folder_revision < revision LIMIT 200"
 )
+DELETED = "SELECT * FROM deleted_tasks INDEXED BY deleted_unmarked WHERE marked = 0 LIMIT 200"
 
 
 class TaskFolders:
@@ -37,7 +38,17 @@ class TaskFolders:
                 await self._write(page)
         if stale:
             await self._house.store.write(lambda tx: _mark(tx, stale))
-        return len(stale)
+        return len(stale) + await self._deleted()
+
+    async def _deleted(self) -> int:
+        """The folder of a deleted task stays, and says so."""
+        found = await self._house.store.read(DELETED)
+        for row in found:
+            path = self._house.data / row["folder"] / "task.json"
+            write_atomically(path, _json(_told(path) | _end(row)))
+        if found:
+            await self._house.store.write(lambda tx: _mark_deleted(tx, found))
+        return len(found)
 
     async def _write(self, page: TaskPage) -> None:
         task = page.task
@@ -94,6 +105,33 @@ def _mark(tx: Tx, stale: list[Row]) -> None:
             "UPDATE tasks SET folder_revision = ? WHERE id = ? AND folder_revision < ?",
             (row["revision"], row["id"], row["revision"]),
         )
+
+
+def _mark_deleted(tx: Tx, found: list[Row]) -> None:
+    for row in found:
+        tx.run("UPDATE deleted_tasks SET marked = 1 WHERE id = ?", (row["id"],))
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """What the file says so far; nothing where it can't be read."""
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _end(row: Row) -> dict[str, Any]:
+    return {
+        "format": 1,
+        "ref": task_ref(row["id"]),
+        "id": row["id"],
+        "title": row["title"],
+        "state": "deleted",
+        "deleted_by": row["deleted_by"],
+        "deleted_at": row["deleted_at"],
+        "sessions": json.loads(row["sessions"]),
+    }
 
 
 def _task(page: TaskPage) -> dict[str, Any]:

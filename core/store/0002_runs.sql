@@ -268,3 +268,6 @@ CREATE TRIGGER events_of_gates AFTER INSERT ON events WHEN NEW.gate_id IS NOT NU
 BEGIN UPDATE gates SET revision = NEW.seq WHERE id = NEW.gate_id; END;
 CREATE TRIGGER events_of_runs AFTER INSERT ON events WHEN NEW.run_id IS NOT NULL
 BEGIN UPDATE runs SET revision = NEW.seq WHERE id = NEW.run_id; END;
+-- Whether its folder's task.json says that it was deleted: written after the commit.
+ALTER TABLE deleted_tasks ADD COLUMN marked INTEGER NOT NULL DEFAULT 0 CHECK (marked IN (0, 1));
+CREATE INDEX deleted_unmarked ON deleted_tasks (id) WHERE marked = 0;
