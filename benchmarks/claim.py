@@ -20,7 +20,7 @@ from pathlib import Path
 from _bench import NOW, add_tasks, bare, met, micros, rate, sizes, table
 
 from core.model import TaskState
-from core.store import claims, tasks
+from core.store import claims
 from core.store.database import Store, Tx
 
 CLAIMERS, EACH, ROUNDS = 32, 40, 7
@@ -51,10 +51,10 @@ BACK = (
 
 
 def take(tx: Tx) -> None:
-    """What a dispatch does for each task it gives away, but for the session."""
-    heads = [found for demand in claims.demands(tx) if (found := claims.head(tx, demand))]
-    task = min(heads, key=claims.order)
-    tasks.claim(tx, task, "bench", TaskState.IN_FLIGHT)
+    """What a claimer does: the best task, taken, and the event that tells of it."""
+    head = claims.best(tx)
+    assert head is not None
+    claims.claim(tx, head.id, "bench", TaskState.IN_FLIGHT)
 
 
 # -- 32 at once ----------------------------------------------------------------------------

@@ -235,9 +235,9 @@ def _claim(tx: Tx, house: House, task_id: int, agent: Agent) -> Session:
     step = house.step(ready)
     prompt = first_prompt(tx, house, ready, step.prompt or step.type)
     state = step.state if step.state is not TaskState.READY else TaskState.IN_FLIGHT
-    task = claims.claim(tx, task_id, agent.name, state)
+    claims.claim(tx, task_id, agent.name, state)
     return sessions.begin(
-        tx, task, agent, prompt, str(house.data / "sessions" / "{id}" / "workspace")
+        tx, ready, agent, prompt, str(house.data / "sessions" / "{id}" / "workspace")
     )
 
 

@@ -68,7 +68,8 @@ def bring(tx: Tx, home: House, wanted: Situation) -> Task:
         return task
     if wanted is Situation.CANCELLED:
         return tasks.move(tx, task, TaskState.CANCELLED)
-    task = claims.claim(tx, task.id, "claude", TaskState.IN_FLIGHT)
+    claims.claim(tx, task.id, "claude", TaskState.IN_FLIGHT)
+    task = tasks.get(tx, task.id)
     session = sessions.begin(tx, task, home.agents["claude"], "Do it.", "/nowhere/{id}")
     if wanted is not Situation.STARTING:
         _worked_on(tx, home, wanted, task, _run(tx, session))

@@ -20,7 +20,6 @@ from core import lifecycle
 from core.errors import Refused
 from core.model import Event, Severity, Task, TaskState, task_ref
 from core.planning import Needs, Record
-from core.store import rows
 from core.store.database import Tx
 
 READY = "SELECT 1 FROM tasks INDEXED BY tasks_claim WHERE state = 'ready' AND held IS NULL LIMIT 1"
@@ -61,7 +60,6 @@ UPDATE tasks SET state = ?, begun = 1, not_before = NULL, assignee = ?, assigned
   failure = NULL, hold = NULL, started_at = coalesce(started_at, ?), updated_at = ?, demand = NULL
 WHERE id = ? AND state = 'ready' AND held IS NULL
   AND (assignee IS NULL OR assignee = ? OR assigned_step IS NOT step)
-RETURNING *
 """
 
 _UNDEMANDED = """
@@ -150,15 +148,13 @@ def best(tx: Tx, fits: Callable[[Key], bool] = lambda key: True) -> Head | None:
     return min((found for found in heads if found is not None), default=None)
 
 
-def claim(tx: Tx, task_id: int, agent: str, state: TaskState) -> Task:
+def claim(tx: Tx, task_id: int, agent: str, state: TaskState) -> None:
     """Take a ready task for an agent. Guarded: nobody claims what somebody has. Raises Refused."""
-    lifecycle.check(task_ref(task_id), TaskState.READY, state)
-    row = tx.one(_CLAIM, (state.value, agent, tx.now, tx.now, task_id, agent))
-    if row is None:
-        raise Refused(f"{task_ref(task_id)} was taken by another just now.")
-    task = rows.task(row)
-    tx.emit(Event("task.started", f"{agent} is on {task.ref}", task_id=task_id, agent=agent))
-    return task
+    ref = task_ref(task_id)
+    lifecycle.check(ref, TaskState.READY, state)
+    if not tx.run(_CLAIM, (state.value, agent, tx.now, tx.now, task_id, agent)):
+        raise Refused(f"{ref} was taken by another just now.")
+    tx.emit(Event("task.started", f"{agent} is on {ref}", task_id=task_id, agent=agent))
 
 
 def records(tx: Tx, lane: str) -> dict[str, Record]:

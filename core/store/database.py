@@ -36,7 +36,9 @@ def connect(path: Path, *, schema: str, readonly: bool = False) -> sqlite3.Conne
             f"file:{path}?mode=ro", uri=True, isolation_level=None, check_same_thread=False
         )
     else:
-        db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        db = sqlite3.connect(
+            path, isolation_level=None, check_same_thread=False, cached_statements=512
+        )
     db.row_factory = sqlite3.Row
     for pragma in PRAGMAS:
         db.execute(pragma)

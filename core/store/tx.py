@@ -25,12 +25,17 @@ class Tx:
         self._db = db
         self.now = now
         self.events: list[Event] = []
+        self.statements = 0
+
+    def _execute(self, sql: str, params: Sequence[Any]) -> sqlite3.Cursor:
+        self.statements += 1
+        return self._db.execute(sql, params)
 
     def all(self, sql: str, params: Sequence[Any] = ()) -> list[Row]:
-        return self._db.execute(sql, params).fetchall()
+        return self._execute(sql, params).fetchall()
 
     def one(self, sql: str, params: Sequence[Any] = ()) -> Row | None:
-        row: Row | None = self._db.execute(sql, params).fetchone()
+        row: Row | None = self._execute(sql, params).fetchone()
         return row
 
     def value(self, sql: str, params: Sequence[Any] = ()) -> Any:
@@ -40,14 +45,14 @@ class Tx:
 
     def run(self, sql: str, params: Sequence[Any] = ()) -> int:
         """Execute; returns how many rows changed."""
-        return self._db.execute(sql, params).rowcount
+        return self._execute(sql, params).rowcount
 
     def insert(self, table: str, **values: Any) -> int:
         """Insert one row; returns its rowid. Table and column names are the code's own."""
         names = ", ".join(values)
         marks = ", ".join("?" * len(values))
         sql = f"INSERT INTO {table} ({names}) VALUES ({marks})"  # noqa: S608
-        return int(self._db.execute(sql, tuple(values.values())).lastrowid or 0)
+        return int(self._execute(sql, tuple(values.values())).lastrowid or 0)
 
     def update(self, table: str, where: dict[str, Any], **values: Any) -> bool:
         """Guarded update: False when no row is in the state that `where` names."""
@@ -61,7 +66,7 @@ class Tx:
         schema's triggers."""
         payload = json.dumps(dict(event.payload), ensure_ascii=False) if event.payload else "{}"
         told = (event.task_id, event.agent, event.session_id, event.gate_id, event.run_id)
-        seq = self._db.execute(
+        seq = self._execute(
             _EVENT, (event.type, event.severity.value, event.text, *told, payload, self.now)
         ).lastrowid
         stored = Event(

@@ -67,14 +67,10 @@ class Writer:
         except BaseException as error:
             self._call(_settle, self._opened, None, error)
             return
-        db.set_trace_callback(self._count)
         self._call(_settle, self._opened, None, None)
         with contextlib.closing(db):
             while batch := self._take():
                 self._commit(db, batch)
-
-    def _count(self, _statement: str) -> None:
-        self.statements += 1
 
     def _take(self) -> list[_Job]:
         """Everything that waits, at least one; empty when the writer is to end."""
@@ -99,6 +95,7 @@ class Writer:
                     done.append(job)
                     events.extend(job.events)
             db.execute("COMMIT")
+            self.statements += 2
             self.total_changes = db.total_changes
         except BaseException as error:
             with contextlib.suppress(sqlite3.Error):
@@ -120,6 +117,7 @@ class Writer:
             self._call(_settle, job.future, None, translated(error))
             return False
         db.execute("RELEASE act")
+        self.statements += 2 + tx.statements
         job.events = tx.events
         return True
 

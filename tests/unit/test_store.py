@@ -193,7 +193,8 @@ def claim_all(tx: Tx) -> list[str]:
     """Everything that may be claimed now, in the order in which it is."""
     titles = []
     while (task := claims.best(tx)) is not None:
-        titles.append(claims.claim(tx, task.id, "coder", TaskState.IN_FLIGHT).title)
+        titles.append(tasks.get(tx, task.id).title)
+        claims.claim(tx, task.id, "coder", TaskState.IN_FLIGHT)
     return titles
 
 

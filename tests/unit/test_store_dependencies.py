@@ -27,7 +27,8 @@ def add(tx: Tx, after: tuple[int, ...] = (), draft: bool = False) -> Task:
 
 
 def finish(tx: Tx, task_id: int) -> Task:
-    task = claims.claim(tx, task_id, "coder", TaskState.IN_FLIGHT)
+    claims.claim(tx, task_id, "coder", TaskState.IN_FLIGHT)
+    task = tasks.get(tx, task_id)
     return tasks.move(tx, task, TaskState.DONE)
 
 
@@ -84,7 +85,9 @@ async def test_an_unknown_task_to_wait_for_adds_nothing(store: Store) -> None:
 
 async def test_the_last_reason_that_goes_lifts_the_block(store: Store) -> None:
     def act(tx: Tx) -> list[TaskState]:
-        task = claims.claim(tx, add(tx).id, "coder", TaskState.IN_FLIGHT)
+        task = tasks.get(tx, add(tx).id)
+        claims.claim(tx, task.id, "coder", TaskState.IN_FLIGHT)
+        task = tasks.get(tx, task.id)
         task = tasks.block(tx, tasks.block(tx, task, "budget"), "paused")
         first = tasks.lift(tx, task, "budget")
         return [first.state, tasks.lift(tx, first, "paused").state]
