@@ -1,0 +1,106 @@
+"""What was spent and what may be, a row for each scope and key."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from core.model import Gate, Task
+from core.planning.budgets import Amount
+from core.store import rows
+from core.store.database import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """One budget's row. `more_*`: granted on top; `asked_*`: the limit its gate was opened for."""
+
+    scope: str
+    key: str
+    tokens: int = 0
+    cost_usd: float = 0.0
+    unpriced: int = 0
+    more_tokens: int = 0
+    more_usd: float = 0.0
+    asked_tokens: int = 0
+    asked_usd: float = 0.0
+    stopped: bool = False
+
+    def asked_for(self, limit: Amount) -> bool:
+        """Whether its gate was opened for just this limit already."""
+        return self.asked_tokens == (limit.tokens or 0) and self.asked_usd == (limit.usd or 0.0)
+
+
+def get(tx: Tx, scope: str, key: str) -> Spent:
+    """The row; nothing spent yet where there is none."""
+    row = tx.one("SELECT * FROM budgets WHERE scope = ? AND key = ?", (scope, key))
+    return Spent(scope, key) if row is None else _spent(row)
+
+
+def _spent(row: Any) -> Spent:
+    return Spent(
+        row["scope"],
+        row["key"],
+        row["tokens"],
+        row["cost_usd"],
+        row["unpriced"],
+        row["more_tokens"],
+        row["more_usd"],
+        row["asked_tokens"],
+        row["asked_usd"],
+        bool(row["stopped"]),
+    )
+
+
+def stopped(tx: Tx) -> list[Spent]:
+    """Those that are used up, with all that they hold."""
+    sql = "SELECT * FROM budgets INDEXED BY budgets_stopped WHERE stopped = 1"
+    return [_spent(row) for row in tx.all(sql)]
+
+
+def add(tx: Tx, scope: str, key: str, tokens: int, usd: float, unpriced: int) -> Spent:
+    """Add what was spent. A correction may take away, but not more than there is."""
+    tx.run(
+        "INSERT INTO budgets (scope, key, tokens, cost_usd, unpriced, updated_at) "
+        "VALUES (?, ?, max(?, 0), max(?, 0.0), max(?, 0), ?) "
+        "ON CONFLICT (scope, key) DO UPDATE SET tokens = max(0, tokens + ?), "
+        "cost_usd = max(0.0, cost_usd + ?), unpriced = max(0, unpriced + ?), "
+        "updated_at = excluded.updated_at",
+        (scope, key, tokens, float(usd), unpriced, tx.now, tokens, float(usd), unpriced),
+    )
+    return get(tx, scope, key)
+
+
+def change(tx: Tx, spent: Spent, **values: Any) -> Spent:
+    """Set columns of a row that is there."""
+    tx.update("budgets", {"scope": spent.scope, "key": spent.key}, updated_at=tx.now, **values)
+    return get(tx, spent.scope, spent.key)
+
+
+def open_gate(tx: Tx, scope: str, key: str) -> Gate | None:
+    """The gate that waits for a person over this budget."""
+    row = tx.one(
+        "SELECT * FROM gates INDEXED BY gates_one_budget WHERE state = 'open' "
+        "AND kind = 'budget' AND scope = ? AND subject = ?",
+        (scope, key),
+    )
+    return None if row is None else rows.gate(row)
+
+
+def open_gates(tx: Tx) -> list[Gate]:
+    sql = "SELECT * FROM gates INDEXED BY gates_one_budget WHERE state = 'open' AND kind = 'budget'"
+    return [rows.gate(row) for row in tx.all(sql)]
+
+
+def held_tasks(tx: Tx, reason: str) -> list[tuple[Task, str]]:
+    """Tasks with a session that rest for that reason, and the session's id."""
+    return [
+        (rows.task(row), row["session"])
+        for row in tx.all(
+            "SELECT tasks.*, sessions.id AS session FROM sessions INDEXED BY sessions_open "
+            "JOIN tasks ON tasks.id = sessions.task_id "
+            "JOIN task_reasons ON task_reasons.task_id = tasks.id AND reason = ? "
+            "WHERE sessions.state <> 'terminated' AND tasks.state = 'blocked'",
+            (reason,),
+        )
+    ]
