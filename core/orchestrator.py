@@ -41,7 +41,6 @@ WHERE sessions.state = 'terminated' AND sessions.kept IS NULL
   AND sessions.worktree_state IN ('archived', 'cleaning') AND tasks.state = 'done'
 LIMIT 50
 """
-SPENT = "SELECT 1 FROM budgets INDEXED BY budgets_stopped WHERE stopped = 1 LIMIT 1"
 LIVE = ("starting", "running", "terminating")
 ACTIVE = ("planning", "in_flight", "review")
 
@@ -152,20 +151,18 @@ class Orchestrator:
         active = await store.read(ACTIVE_TASKS)
         untidy = await store.read(UNTIDY)
         now = store.now()
-        claimable = await store.read(claims.READY)
-        due = await store.read(claims.DUE, (now,))
-        rested = await store.read(limits.NEXT_DUE)
-        spent = await store.read(SPENT)
+        (glance,) = await store.read(claims.GLANCE, (now,))
+        rested = glance["rested"]
         return Found(
             live=[row["id"] for row in open_sessions if row["state"] in LIVE],
             going_on=sum(_goes_on(row) for row in open_sessions),
             unjudged=[row["id"] for row in open_sessions if _unjudged(row)],
             forging=[row["id"] for row in active if self._forges(row)],
             untidy=[row["id"] for row in untidy],
-            claimable=bool(claimable),
-            due=min(filter(None, (due[0][0], rested[0][0])), default=None),
-            rested=bool(rested[0][0] and rested[0][0] <= now),
-            spent=bool(spent),
+            claimable=bool(glance["claimable"]),
+            due=min(filter(None, (glance["due"], rested)), default=None),
+            rested=bool(rested and rested <= now),
+            spent=bool(glance["spent"]),
         )
 
     def _go_by_the_clock(self, tx: Tx) -> None:

@@ -22,14 +22,18 @@ from core.model import Event, Severity, Task, TaskState, task_ref
 from core.planning import Needs, Record
 from core.store.database import Tx
 
-READY = "SELECT 1 FROM tasks INDEXED BY tasks_claim WHERE state = 'ready' AND held IS NULL LIMIT 1"
-"""Whether anything at all could be claimed."""
-
-DUE = """
-SELECT min(not_before) FROM tasks INDEXED BY tasks_due
-WHERE state = 'ready' AND not_before IS NOT NULL AND not_before > ?
+# One look for a turn: could anything at all be claimed; when may the first be whose time has
+# not come; when is the first account tried again whose usage limit was reached; is any budget
+# used up?
+GLANCE = """
+SELECT
+  EXISTS (SELECT 1 FROM tasks INDEXED BY tasks_claim
+    WHERE state = 'ready' AND held IS NULL) AS claimable,
+  (SELECT min(not_before) FROM tasks INDEXED BY tasks_due
+    WHERE state = 'ready' AND not_before IS NOT NULL AND not_before > ?) AS due,
+  (SELECT min(until) FROM limits INDEXED BY limits_standing WHERE lifted_at IS NULL) AS rested,
+  EXISTS (SELECT 1 FROM budgets INDEXED BY budgets_stopped WHERE stopped = 1) AS spent
 """
-"""When the first task whose time hasn't come may be claimed, ms since the epoch."""
 
 # A step down the index for each demand: SQLite has no loose index scan of its own. Tasks whose
 # demand isn't known yet (NULL) come first in it.
