@@ -10,7 +10,7 @@ from typing import Any
 from core import lifecycle
 from core.errors import Refused, Unclear
 from core.model import ENDED, Event, Priority, Severity, Task, TaskState, task_ref
-from core.store import rows, unmet
+from core.store import rows, runs, unmet
 from core.store.database import Tx
 
 
@@ -117,7 +117,9 @@ def move(tx: Tx, task: Task, to: TaskState, **values: Any) -> Task:
     Raises Refused when the table doesn't allow it or somebody was faster.
     """
     lifecycle.check(task.ref, task.state, to)
-    values = {"blocked_from": None, **values}
+    by_run = to is TaskState.READY and task.run_id is not None
+    held, held_by = runs.held_for(tx, task) if by_run else (None, None)
+    values = {"blocked_from": None, "held": held, "held_by": held_by, **values}
     values["ended_at"] = tx.now if to in ENDED else None
     if not tx.update(
         "tasks",
@@ -135,6 +137,8 @@ def move(tx: Tx, task: Task, to: TaskState, **values: Any) -> Task:
             block(tx, get(tx, waiting), "dependency")
     if to is not TaskState.BLOCKED:
         tx.run("DELETE FROM task_reasons WHERE task_id = ?", (task.id,))
+    if task.run_id is not None:
+        runs.task_moved(tx, task, get(tx, task.id))
     return get(tx, task.id)
 
 
