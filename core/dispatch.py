@@ -130,7 +130,8 @@ def _go_on(tx: Tx, session: Session) -> Session:
     attempt = sessions.new_attempt(tx, session.id)
     iteration = sessions.get_iteration(tx, session.id)
     sessions.move_iteration(tx, iteration, IterationState.RUNNING, attempt=attempt.number)
-    session = sessions.set_worktree(tx, session, WorktreeState.ACTIVE)
+    if session.worktree_state is not WorktreeState.CREATING:  # held while it was being made
+        session = sessions.set_worktree(tx, session, WorktreeState.ACTIVE)
     tx.emit(
         Event(
             "session.resumed",

@@ -36,8 +36,6 @@ def find(prices: Mapping[str, Price], model: str | None) -> Price | None:
     if model is None or model in prices:
         return prices.get(model or "")
     names = [
-        name
-        for name in prices
-        if model.startswith(name) and _VARIANT.fullmatch(model, len(name))
+        name for name in prices if model.startswith(name) and _VARIANT.fullmatch(model, len(name))
     ]
     return prices[max(names, key=len)] if names else None

@@ -9,6 +9,7 @@ from core.model import (
     Event,
     GateKind,
     IterationState,
+    Session,
     SessionOutcome,
     SessionState,
     Severity,
@@ -37,6 +38,7 @@ def attempt_over(
     if not sessions.attempt_ended(tx, attempt, end):
         return
     session = sessions.get(tx, attempt.session_id)
+    attempt = sessions.get_attempt(tx, session.id)
     gates.cancel_of_session(tx, session.id, "the agent has ended")
     if session.state is SessionState.TERMINATING:
         over = session.outcome or SessionOutcome.KILLED
@@ -44,6 +46,8 @@ def attempt_over(
         sessions.end(tx, session, over, session.reason)
     elif verdict.ok:
         _succeeded(tx, session.id, verdict, tail)
+    elif session.held_for is not None:
+        _interrupted(tx, session, attempt)
     else:
         _failed(tx, house, session.id, end, verdict, tail)
 
@@ -61,7 +65,7 @@ def _succeeded(tx: Tx, session_id: str, verdict: Verdict, tail: list[str]) -> No
         IterationState.COMPLETED,
         summary=verdict.summary or iteration.summary or "\n".join(tail[-5:])[-600:],
     )
-    session = sessions.move(tx, session, SessionState.SUSPENDED)
+    session = sessions.move(tx, session, SessionState.SUSPENDED, held_for=None)
     sessions.set_worktree(tx, session, WorktreeState.SUSPENDED)
     tx.emit(
         Event(
@@ -72,6 +76,28 @@ def _succeeded(tx: Tx, session_id: str, verdict: Verdict, tail: list[str]) -> No
             agent=session.agent,
             session_id=session.id,
             payload={"iteration": iteration.number},
+        )
+    )
+
+
+def _interrupted(tx: Tx, session: Session, attempt: Attempt) -> None:
+    """It was stopped because it has to wait: suspended, to go on where it stopped. One that has
+    not said a word has not begun: it is told all of its prompt again (`held_for` says which)."""
+    iteration = sessions.get_iteration(tx, session.id)
+    if iteration.state is IterationState.RUNNING:
+        sessions.move_iteration(tx, iteration, IterationState.WAITING)
+    held_for = session.held_for if attempt.position else None
+    session = sessions.move(tx, session, SessionState.SUSPENDED, held_for=held_for)
+    if session.worktree_state is WorktreeState.ACTIVE:
+        sessions.set_worktree(tx, session, WorktreeState.SUSPENDED)
+    tx.emit(
+        Event(
+            "session.suspended",
+            f"{session.agent} rests, its process is gone",
+            Severity.DEBUG,
+            task_id=session.task_id,
+            agent=session.agent,
+            session_id=session.id,
         )
     )
 

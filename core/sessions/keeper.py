@@ -21,6 +21,7 @@ from core.model import (
     Event,
     SessionState,
     Severity,
+    TaskState,
     WorktreeState,
     task_ref,
 )
@@ -28,13 +29,16 @@ from core.ports import Exit, Verdict
 from core.sessions.ending import attempt_over
 from core.sessions.starting import make_order, prepare_workspace, reload
 from core.sessions.tailer import Tailer
-from core.store import logs, sessions
+from core.store import logs, sessions, tasks
 from core.store.database import Tx
 
 log = structlog.get_logger(__name__)
 
 TAIL = 15
 """Lines of what an agent said last that a failure is told with."""
+
+
+_LIVE = (SessionState.STARTING, SessionState.RUNNING)
 
 
 class Keeper:
@@ -52,15 +56,24 @@ class Keeper:
         """Go on until the session is suspended or terminated. Raises what outlasts it: the
         orchestrator starts a new keeper on its next turn."""
         while True:
-            session = await self._house.store.write(lambda tx: sessions.get(tx, self._id))
-            if session.state is SessionState.STARTING:
-                await self._start()
-            elif session.state is SessionState.RUNNING:
-                await self._watch()
-            elif session.state is SessionState.TERMINATING:
+            state, held = await self._house.store.write(self._look)
+            if state is SessionState.TERMINATING or held:
                 await self._stop()
+            elif state is SessionState.STARTING:
+                await self._start()
+            elif state is SessionState.RUNNING:
+                await self._watch()
             else:
                 return
+
+    def _look(self, tx: Tx) -> tuple[SessionState, bool]:
+        """Its state, and whether its process is to be stopped so that it can go on later. While
+        it starts, what held it before counts only as long as its task is held."""
+        session = sessions.get(tx, self._id)
+        held = session.held_for is not None
+        if session.state is SessionState.STARTING and held:
+            held = tasks.get(tx, session.task_id).state is TaskState.BLOCKED
+        return session.state, held and session.state in _LIVE
 
     # -- start -----------------------------------------------------------------------------
 
@@ -107,10 +120,12 @@ class Keeper:
             return
         if session.state is not SessionState.STARTING:
             return
+        held = tasks.get(tx, session.task_id).state is TaskState.BLOCKED
         sessions.move(
             tx,
             session,
             SessionState.RUNNING,
+            held_for=session.held_for if held else None,
             started_at=session.started_at or tx.now,
             last_activity_at=tx.now,
         )
@@ -146,7 +161,7 @@ class Keeper:
             while not ended.done():
                 self._poked.clear()
                 await self._send_owed(tailer)
-                if await self._state() is not SessionState.RUNNING:
+                if await self._house.store.write(self._look) != (SessionState.RUNNING, False):
                     return
                 await self._pause(ended, tailer)
         finally:
@@ -170,9 +185,6 @@ class Keeper:
                     await tailer.sandbox.stop(tailer.folder, tailer.handle)
         finally:
             poked.cancel()
-
-    async def _state(self) -> SessionState:
-        return (await self._house.store.write(lambda tx: sessions.get(tx, self._id))).state
 
     async def _send_owed(self, tailer: Tailer) -> None:
         owed = await self._house.store.read(
@@ -227,7 +239,8 @@ class Keeper:
         return whole.splitlines()[-TAIL:]
 
     async def _stop(self) -> None:
-        """End what runs, prove that nothing is left, and only then call it terminated."""
+        """End what runs, prove that nothing is left, and only then call it terminated, or
+        suspended."""
         attempt = await self._house.store.write(lambda tx: sessions.get_attempt(tx, self._id))
         if attempt.state is AttemptState.STARTING:
             await self._stop_unstarted(attempt)

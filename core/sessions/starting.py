@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import Broken
+from core.holding import WORDS
 from core.house import House
 from core.killpoints import kill_point
 from core.model import Agent, Iteration, Session, Task, WorktreeState
@@ -53,7 +54,11 @@ async def make_order(house: House, session: Session, iteration: Iteration, task:
     driver = house.drivers[session.driver]
     resume = session.driver_session if driver.can_resume else None
     prompt = await _prompt(house, session, iteration, bool(resume))
-    prompt_file = folder / f"prompt-{iteration.number:02d}.md"
+    name = f"prompt-{iteration.number:02d}"
+    if session.held_for is not None:
+        prompt = _goes_on(prompt, session.held_for, bool(resume))
+        name += f"-again-{iteration.attempt:02d}"
+    prompt_file = folder / f"{name}.md"
     _write(prompt_file, prompt)
     plan = driver.plan(
         Brief(
@@ -96,6 +101,12 @@ async def _prompt(house: House, session: Session, iteration: Iteration, resumed:
         (session.id, iteration.number),
     )
     return "\n\n".join(row["prompt"].strip() for row in said) + "\n"
+
+
+def _goes_on(prompt: str, reason: str, resumed: bool) -> str:
+    """For one that was interrupted: a resumed agent knows its prompt already."""
+    words = f"You were interrupted ({WORDS[reason]}; that is over). Go on where you stopped.\n"
+    return words if resumed else f"{prompt.rstrip()}\n\n{words}"
 
 
 def environment(
