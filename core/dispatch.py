@@ -44,6 +44,11 @@ WHERE sessions.state <> 'terminated' AND sessions.state = 'suspended'
 ORDER BY iterations.started_at
 """
 
+_LOAD = """
+SELECT agent FROM sessions INDEXED BY sessions_open
+WHERE state <> 'terminated' AND state IN ('starting', 'running', 'terminating')
+"""
+
 
 @dataclass(slots=True)
 class Room:
@@ -76,13 +81,7 @@ def dispatch(tx: Tx, house: House, agents: Mapping[str, Agent]) -> list[str]:
 
 def load(tx: Tx) -> Counter[str]:
     """How many sessions each agent holds: those with a process."""
-    return Counter(
-        row["agent"]
-        for row in tx.all(
-            "SELECT agent FROM sessions INDEXED BY sessions_open WHERE state <> 'terminated' "
-            "AND state IN ('starting', 'running', 'terminating')"
-        )
-    )
+    return Counter(row["agent"] for row in tx.all(_LOAD))
 
 
 # -- suspended work ------------------------------------------------------------------------
