@@ -105,7 +105,7 @@ class Pages:
             it=views.overview(db, now),
             gates=views.open_gates(db),
             crew=views.agents(db),
-            board={column.state.value: column for column in views.board(db, CARDS)},
+            board={column.state.value: column for column in views.board(db, CARDS, now)},
             days=views.done_per_day(db, now),
             news=views.events(db, n=NEWS, loud=True)[::-1],
         )

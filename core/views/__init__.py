@@ -17,6 +17,7 @@ from core.views.crew import (
     overview,
     sessions,
 )
+from core.views.filters import Filter
 from core.views.history import (
     Changes,
     changed_since,
@@ -30,11 +31,12 @@ from core.views.history import (
 )
 from core.views.lists import (
     Column,
-    Filter,
     TaskRow,
     board,
     last_task,
     list_tasks,
+    place,
+    queue,
     state_counts,
     task_ids,
     task_neighbours,
@@ -63,6 +65,7 @@ from core.views.story import (
     sessions_of_tasks,
     task_page,
     task_pages,
+    versions,
 )
 
 __all__ = [
@@ -103,6 +106,8 @@ __all__ = [
     "open_gates",
     "open_reader",
     "overview",
+    "place",
+    "queue",
     "runs_of",
     "session_story",
     "session_tasks",
@@ -117,5 +122,6 @@ __all__ = [
     "task_range",
     "task_rows",
     "there",
+    "versions",
     "waiting_in",
 ]

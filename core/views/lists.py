@@ -6,17 +6,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from core.model import Priority, TaskState, task_ref
+from core.model import ENDED, Priority, Task, TaskState, task_ref
+from core.planning import order
+from core.store import rows
+from core.views.filters import ACTIVE, REMEMBERED, STANDING, Filter, since
 from core.views.reading import Db, Page, one, packed
 
-# A partial index serves a query only when its own condition is repeated word for word.
-_ACTIVE = "state IN ('planning', 'in_flight', 'review', 'blocked')"
-_STANDING = "state IN ('inbox', 'failed')"
 _QUEUE = "priority DESC, begun DESC, position IS NULL, position, id"
 
 _COLUMNS = (
     "id, title, state, priority, lane, repo, workflow, step, assignee, run_command IS NOT NULL,"
-    " created_at, updated_at, started_at, ended_at, not_before, failure, revision"
+    " created_at, updated_at, started_at, ended_at, not_before, failure, revision, run_id, wave,"
+    " held, held_by"
 )
 _ROW = (
     "SELECT t.*, (SELECT group_concat(reason, ' ') FROM task_reasons WHERE task_id = t.id),"
@@ -27,7 +28,8 @@ _ROW = (
 
 @dataclass(frozen=True, slots=True)
 class TaskRow:
-    """A task as a list shows it. `agent` worked on it last, `reasons` say why it is blocked."""
+    """A task as a list shows it. `agent` worked on it last, `reasons` say why it is blocked,
+    `held` why it can't be claimed though it is ready."""
 
     id: int
     title: str
@@ -46,6 +48,10 @@ class TaskRow:
     not_before: int | None
     failure: str | None
     revision: int
+    run_id: int | None
+    wave: int | None
+    held: str | None
+    held_by: int | None
     reasons: tuple[str, ...]
     agent: str | None
     cost_usd: float
@@ -53,22 +59,6 @@ class TaskRow:
     @property
     def ref(self) -> str:
         return task_ref(self.id)
-
-
-@dataclass(frozen=True, slots=True)
-class Filter:
-    """What a list is cut down to; None everywhere means all. `text` is looked for in title
-    and description, `agent` is the assignee or whoever worked on it."""
-
-    state: TaskState | None = None
-    lane: str | None = None
-    agent: str | None = None
-    tag: str | None = None
-    priority: Priority | None = None
-    unassigned: bool = False
-    text: str | None = None
-    limit: int = 10
-    offset: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +73,14 @@ class Column:
 def list_tasks(db: Db, cut: Filter | None = None) -> Page[TaskRow]:
     """The tasks that fit: the queue in the order of the claim, all else newest first."""
     cut = cut or Filter()
-    where, params = _where(cut)
-    order = _QUEUE if cut.state is TaskState.READY else "id DESC"
+    where, params = cut.where()
+    order = _QUEUE if cut.states == (TaskState.READY,) else "id DESC"
     source = f"FROM tasks WHERE {where}"
     total = one(db, f"SELECT count(*) {source}", params)
-    rows = _select(
+    found = _select(
         db, f"{source} ORDER BY {order} LIMIT ? OFFSET ?", [*params, cut.limit, cut.offset]
     )
-    return Page(rows, total, cut.offset)
+    return Page(found, total, cut.offset)
 
 
 def task_rows(db: Db, ids: Iterable[int]) -> tuple[TaskRow, ...]:
@@ -132,11 +122,32 @@ def last_task(db: Db) -> int:
     return int(one(db, "SELECT max(id) FROM tasks") or 0)
 
 
-def board(db: Db, cards: int = 20) -> tuple[Column, ...]:
-    """Every state's column, with at most that many cards each."""
+def queue(db: Db, n: int = 10, offset: int = 0) -> Page[Task]:
+    """What is ready, in the order of the claim."""
+    found = tuple(
+        rows.task(row)
+        for row in db.execute(f"SELECT * {column_sql(TaskState.READY)} OFFSET ?", (n, offset))
+    )
+    return Page(found, state_counts(db)[TaskState.READY], offset)
+
+
+def place(db: Db, task: Task) -> int:
+    """Which one of the queue a ready task is, from 1."""
+    ahead = one(
+        db,
+        "SELECT count(*) FROM tasks INDEXED BY tasks_ready WHERE state = 'ready' AND"
+        " (-priority, -begun, position IS NULL, coalesce(position, 0), id) < (?, ?, ?, ?, ?)",
+        order.key(task),
+    )
+    return 1 + int(ahead)
+
+
+def board(db: Db, cards: int = 20, now: int | None = None) -> tuple[Column, ...]:
+    """Every state's column, with at most that many cards each. With `now` (ms) ephemeral tasks
+    that ended more than a day before have none."""
     counts = state_counts(db)
     return tuple(
-        Column(state, _column(db, state, cards) if counts[state] else (), counts[state])
+        Column(state, _column(db, state, cards, now) if counts[state] else (), counts[state])
         for state in TaskState
     )
 
@@ -156,20 +167,21 @@ def column_sql(state: TaskState) -> str:
     if state in (TaskState.DONE, TaskState.CANCELLED):
         return (
             "FROM tasks INDEXED BY tasks_ended WHERE ended_at IS NOT NULL"
-            f" AND state = '{state.value}' ORDER BY ended_at DESC LIMIT ?"
+            f" AND state = '{state.value}' AND {REMEMBERED} ORDER BY ended_at DESC LIMIT ?"
         )
     if state in (TaskState.INBOX, TaskState.FAILED):
-        index, guard = "tasks_standing", _STANDING
+        index, guard = "tasks_standing", STANDING
     else:
-        index, guard = "tasks_active", _ACTIVE
+        index, guard = "tasks_active", ACTIVE
     return (
         f"FROM tasks INDEXED BY {index} WHERE {guard} AND state = '{state.value}'"
         " ORDER BY id DESC LIMIT ?"
     )
 
 
-def _column(db: Db, state: TaskState, cards: int) -> tuple[TaskRow, ...]:
-    return _select(db, column_sql(state), [cards])
+def _column(db: Db, state: TaskState, cards: int, now: int | None) -> tuple[TaskRow, ...]:
+    remembered = [since(now)] if state in ENDED else []
+    return _select(db, column_sql(state), [*remembered, cards])
 
 
 def _select(db: Db, source: str, params: list[Any]) -> tuple[TaskRow, ...]:
@@ -180,46 +192,5 @@ def _select(db: Db, source: str, params: list[Any]) -> tuple[TaskRow, ...]:
 def _row(row: Any) -> TaskRow:
     v = list(row)
     v[2], v[3], v[9] = TaskState(v[2]), Priority(v[3]), bool(v[9])
-    v[17] = tuple(sorted((v[17] or "").split()))
+    v[21] = tuple(sorted((v[21] or "").split()))
     return TaskRow(*v)
-
-
-def _where(cut: Filter) -> tuple[str, list[Any]]:
-    parts: list[str] = []
-    params: list[Any] = []
-
-    def add(sql: str, *values: Any) -> None:
-        parts.append(sql)
-        params.extend(values)
-
-    if cut.state is not None:
-        add(_state_sql(cut.state))
-    if cut.lane is not None:
-        add("lane = ?", cut.lane)
-    if cut.priority is not None:
-        add("priority = ?", int(cut.priority))
-    if cut.unassigned:
-        add("assignee IS NULL")
-    if cut.agent is not None:
-        add(
-            "(assignee = ? OR id IN (SELECT task_id FROM sessions WHERE agent = ?))",
-            cut.agent,
-            cut.agent,
-        )
-    if cut.tag is not None:
-        add("id IN (SELECT task_id FROM task_labels WHERE kind = 'tag' AND value = ?)", cut.tag)
-    if cut.text is not None:
-        add(
-            "(instr(lower(title), lower(?)) OR instr(lower(description), lower(?)))",
-            cut.text,
-            cut.text,
-        )
-    return " AND ".join(parts) or "id > 0", params
-
-
-def _state_sql(state: TaskState) -> str:
-    if state in (TaskState.INBOX, TaskState.FAILED):
-        return f"{_STANDING} AND state = '{state.value}'"
-    if state in (TaskState.READY, TaskState.DONE, TaskState.CANCELLED):
-        return f"state = '{state.value}'"
-    return f"{_ACTIVE} AND state = '{state.value}'"

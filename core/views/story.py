@@ -51,7 +51,7 @@ class QaResult:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """The newest version of an artifact."""
+    """One version of an artifact; a page holds the newest of each."""
 
     name: str
     version: int
@@ -120,6 +120,18 @@ def task_pages(db: Db, ids: Iterable[int], events: int = 200) -> tuple[TaskPage,
     ]
     parts = _Parts(db, wanted, events)
     return tuple(parts.page(task) for task in tasks)
+
+
+def versions(db: Db, task_id: int) -> tuple[Artifact, ...]:
+    """Every version of every artifact of a task, by name, the newest last."""
+    return tuple(
+        Artifact(*row)
+        for row in db.execute(
+            "SELECT name, version, kind, author, sha256, size, created_at FROM artifacts"
+            " WHERE task_id = ? ORDER BY name, version",
+            (task_id,),
+        )
+    )
 
 
 def session_story(db: Db, session_id: str) -> tuple[SessionStory, str] | None:

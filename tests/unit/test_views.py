@@ -61,7 +61,7 @@ def test_lists_are_cut_and_paged(db: views.Db, filled: Filled) -> None:
     assert (page.total, len(page.items), page.more) == (24, 4, 0)
     assert [row.id for row in page.items] == [4, 3, 2, 1]
     for state, ids in filled.tasks.items():
-        found = views.list_tasks(db, views.Filter(state=TaskState(state), limit=99))
+        found = views.list_tasks(db, views.Filter(states=(TaskState(state),), limit=99))
         assert sorted(row.id for row in found.items) == ids
     assert views.list_tasks(db, views.Filter(text="GREETING")).total == 2
     assert views.list_tasks(db, views.Filter(tag="speed")).total == 24
