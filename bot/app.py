@@ -29,7 +29,7 @@ from core.drivers.command import CommandDriver, split_command
 from core.forges.local import LocalForge
 from core.house import House
 from core.model import Repo
-from core.notifications import Notifier, Rule
+from core.notifications import Audience, Notifier, Rule
 from core.orchestrator import Orchestrator
 from core.policy import Policy
 from core.ports import Face
@@ -139,7 +139,7 @@ def _notifier(configuration: Configuration, house: House, faces: dict[str, Face]
         Rule(rule.channel, rule.types, rule.severity, rule.lane)
         for rule in configuration.settings.notify
     ]
-    return Notifier(rules, house.channels, house.people, frozenset(faces))
+    return Notifier(lambda: Audience(rules, house.channels, house.people), frozenset(faces))
 
 
 async def _demo(data: Path) -> dict[str, Repo]:

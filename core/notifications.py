@@ -2,50 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from fnmatch import fnmatchcase
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 from core import cards
+from core.audience import GRAVITY, Audience, Place, Rule
 from core.commands.reply import Reply
-from core.model import ACTIVE, Event, Role, Severity, Task
+from core.model import ACTIVE, Event, Severity, Task
 from core.store import deliveries, gates, tasks
 from core.store.database import Tx
 
-Place = tuple[str, str]
-CRITICAL = "vibe-critical"
-_GRAVITY = {severity: number for number, severity in enumerate(Severity)}
+__all__ = ["Audience", "Notifier", "Place", "Rule"]
+
 _TOLD = ("gate.", "task.failed", "task.completed", "pr.merged")
 """Events that a card tells of; other warnings have a message of their own."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """Events of these types (globs), at least that grave, go to `channel`."""
-
-    channel: str
-    types: tuple[str, ...] = ("*",)
-    severity: Severity = Severity.INFO
-    lane: str | None = None
 
 
 class Notifier:
     """Called with each transaction that made events, before it commits.
 
-    `channels`: name → places. `people`: platform → user → role; admins are told what is
-    critical where no critical channel has a place that `faces` can reach.
+    `audience` is asked each time: it may be loaded anew. `faces`: the platforms there are.
     """
 
-    def __init__(
-        self,
-        rules: Sequence[Rule],
-        channels: Mapping[str, Sequence[Place]],
-        people: Mapping[str, Mapping[str, Role]],
-        faces: frozenset[str],
-    ) -> None:
-        self._rules = rules
-        self._channels = channels
-        self._people = people
+    def __init__(self, audience: Callable[[], Audience], faces: frozenset[str]) -> None:
+        self._audience = audience
         self._faces = faces
 
     def __call__(self, tx: Tx) -> None:
@@ -54,11 +34,11 @@ class Notifier:
             task = tasks.find(tx, task_id)
             if task is not None:
                 self._tell(tx, task, [e for e in events if e.task_id == task_id])
-        for event in events:
-            if event.task_id is None and _GRAVITY[event.severity] >= _GRAVITY[Severity.WARNING]:
-                self._send(
-                    tx, self._places(tx, None, [event]), cards.event_card(event), deliveries.NEWS
-                )
+        alone = [event for event in events if event.task_id is None]
+        self._gates(tx, None, alone, self._places(tx, None, alone))
+        for event in alone:
+            if event.gate_id is None:
+                self._single(tx, None, event, self._places(tx, None, [event]))
 
     def _tell(self, tx: Tx, task: Task, events: Sequence[Event]) -> None:
         """One live message a place, the cards of its gates, and a sound for what needs one."""
@@ -66,6 +46,21 @@ class Notifier:
         card = cards.task_card(tx, task)
         live = [place for place in places if _begun(task) or _stands(tx, place, card)]
         self._send(tx, live, card, deliveries.PROGRESS, task, silent=True)
+        self._gates(tx, task, events, places)
+        failed = next((event for event in events if event.type == "task.failed"), None)
+        if failed is not None and _by_hand(failed):
+            events = [event for event in events if event.type != "task.failed"]
+        elif failed is not None:
+            paused = [event.text for event in events if event.type == "queue.paused"]
+            self._failed(tx, task, failed, paused, places)
+            events = [event for event in events if event.type != "queue.paused"]
+        for event in events:
+            self._single(tx, task, event, places)
+
+    def _gates(
+        self, tx: Tx, task: Task | None, events: Sequence[Event], places: Sequence[Place]
+    ) -> None:
+        """The card of each gate, with a sound when it opens."""
         for gate_id in dict.fromkeys(e.gate_id for e in events if e.gate_id is not None):
             gate = gates.get(tx, gate_id)
             opened = any(e.type == "gate.opened" and e.gate_id == gate_id for e in events)
@@ -78,15 +73,6 @@ class Notifier:
                 silent=not opened,
                 gate_id=gate_id,
             )
-        failed = next((event for event in events if event.type == "task.failed"), None)
-        if failed is not None and _by_hand(failed):
-            events = [event for event in events if event.type != "task.failed"]
-        elif failed is not None:
-            paused = [event.text for event in events if event.type == "queue.paused"]
-            self._failed(tx, task, failed, paused, places)
-            events = [event for event in events if event.type != "queue.paused"]
-        for event in events:
-            self._single(tx, task, event, places)
 
     def _failed(
         self, tx: Tx, task: Task, event: Event, paused: Sequence[str], places: Sequence[Place]
@@ -106,43 +92,32 @@ class Notifier:
                 silent=bool(critical) and place not in critical,
             )
 
-    def _single(self, tx: Tx, task: Task, event: Event, places: Sequence[Place]) -> None:
-        if event.type == "task.completed":
+    def _single(self, tx: Tx, task: Task | None, event: Event, places: Sequence[Place]) -> None:
+        """A message of its own for what is grave. What has a key edits the message that stands
+        under it, also where the news is good."""
+        if event.type == "task.completed" and task is not None:
             self._send(tx, places, cards.done_card(tx, task), deliveries.NEWS, task)
-        elif not event.type.startswith(_TOLD) and (
-            _GRAVITY[event.severity] >= _GRAVITY[Severity.WARNING]
-        ):
-            self._send(tx, places, cards.event_card(event), deliveries.NEWS, task)
+        if event.type.startswith(_TOLD):
+            return
+        card = cards.event_card(event)
+        standing = self._standing(tx, card.key) if card.key else []
+        if GRAVITY[event.severity] < GRAVITY[Severity.WARNING]:
+            places = []
+        elif event.severity is Severity.CRITICAL:
+            places = [*places, *self._critical(tx)]
+        self._send(tx, list(dict.fromkeys([*places, *standing])), card, deliveries.NEWS, task)
 
     def _places(self, tx: Tx, task: Task | None, events: Sequence[Event]) -> list[Place]:
         """Where the task is followed, and every channel that a rule sends these events to."""
         found = [] if task is None else [(p, c) for p, c, _ in tasks.places(tx, task.id)]
-        for rule in self._rules:
-            if any(_fits(rule, event, task) for event in events):
-                found += self._channels.get(rule.channel, ())
+        found += self._audience().hears(events, task.lane if task else None)
         return [place for place in dict.fromkeys(found) if place[0] in self._faces]
+
+    def _standing(self, tx: Tx, key: str) -> list[Place]:
+        return [place for place in deliveries.places_of(tx, key) if place[0] in self._faces]
 
     def _critical(self, tx: Tx) -> list[Place]:
-        places = [place for place in self._channels.get(CRITICAL, ()) if place[0] in self._faces]
-        chats = [place for place in places if place[0] != "console"]
-        if chats or not self._faces - {"console"}:
-            return places
-        return [*places, *self._admins(tx)]
-
-    def _admins(self, tx: Tx) -> list[Place]:
-        found = [
-            (platform, user)
-            for platform, users in self._people.items()
-            for user, role in users.items()
-            if role is Role.ADMIN
-        ]
-        found += [
-            (row["platform"], row["user_id"])
-            for row in tx.all(
-                "SELECT platform, user_id FROM people WHERE role = ?", (int(Role.ADMIN),)
-            )
-        ]
-        return [place for place in dict.fromkeys(found) if place[0] in self._faces]
+        return self._audience().critical(tx, self._faces)
 
     def _send(
         self,
@@ -196,11 +171,3 @@ def _stands(tx: Tx, place: Place, card: Reply) -> bool:
 def _by_hand(event: Event) -> bool:
     """A task that somebody killed: who did it knows, and its live message says it to others."""
     return event.payload.get("act") == "kill"
-
-
-def _fits(rule: Rule, event: Event, task: Task | None) -> bool:
-    if _GRAVITY[event.severity] < _GRAVITY[rule.severity]:
-        return False
-    if rule.lane is not None and (task is None or task.lane != rule.lane):
-        return False
-    return any(fnmatchcase(event.type, pattern) for pattern in rule.types)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.cards.words import TOLD, changed, counted, duration
 from core.commands.reply import Button, Reply
-from core.model import Event, Priority, Session, Task, TaskState
+from core.model import Event, Priority, Session, Severity, Task, TaskState
 from core.store import rows, unmet
 from core.store.database import Tx
 
@@ -186,5 +186,7 @@ def done_card(tx: Tx, task: Task) -> Reply:
 
 
 def event_card(event: Event) -> Reply:
-    """An event in its own sentence."""
-    return Reply(title=f"⚠️ {event.text}")
+    """An event in its own sentence. One with a key takes the place of an earlier one's."""
+    grave = event.severity in (Severity.WARNING, Severity.ERROR, Severity.CRITICAL)
+    key = event.payload.get("key")
+    return Reply(f"⚠️ {event.text}" if grave else event.text, key=str(key) if key else None)

@@ -271,3 +271,5 @@ BEGIN UPDATE runs SET revision = NEW.seq WHERE id = NEW.run_id; END;
 -- Whether its folder's task.json says that it was deleted: written after the commit.
 ALTER TABLE deleted_tasks ADD COLUMN marked INTEGER NOT NULL DEFAULT 0 CHECK (marked IN (0, 1));
 CREATE INDEX deleted_unmarked ON deleted_tasks (id) WHERE marked = 0;
+-- Where a message stands under a key, whatever the chat: its next edit goes there.
+CREATE INDEX messages_keyed ON messages (key) WHERE key IS NOT NULL;

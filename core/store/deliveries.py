@@ -158,6 +158,20 @@ def standing(tx: Tx, platform: str, chat: str, key: str) -> str | None:
     return None if found is None else str(found)
 
 
+def places_of(tx: Tx, key: str) -> list[tuple[str, str]]:
+    """The chats in which a message stands under a key, or is on its way there."""
+    return [
+        (row["platform"], row["chat"])
+        for row in tx.all(
+            "SELECT platform, chat FROM messages INDEXED BY messages_keyed"
+            " WHERE key IS NOT NULL AND key = ?1 UNION"
+            " SELECT platform, chat FROM deliveries INDEXED BY deliveries_newest"
+            " WHERE state = 'owed' AND key IS NOT NULL AND key = ?1",
+            (key,),
+        )
+    ]
+
+
 def sent(
     tx: Tx, seq: int, message: str, shown: Sequence[Button] = (), rest: Sequence[Reply] = ()
 ) -> bool:

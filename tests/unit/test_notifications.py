@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from core.commands.reply import Reply
 from core.house import House
 from core.lifecycle import Act, Situation
 from core.model import Actor, Event, Role, Severity
-from core.notifications import Notifier, Place, Rule
+from core.notifications import Audience, Notifier, Place, Rule
 from core.store import deliveries, people, tasks
 from core.store.database import Store, Tx
 from tests.fakes.clock import FakeClock
@@ -40,7 +41,7 @@ class Told:
                  admins: Mapping[str, Mapping[str, Role]] | None = None) -> None:
         self._home = home
         home.store.state.before_commit.append(
-            Notifier(rules or (ALL,), channels, admins or {}, faces))
+            Notifier(lambda: Audience(rules or (ALL,), channels, admins or {}), faces))
 
     async def after(self, act: Callable[[Tx], Any]) -> dict[Place, list[Reply]]:
         await self._home.store.write(_forget)
@@ -150,6 +151,67 @@ async def test_a_warning_without_a_task_is_told_and_news_is_not(home: House) -> 
         tx.emit(Event("queue.resumed", "It goes on")),
         tx.emit(Event("queue.paused", "It is paused", Severity.WARNING))])
     assert titles(found[CREW]) == ["⚠️ It is paused"]
+
+
+LIMIT = Event("limit.reached", "claude is at its limit until 14:00", Severity.WARNING,
+              payload={"key": "limit:claude"})
+
+
+async def test_news_under_a_key_edits_the_message_that_stands_under_it(home: House) -> None:
+    told = Told(home)
+    await told.after(lambda tx: tx.emit(LIMIT))
+    (row,) = await told.owed()
+    await home.store.write(lambda tx: deliveries.sent(tx, row["seq"], "m1"))
+    good = replace(LIMIT, type="limit.lifted", text="claude goes on", severity=Severity.INFO)
+    found = await told.after(lambda tx: tx.emit(good))
+    assert [(card.title, card.key) for card in found[CREW]] == [("claude goes on", "limit:claude")]
+
+
+async def test_an_edit_goes_where_the_message_stands_whoever_hears_now(home: House) -> None:
+    def act(tx: Tx) -> None:
+        task = bring(tx, home, Situation.WORKING)
+        tasks.follow(tx, task.id, "telegram", "77", None)
+        tx.emit(replace(LIMIT, task_id=task.id))
+
+    told = Told(home, Rule("crew", ("limit.*",)))
+    await told.after(act)
+    await home.store.write(lambda tx: [
+        deliveries.sent(tx, row["seq"], f"m{row['seq']}")
+        for row in tx.all("SELECT seq FROM deliveries WHERE state = 'owed'")])
+    found = await told.after(lambda tx: tx.emit(replace(LIMIT, type="limit.lifted")))
+    assert set(found) == {CREW, ("telegram", "77")}
+
+
+async def test_good_news_under_a_key_that_nobody_has_seen_is_told_nobody(home: House) -> None:
+    good = replace(LIMIT, type="limit.lifted", severity=Severity.INFO)
+    assert await Told(home).after(lambda tx: tx.emit(good)) == {}
+
+
+async def test_what_is_critical_reaches_its_channel_without_a_task(home: House) -> None:
+    found = await Told(home, Rule("crew", ("no.*",))).after(
+        lambda tx: tx.emit(Event("disk.full", "The disk is full", Severity.CRITICAL)))
+    assert titles(found[CRITICAL]) == ["⚠️ The disk is full"]
+
+
+async def test_a_gate_of_no_task_is_told_with_sound_and_edited_without(home: House) -> None:
+    def opened(tx: Tx) -> None:
+        tx.insert("gates", kind="budget", state="open", scope="day", subject="2026-11-21",
+                  title="The day's budget is used up", opened_at=tx.now)
+        tx.emit(Event("gate.opened", "a budget", gate_id=1))
+
+    def answered(tx: Tx) -> None:
+        tx.run("UPDATE gates SET state = 'answered', answered_at = ?, answered_name = 'Ann'",
+               (tx.now,))
+        tx.emit(Event("gate.answered", "more", gate_id=1))
+
+    told = Told(home)
+    found = await told.after(opened)
+    assert [card.key for card in found[CREW]] == ["gate:1"]
+    (row,) = await told.owed()
+    assert (row["silent"], row["urgency"], row["gate_id"]) == (0, deliveries.DECISIONS, 1)
+    found = await told.after(answered)
+    assert [card.key for card in found[CREW]] == ["gate:1"]
+    assert [row["silent"] for row in await told.owed()] == [1]
 
 
 async def test_what_is_taken_back_is_owed_to_nobody(home: House) -> None:
