@@ -137,8 +137,10 @@ def move(tx: Tx, task: Task, to: TaskState, **values: Any) -> Task:
             block(tx, get(tx, waiting), "dependency")
     if to is not TaskState.BLOCKED:
         tx.run("DELETE FROM task_reasons WHERE task_id = ?", (task.id,))
-    if task.run_id is not None:
-        runs.task_moved(tx, task, get(tx, task.id))
+    after = get(tx, task.id)
+    if after.run_id is None:  # as it is stored: `task` may have been read before the run began
+        return after
+    runs.task_moved(tx, task, after)
     return get(tx, task.id)
 
 
