@@ -24,10 +24,12 @@ from core.views.history import (
     data_version,
     event_seqs,
     events,
+    held_in,
     last_event,
+    members,
+    run_ids,
     runs_of,
     there,
-    waiting_in,
 )
 from core.views.lists import (
     Column,
@@ -53,6 +55,7 @@ from core.views.logs import (
     sessions_heard,
 )
 from core.views.reading import Db, Page, open_reader
+from core.views.receipts import receipts
 from core.views.story import (
     Artifact,
     Criterion,
@@ -95,6 +98,7 @@ __all__ = [
     "event_seqs",
     "events",
     "gate",
+    "held_in",
     "last_event",
     "last_log_seq",
     "last_task",
@@ -103,11 +107,14 @@ __all__ = [
     "log_ends",
     "log_marks",
     "log_tail",
+    "members",
     "open_gates",
     "open_reader",
     "overview",
     "place",
     "queue",
+    "receipts",
+    "run_ids",
     "runs_of",
     "session_story",
     "session_tasks",
@@ -123,5 +130,4 @@ __all__ = [
     "task_rows",
     "there",
     "versions",
-    "waiting_in",
 ]
