@@ -115,13 +115,12 @@ async def _turn(store: Store, orchestrator: Orchestrator) -> list[str]:
     said: list[str] = []
     assert store._reader is not None
     await store._reader.set_trace_callback(said.append)
-    count = store.state._count
     await store.write(lambda tx: tx._db.set_trace_callback(said.append))
     said.clear()
     await orchestrator.turn()
     heard = list(said)
-    await store._reader.set_trace_callback(None)  # type: ignore[arg-type]
-    await store.write(lambda tx: tx._db.set_trace_callback(count))
+    await store._reader.set_trace_callback(None)
+    await store.write(lambda tx: tx._db.set_trace_callback(None))
     return [one for one in heard if not one.startswith("--")]
 
 

@@ -18,8 +18,7 @@ _SPECIAL = {"task.edited": "edited", "task.deleted": "deleted"}
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """Whom the events after `since` tell of; `seq` is the newest event's number. `steered` are
-    the runs that started, paused or went on: their tasks may be held, or held no more."""
+    """Whom the events after `since` tell of; `seq` is the newest event's number."""
 
     since: int
     seq: int
@@ -30,7 +29,6 @@ class Changes:
     edited: frozenset[int] = frozenset()
     deleted: frozenset[int] = frozenset()
     runs: frozenset[int] = frozenset()
-    steered: frozenset[int] = frozenset()
 
     def __bool__(self) -> bool:
         return self.seq != self.since
@@ -78,7 +76,7 @@ def _range(after: int | None, before: int | None) -> tuple[str, list[int]]:
 
 def changed_since(db: Db, seq: int) -> Changes:
     """Whom the events after `seq` tell of. Costs what has changed, not what there is."""
-    found: dict[str, set[Any]] = {name: set() for name in (*_TOLD, *_SPECIAL.values(), "steered")}
+    found: dict[str, set[Any]] = {name: set() for name in (*_TOLD, *_SPECIAL.values())}
     last = seq
     for row in db.execute(
         "SELECT seq, type, task_id, session_id, gate_id, agent, run_id FROM events"
@@ -90,8 +88,6 @@ def changed_since(db: Db, seq: int) -> Changes:
             found[name].add(told)
         if kind in _SPECIAL:
             found[_SPECIAL[kind]].add(task)
-        if kind.startswith(("run.", "wave.")):
-            found["steered"].add(row[-1])
     return Changes(seq, last, **{name: frozenset(ids - {None}) for name, ids in found.items()})
 
 
@@ -100,14 +96,25 @@ def runs_of(db: Db, tasks: Iterable[int]) -> frozenset[int]:
     return _ids(db, "SELECT DISTINCT run_id FROM run_tasks WHERE task_id", tasks)
 
 
-def waiting_in(db: Db, runs: Iterable[int]) -> frozenset[int]:
-    """The tasks of those open runs that have not ended."""
-    return _ids(
-        db,
-        "SELECT id FROM tasks INDEXED BY tasks_of_run WHERE run_id IS NOT NULL"
-        " AND ended_at IS NULL AND run_id",
-        runs,
+def run_ids(db: Db) -> tuple[int, ...]:
+    """All runs, the oldest first."""
+    return tuple(row[0] for row in db.execute("SELECT id FROM runs ORDER BY id"))
+
+
+def members(db: Db, run: int) -> frozenset[int]:
+    """The tasks that the run has or had."""
+    return _ids(db, "SELECT task_id FROM run_tasks WHERE run_id", [run])
+
+
+def held_in(db: Db, run: int) -> dict[int, str]:
+    """What holds tasks of that run back, as far as it is open: what is said of it on a page
+    changes without an event that tells of the task."""
+    rows = db.execute(
+        "SELECT id, held, held_by FROM tasks INDEXED BY tasks_of_run"
+        " WHERE run_id IS NOT NULL AND run_id = ? AND held IS NOT NULL",
+        (run,),
     )
+    return {row[0]: f"{row[1]} {row[2] or ''}".strip() for row in rows}
 
 
 def event_seqs(db: Db, tasks: Iterable[int]) -> frozenset[int]:
