@@ -273,3 +273,7 @@ ALTER TABLE deleted_tasks ADD COLUMN marked INTEGER NOT NULL DEFAULT 0 CHECK (ma
 CREATE INDEX deleted_unmarked ON deleted_tasks (id) WHERE marked = 0;
 -- Where a message stands under a key, whatever the chat: its next edit goes there.
 CREATE INDEX messages_keyed ON messages (key) WHERE key IS NOT NULL;
+-- What an attempt used, message by message since its agent's last total: JSON.
+ALTER TABLE attempts ADD COLUMN usage TEXT;
+-- What happened in a run, for its page.
+CREATE INDEX events_of_run ON events (run_id, seq) WHERE run_id IS NOT NULL;

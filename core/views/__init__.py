@@ -56,6 +56,7 @@ from core.views.logs import (
 )
 from core.views.reading import Db, Page, open_reader
 from core.views.receipts import receipts
+from core.views.runs import RunPage, RunRow, RunTask, WavePart, run_page, runs
 from core.views.story import (
     Artifact,
     Criterion,
@@ -85,10 +86,14 @@ __all__ = [
     "Overview",
     "Page",
     "QaResult",
+    "RunPage",
+    "RunRow",
+    "RunTask",
     "SessionRow",
     "SessionStory",
     "TaskPage",
     "TaskRow",
+    "WavePart",
     "agents",
     "board",
     "changed_since",
@@ -115,6 +120,8 @@ __all__ = [
     "queue",
     "receipts",
     "run_ids",
+    "run_page",
+    "runs",
     "runs_of",
     "session_story",
     "session_tasks",
