@@ -86,20 +86,25 @@ class Artifacts:
         )
         return version
 
-    def read(self, task: Task, name: str) -> bytes:
-        """The newest version. No link is followed. Raises Unclear naming what there is."""
+    def read(self, task: Task, name: str, version: int | None = None) -> bytes:
+        """The newest version, or the numbered one. No link is followed. Raises Unclear naming
+        what there is."""
         folder = self.folder(task) / "artifacts"
+        check_name(name)
+        path = folder / ".versions" / f"{name}.v{version}" if version else folder / name
         try:
-            handle = os.open(folder / check_name(name), os.O_RDONLY | os.O_NOFOLLOW)
+            handle = os.open(path, os.O_RDONLY | os.O_NOFOLLOW)
         except OSError:
-            there = (
-                sorted(p.name for p in folder.iterdir() if p.is_file()) if (folder.is_dir()) else []
-            )
-            raise Unclear(
-                f"{task.ref} has no `{name}`. There is: {', '.join(there[:20]) or 'nothing yet'}."
-            ) from None
+            raise Unclear(_missing(task, folder, name, version)) from None
         with os.fdopen(handle, "rb") as file:
             return file.read(LARGEST)
+
+
+def _missing(task: Task, folder: Path, name: str, version: int | None) -> str:
+    there = sorted(p.name for p in folder.iterdir() if p.is_file()) if folder.is_dir() else []
+    if version is not None and name in there:
+        return f"{task.ref} has no version {version} of {name}: /show {task.id} artifacts"
+    return f"{task.ref} has no `{name}`. There is: {', '.join(there[:20]) or 'nothing yet'}."
 
 
 def write_atomically(path: Path, data: bytes) -> None:

@@ -14,7 +14,7 @@ from core.commands.reply import Button, Reply
 from core.errors import Refused, Unclear
 from core.lifecycle import Act as Deed
 from core.model import Event, Priority, Task, TaskState
-from core.store import tasks
+from core.store import needs, tasks, unmet
 from core.store.database import Tx
 
 
@@ -25,7 +25,7 @@ async def start(desk: Desk, command: Command) -> Reply | Act:
     def act(tx: Tx) -> Reply:
         task = tasks.get(tx, wanted.id)
         if task.state is TaskState.INBOX:
-            task = _ready(tx, task)
+            task = acts.ready(tx, task)
         if task.state is not TaskState.READY:
             raise Refused(
                 f"{task.ref} is {acts.situation(tx, desk.house, task).value}: "
@@ -40,18 +40,13 @@ async def start(desk: Desk, command: Command) -> Reply | Act:
 
 async def ready(desk: Desk, command: Command) -> Reply | Act:
     wanted = await load_task(desk, command)
-    return lambda tx: Reply(f"{_ready(tx, tasks.get(tx, wanted.id)).ref} is ready.")
 
+    def act(tx: Tx) -> Reply:
+        task = acts.ready(tx, tasks.get(tx, wanted.id))
+        state = "is ready" if task.state is TaskState.READY else "is out of the inbox"
+        return Reply(f"{task.ref} {state}.", (who_takes_it(tx, desk, task),))
 
-def _ready(tx: Tx, task: Task) -> Task:
-    """Out of the inbox: ready, or blocked by what it waits for."""
-    if task.state is not TaskState.INBOX:
-        raise Refused(f"{task.ref} is not in the inbox.")
-    if task.unmet:
-        return tasks.block(tx, task, "dependency")
-    task = tasks.move(tx, task, TaskState.READY)
-    tx.emit(Event("task.ready", f"{task.ref} is ready", task_id=task.id))
-    return task
+    return act
 
 
 # -- how it ends -----------------------------------------------------------------------------
@@ -105,7 +100,9 @@ class Ending:
             task = _as_shown(tx, desk, wanted.id)
             task = acts.end(tx, desk.house, task, self.deed, desk.actor, self.words)
             return Reply(
-                f"{task.ref} {self.words}.", buttons=(Button("Reopen", f"reopen {task.id}"),)
+                f"{task.ref} {self.words}.",
+                _left_waiting(tx, task),
+                buttons=(Button("Reopen", f"reopen {task.id}"),),
             )
 
         return act
@@ -113,6 +110,15 @@ class Ending:
 
 cancel = Ending(Deed.CANCEL, "cancelled")
 done = Ending(Deed.DONE, "marked done")
+
+
+def _left_waiting(tx: Tx, task: Task) -> tuple[str, ...]:
+    """What goes on waiting for a task that was dropped, and how to let it go."""
+    waiting = needs.what_waits_for(tx, task.id) if task.state is TaskState.CANCELLED else []
+    if not waiting:
+        return ()
+    words = unmet.waiting_words(tx, task.id)
+    return (f"{words}: /after {waiting[0].id} -{task.id} lets it go.",)
 
 
 def _as_shown(tx: Tx, desk: Desk, wanted: int) -> Task:
@@ -137,7 +143,13 @@ async def retry(desk: Desk, command: Command) -> Reply | Act:
 
 
 async def reopen(desk: Desk, command: Command) -> Reply | Act:
+    """A task that has ended begins again, at its first step unless one is named."""
     wanted = await load_task(desk, command)
-    return lambda tx: Reply(
-        f"{acts.reopen(tx, desk.house, tasks.get(tx, wanted.id)).ref} is open again."
-    )
+    step = command.words[1] if len(command.words) > 1 else None
+
+    def act(tx: Tx) -> Reply:
+        task = acts.reopen(tx, desk.house, tasks.get(tx, wanted.id), step)
+        at = f" at {task.step}" if step else ""
+        return Reply(f"{task.ref} is open again{at}.", (who_takes_it(tx, desk, task),))
+
+    return act

@@ -11,46 +11,21 @@ from core.commands import (
     crew,
     decide,
     fitting,
+    lists,
     looks,
     money,
+    options,
     people,
     queueing,
     runs,
+    showing,
     tuning,
 )
 from core.commands.desk import Handler, Verb
-from core.commands.grammar import Form, Option
+from core.commands.grammar import Form
 from core.model import Role
 
 V, O, A = Role.VIEWER, Role.OPERATOR, Role.APPROVER  # noqa: E741
-
-_COUNT = Option("n", short="n", help="how many")
-_ADD = (
-    Option("priority", short="p", help="low, medium, high or urgent"),
-    Option("agent", help="an agent's name"),
-    Option("repo", help="a repository's name"),
-    Option("run", help="a command that does it"),
-    Option("after", help="tasks that must be done first: 12,13"),
-    Option("workflow", help="a workflow's name"),
-    Option("lane", help="what it belongs to, a word"),
-    Option("tag", many=True, help="a word to find it by"),
-    Option("skill", many=True, help="what its agent must be able to do"),
-    Option("lang", many=True, help="a language its agent must know"),
-    Option("touches", many=True, help="files it will change: src/*.py"),
-    Option("complexity", help="xs, s, m, l or xl"),
-    Option("ephemeral", value=False, help="it need not be remembered"),
-    Option("draft", value=False, help="into the inbox first"),
-)
-_LIST = (
-    Option("lane", help="what it belongs to, a word"),
-    Option("agent", help="an agent's name"),
-    Option("tag", help="a word it was given"),
-    Option("priority", short="p", help="low, medium, high or urgent"),
-    Option("unassigned", value=False, help="those without an agent"),
-    Option("text", help="words in title or description"),
-    _COUNT,
-    Option("page", help="which ten"),
-)
 
 _TABLE: list[tuple[Form, object]] = [
     (
@@ -59,19 +34,25 @@ _TABLE: list[tuple[Form, object]] = [
             '/add TITLE [--run "COMMAND"] [--agent NAME] [-p high]; next lines: description',
             O,
             "a new task",
-            _ADD,
+            options.ADD,
             group="work",
         ),
         adding.add,
     ),
-    (Form("list", "/list [STATE]", V, "tasks", _LIST), looks.list_),
-    (Form("task", "/task 42", V, "one task"), looks.task),
+    (Form("list", "/list [STATE] [--lane web]", V, "tasks", options.LIST), lists.list_),
+    (Form("task", "/task 42", V, "one task"), showing.task),
     (Form("status", "/status", V, "how it stands"), looks.status),
     (Form("inbox", "/inbox", V, "what waits for a person"), looks.inbox),
     (Form("gate", "/gate G-17", V, "one decision again"), looks.gate),
-    (Form("show", "/show 42 [ARTIFACT]", V, "the change, or an artifact"), looks.show),
-    (Form("diff", "/diff 42", V, "the change"), looks.diff),
-    (Form("logs", "/logs 42 [-n 50]", V, "what the agent said last", (_COUNT,)), looks.logs),
+    (
+        Form("show", "/show 42 [ARTIFACT, NAME@2 or artifacts]", V, "the change, or an artifact"),
+        showing.show,
+    ),
+    (Form("diff", "/diff 42", V, "the change"), showing.diff),
+    (
+        Form("logs", "/logs 42 [-n 50]", V, "what the agent said last", (options.COUNT,)),
+        showing.logs,
+    ),
     (Form("agents", "/agents", V, "the crew"), looks.agents),
     (Form("sessions", "/sessions", V, "what runs or waits now"), looks.sessions),
     (Form("events", "/events", V, "what happened last"), looks.events),
@@ -105,14 +86,14 @@ _TABLE: list[tuple[Form, object]] = [
     (Form("say", "/say 42 TEXT", O, "tell a running agent", free=True, group="work"), decide.say),
     (Form("cancel", "/cancel 42", O, "drop it", group="work"), change.cancel),
     (Form("done", "/done 42", O, "call it done", group="work"), change.done),
-    (Form("reopen", "/reopen 42", O, "begin it again", group="work"), change.reopen),
+    (Form("reopen", "/reopen 42 [STEP]", O, "begin it again", group="work"), change.reopen),
     (
         Form("kill", "/kill 42 (or a session, or an agent)", O, "stop it now", group="work"),
         change.kill,
     ),
     (Form("killall", "/killall (asks once)", O, "stop everything", group="work"), brake.killall),
-    (Form("pause", "/pause", O, "claim nothing new", group="work"), brake.pause),
-    (Form("resume", "/resume", O, "go on claiming", group="work"), brake.resume),
+    (Form("pause", "/pause [42 or RUN-7]", O, "claim nothing new; or let one rest", group="work"), brake.pause),
+    (Form("resume", "/resume [42 or RUN-7]", O, "go on", group="work"), brake.resume),
     (Form("whoami", "/whoami", V, "your id and role", group="here"), people.whoami),
     *fitting.TABLE,
     *queueing.TABLE,

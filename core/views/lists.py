@@ -136,7 +136,7 @@ def place(db: Db, task: Task) -> int:
     ahead = one(
         db,
         "SELECT count(*) FROM tasks INDEXED BY tasks_ready WHERE state = 'ready' AND"
-        " (-priority, -begun, position IS NULL, coalesce(position, 0), id) < (?, ?, ?, ?, ?)",
+        " (-priority, begun = 0, position IS NULL, coalesce(position, 0), id) < (?, ?, ?, ?, ?)",
         order.key(task),
     )
     return 1 + int(ahead)
