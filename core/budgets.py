@@ -1,25 +1,267 @@
-"""What was spent, what may be, and what stops when it is used up."""
+"""What was spent, what may be, and what stops when it is used up (model.md, rule 9).
+
+At the warning's share a gate opens, and work goes on; at all of it the sessions of that scope
+are held until the gate is answered.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
+from core import holding
+from core.cards.budget import spoken
+from core.days import day_of
 from core.house import House
-from core.model import Task
+from core.model import (
+    Event,
+    Gate,
+    GateKind,
+    Session,
+    SessionState,
+    Severity,
+    Task,
+)
+from core.planning import budgets as planning
+from core.planning.budgets import Amount, Level
+from core.scopes import Scope, named, scopes
+from core.store import budgets, gates, rows, sessions, tasks
+from core.store.budgets import Spent
 from core.store.database import Tx
+
+_LIVE = (SessionState.STARTING, SessionState.RUNNING)
+
+
+# -- spending --------------------------------------------------------------------------------
+
+
+def spend(
+    tx: Tx, house: House, session: Session, tokens: int, usd: float, unpriced: int = 0
+) -> None:
+    """Count what a session has spent since it was asked last; `unpriced`: those of `tokens` whose
+    cost nobody knows. Warns, and stops what is used up."""
+    task = tasks.get(tx, session.task_id)
+    for table, key in (("tasks", task.id), ("runs", task.run_id)):
+        if key is not None:
+            tx.run(
+                f"UPDATE {table} SET tokens = max(0, tokens + ?), "  # noqa: S608
+                "cost_usd = max(0.0, cost_usd + ?) WHERE id = ?",
+                (tokens, float(usd), key),
+            )
+    for scope in scopes(tx, house, task, session.agent):
+        spent = budgets.add(tx, scope.name, scope.key, tokens, usd, unpriced)
+        _judge(tx, house, scope, spent)
+
+
+def _judge(tx: Tx, house: House, scope: Scope, spent: Spent) -> None:
+    limit = scope.now(spent)
+    found = planning.level(spent.tokens, spent.cost_usd, limit, house.policy.warn_at)
+    if found is Level.OVER:
+        _exceeded(tx, house, scope, spent)
+    elif found is Level.WARN and not spent.asked_for(limit):
+        gate = budgets.open_gate(tx, scope.name, scope.key) or ask(tx, scope, spent)
+        _emit(tx, scope, "budget.warned", f"{scope.title}: {_used(scope, spent)}", gate)
+
+
+def _exceeded(tx: Tx, house: House, scope: Scope, spent: Spent) -> None:
+    """All of it is spent: what is at work is held, and a person is asked."""
+    first = not spent.stopped
+    spent = budgets.change(tx, spent, stopped=1)
+    held = _hold_all(tx, house, scope)
+    gate = budgets.open_gate(tx, scope.name, scope.key)
+    if gate is not None:
+        _refresh(tx, scope, spent, gate)
+    if not first:
+        if held and gate is None:
+            ask(tx, scope, spent)
+        return
+    words = f"{scope.title} is used up: {_used(scope, spent)}"
+    if gate is not None:
+        loud = f"{words}. Work stops until {gate.ref} is answered."
+        _emit(tx, scope, "budget.exceeded", loud, gate, Severity.WARNING)
+    else:
+        _emit(tx, scope, "budget.exceeded", words, ask(tx, scope, spent) if held else None)
+
+
+def _used(scope: Scope, spent: Spent) -> str:
+    return f"{spoken(spent.tokens, spent.cost_usd, scope.now(spent))} spent"
+
+
+def _emit(
+    tx: Tx,
+    scope: Scope,
+    kind: str,
+    words: str,
+    gate: Gate | None,
+    severity: Severity = Severity.INFO,
+) -> None:
+    tx.emit(
+        Event(
+            kind,
+            words,
+            severity,
+            task_id=scope.task_id,
+            agent=scope.agent,
+            run_id=scope.run_id,
+            gate_id=gate.id if gate else None,
+            payload={"scope": scope.name, "subject": scope.key},
+        )
+    )
+
+
+def _hold_all(tx: Tx, house: House, scope: Scope) -> int:
+    """Hold every session of the scope that is at work, but for those that may finish."""
+    held = 0
+    for session in at_work(tx):
+        if session.unstoppable or session.held_for is not None or session.state not in _LIVE:
+            continue
+        task = tasks.get(tx, session.task_id)
+        if scope.holds(task, session.agent):
+            held += holding.try_to_hold(tx, house, task, "budget")
+    return held
+
+
+def at_work(tx: Tx) -> list[Session]:
+    sql = "SELECT * FROM sessions INDEXED BY sessions_open WHERE state <> 'terminated'"
+    return [rows.session(row) for row in tx.all(sql)]
+
+
+# -- asking ----------------------------------------------------------------------------------
+
+
+def ask(tx: Tx, scope: Scope, spent: Spent) -> Gate | None:
+    """Open its gate: more, only this step, or stop."""
+    limit = scope.now(spent)
+    budgets.change(tx, spent, asked_tokens=limit.tokens or 0, asked_usd=limit.usd or 0.0)
+    return gates.open_gate(
+        tx,
+        gates.NewGate(
+            GateKind.BUDGET,
+            scope.task_id,
+            scope.title,
+            scope=scope.name,
+            subject=scope.key,
+            run_id=scope.run_id,
+            agent=scope.agent,
+            request=_request(tx, scope, spent),
+        ),
+    )
+
+
+def _request(tx: Tx, scope: Scope, spent: Spent) -> Mapping[str, object]:
+    """What the gate's card shows and offers."""
+    limit = scope.now(spent)
+    more = planning.step(spent.tokens, spent.cost_usd, limit)
+    return {
+        "limit_tokens": limit.tokens,
+        "limit_usd": limit.usd,
+        "more_tokens": more.tokens,
+        "more_usd": more.usd,
+        "lasts": None if spent.stopped else _lasts(tx, scope, spent, limit),
+    }
+
+
+def _refresh(tx: Tx, scope: Scope, spent: Spent, gate: Gate) -> None:
+    gates.rewrite(tx, gate, _request(tx, scope, spent))
+
+
+def _lasts(tx: Tx, scope: Scope, spent: Spent, limit: Amount) -> int | None:
+    """In how many ms it is used up, by the pace of the last attempts in it."""
+    in_usd = limit.usd is not None
+    left = (limit.usd or 0) - spent.cost_usd if in_usd else (limit.tokens or 0) - spent.tokens
+    working = [
+        session
+        for session in at_work(tx)
+        if session.state is SessionState.RUNNING
+        and scope.holds(tasks.get(tx, session.task_id), session.agent)
+    ]
+    what = "cost_usd" if in_usd else "tokens_in + tokens_out"
+    paces = [
+        (row[0], row[1])
+        for session in working[:5]
+        for row in tx.all(
+            f"SELECT {what}, coalesce(ended_at, ?) - started_at FROM attempts "  # noqa: S608
+            "WHERE session_id = ? AND started_at IS NOT NULL ORDER BY number DESC LIMIT 5",
+            (tx.now, session.id),
+        )
+    ]
+    return planning.lasts(left, paces, len(working))
+
+
+# -- used up ---------------------------------------------------------------------------------
 
 
 def stopped(tx: Tx, house: House, task: Task, agent: str) -> str | None:
-    """Why this task must not be claimed by that agent now; None: it may."""
-    for row in tx.all("SELECT scope, key FROM budgets INDEXED BY budgets_stopped WHERE stopped = 1"):
-        scope, key = row["scope"], row["key"]
-        if scope == "run" and key == str(task.run_id):
-            return "the budget of its run is used up"
-        if scope == "agent" and key.partition(" ")[0] == agent:
-            return f"the budget of {agent} is used up"
-        if scope == "day":
-            return "the day's budget is used up"
+    """Why this task must not be worked on by that agent now; None: it may."""
+    scope = _used_up(tx, house, task, agent)
+    return None if scope is None else f"{scope.title} is used up"
+
+
+def _used_up(tx: Tx, house: House, task: Task, agent: str) -> Scope | None:
+    for scope in scopes(tx, house, task, agent):
+        if not scope.limit.none and _over(tx, house, scope):
+            return scope
     return None
 
 
+def _over(tx: Tx, house: House, scope: Scope) -> bool:
+    spent = budgets.get(tx, scope.name, scope.key)
+    limit = scope.now(spent)
+    found = planning.level(spent.tokens, spent.cost_usd, limit, house.policy.warn_at)
+    return found is Level.OVER
+
+
+def refuses(tx: Tx, house: House, task: Task, agent: str) -> str | None:
+    """The scope (`task`, `run`, `agent`, `day`) whose used-up budget refuses this work; a person
+    is asked where nobody is asked yet, and nothing of that scope is just being finished."""
+    scope = _used_up(tx, house, task, agent)
+    if scope is None:
+        return None
+    spent = budgets.get(tx, scope.name, scope.key)
+    if not spent.stopped:
+        spent = budgets.change(tx, spent, stopped=1)
+    if budgets.open_gate(tx, scope.name, scope.key) is None and not _finishing(tx, scope):
+        ask(tx, scope, spent)
+    return scope.name
+
+
+def _finishing(tx: Tx, scope: Scope) -> bool:
+    return any(
+        session.unstoppable and scope.holds(tasks.get(tx, session.task_id), session.agent)
+        for session in at_work(tx)
+    )
+
+
+def holds_back(tx: Tx, house: House, session: Session) -> bool:
+    """Whether a suspended session must wait, its budget being used up: its task is held then."""
+    task = tasks.get(tx, session.task_id)
+    if session.unstoppable or refuses(tx, house, task, session.agent) is None:
+        return False
+    return holding.try_to_hold(tx, house, task, "budget")
+
+
 def roll_over(tx: Tx, house: House) -> int:
-    """Let go what an earlier day's budget held."""
-    return 0
+    """Let go what an earlier day's budget held, or one that is larger now; how many budgets."""
+    today = day_of(tx.now, house.policy.timezone)
+    freed = 0
+    for spent in budgets.stopped(tx):
+        scope = named(tx, house, spent.scope, spent.key)
+        past = spent.scope in ("agent", "day") and not spent.key.endswith(today)
+        if past or scope is None or not _over(tx, house, scope):
+            why = "a new day has begun" if past else "there is more now"
+            budgets.over(tx, spent.scope, spent.key, why)
+            freed += 1
+    if freed:
+        release(tx, house)
+    return freed
+
+
+def release(tx: Tx, house: House) -> list[Task]:
+    """Let go whatever no used-up budget holds any more."""
+    gone = []
+    for task, session_id in budgets.held_tasks(tx, "budget"):
+        session = sessions.get(tx, session_id)
+        fresh = tasks.get(tx, task.id)
+        held = "budget" in holding.reasons(tx, fresh)
+        if held and (session.unstoppable or not _used_up(tx, house, fresh, session.agent)):
+            gone.append(holding.let_go(tx, house, fresh, "budget"))
+    return gone

@@ -58,6 +58,7 @@ class Room:
     load: Counter[str]
     most: int
     resting: Mapping[str, int] = field(default_factory=dict)
+    spent: set[str] = field(default_factory=set)
 
     @property
     def full(self) -> bool:
@@ -97,7 +98,11 @@ def _go_on_waiting(tx: Tx, house: House, room: Room) -> list[Session]:
             break
         if session.agent not in house.agents:
             _hand_over(tx, session)
-        elif agent is not None and room.has_place(agent):
+        elif (
+            agent is not None
+            and room.has_place(agent)
+            and not budgets.holds_back(tx, house, session)
+        ):
             started.append(_go_on(tx, session))
             room.load[agent.name] += 1
     return started
@@ -160,7 +165,14 @@ def _claim_ready(tx: Tx, house: House, room: Room) -> list[Session]:
         best = _best(tx, house, head, room)
         if best is None:
             continue
-        session = _try(tx, house, head.id, best.agent)
+        refused = budgets.refuses(tx, house, tasks.get(tx, head.id), best.agent.name)
+        if refused == "day":
+            break
+        if refused == "agent":
+            room.spent.add(best.agent.name)
+            heapq.heappush(heads, head)  # somebody else may
+            continue
+        session = None if refused else _try(tx, house, head.id, best.agent)
         if session is not None:
             started.append(session)
             room.load[session.agent] += 1
@@ -210,6 +222,8 @@ def _judged(tx: Tx, step: Step, key: claims.Key, room: Room) -> list[Match]:
 
 def _rested(match: Match, room: Room) -> Match:
     """An agent whose account is at its limit fits, and has no room."""
+    if match.agent.name in room.spent and match.eligible:
+        return replace(match, free=False, why_not=f"{match.agent.name}'s budget is used up")
     if match.agent.lane not in room.resting or not match.eligible:
         return match
     words = f"{match.agent.name} rests: its account is at its usage limit"
@@ -229,9 +243,6 @@ def _try(tx: Tx, house: House, task_id: int, agent: Agent) -> Session | None:
 
 def _claim(tx: Tx, house: House, task_id: int, agent: Agent) -> Session:
     ready = tasks.get(tx, task_id)
-    stopped = budgets.stopped(tx, house, ready, agent.name)
-    if stopped is not None:
-        raise Refused(stopped)
     step = house.step(ready)
     prompt = first_prompt(tx, house, ready, step.prompt or step.type)
     state = step.state if step.state is not TaskState.READY else TaskState.IN_FLIGHT

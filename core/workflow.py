@@ -37,6 +37,8 @@ class Onward:
 def follow(tx: Tx, house: House, task: Task, outcome: str, onward: Onward | None = None) -> Task:
     """Take the route that the current step declares for this outcome."""
     step = house.step(task)
+    # "Finish this step" goes no further than the step.
+    tx.run("UPDATE sessions SET unstoppable = 0 WHERE task_id = ? AND unstoppable = 1", (task.id,))
     target = step.outcomes.get(outcome) or step.outcomes.get("default")
     if target is None:
         raise Broken(f"{task.ref}: step `{step.id}` has no route for `{outcome}`.")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from core import lifecycle
+from core.acts import money
 from core.errors import Refused, Unclear
 from core.house import House
 from core.lifecycle import Act, Situation
@@ -33,6 +34,8 @@ def _at(gate: Gate) -> Situation:
 
 def approve(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, words: str) -> Gate:
     """Approve what the gate shows. A permission: the call goes ahead."""
+    if gate.kind is GateKind.BUDGET:
+        raise Unclear(f"{gate.ref} is a budget: /approve {gate.ref} +2usd, or finish")
     task = _task_of(tx, gate)
     if gate.kind is GateKind.QUESTION:
         raise Unclear(f"{gate.ref} is a question: /answer {gate.ref} TEXT")
@@ -57,6 +60,8 @@ def _tick_boxes(tx: Tx, task: Task) -> None:
 
 def reject(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, reason: str) -> Gate:
     """Send it back: the reason is the agent's next prompt. A permission: the call is denied."""
+    if gate.kind is GateKind.BUDGET:
+        return money.stop(tx, house, gate, actor, place, reason)[0]
     task = _task_of(tx, gate)
     if gate.kind is GateKind.QUESTION:
         raise Unclear(f"{gate.ref} is a question: /answer {gate.ref} TEXT")

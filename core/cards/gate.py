@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from core.cards.budget import budget_buttons, budget_lines
 from core.cards.words import TOLD, changed, glance, path
 from core.commands.reply import Attachment, Button, Reply
 from core.model import Change, Gate, GateKind, GateState, Task, task_ref
@@ -16,10 +17,13 @@ LONG = 1500
 """Characters of a request that stand on its card; of a longer one the whole is attached."""
 
 
+_MARKS = {GateKind.QUESTION: "❓", GateKind.PERMISSION: "🔐", GateKind.BUDGET: "💰"}
+
+
 def gate_card(tx: Tx, gate: Gate) -> Reply:
     """The card of something that waits for a person; once answered it says by whom."""
     task = tasks.find(tx, gate.task_id) if gate.task_id else None
-    mark = {GateKind.QUESTION: "❓", GateKind.PERMISSION: "🔐"}.get(gate.kind, "🧾")
+    mark = _MARKS.get(gate.kind, "🧾")
     if gate.state is not GateState.OPEN:
         return _closed_card(gate, mark)
     asks_leave = gate.kind is GateKind.PERMISSION
@@ -68,6 +72,8 @@ def _gate_lines(tx: Tx, gate: Gate, task: Task | None) -> list[str]:
         cut = len(gate.body) - LONG
         more = f"⚠️ {cut} characters more: read {_whole(gate)} before you allow it."
         return [task.title if task else "", more if cut > 0 else ""]
+    if gate.kind is GateKind.BUDGET:
+        return [task.title if task else "", *budget_lines(tx, gate)]
     if gate.kind not in (GateKind.REVIEW, GateKind.MERGE):
         return [task.title if task else "", gate.body if gate.kind is GateKind.QUESTION else ""]
     lines = [task.title if task else ""]
@@ -89,6 +95,8 @@ def _gate_buttons(gate: Gate) -> tuple[Button, ...]:
             *(button(option, f"answer {gate.ref} {option}") for option in gate.options[:3]),
             button("Answer…", f"answer {gate.ref}", ask="Your answer?"),
         )
+    if gate.kind is GateKind.BUDGET:
+        return budget_buttons(gate)
     if gate.kind is GateKind.PERMISSION:
         return (
             button("Allow once", f"approve {gate.ref}", "primary"),

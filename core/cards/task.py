@@ -102,7 +102,22 @@ def _blocked_words(tx: Tx, task: Task) -> str:
     reasons = [
         row[0] for row in tx.all("SELECT reason FROM task_reasons WHERE task_id = ?", (task.id,))
     ]
-    return "Because of: " + ", ".join(reasons)
+    return " · ".join(_reason_words(tx, task, reason) for reason in reasons)
+
+
+def _reason_words(tx: Tx, task: Task, reason: str) -> str:
+    if reason == "limit":
+        until = tx.value(
+            "SELECT words FROM limits JOIN sessions ON limits.account = coalesce(sessions.account, agent) "
+            "WHERE task_id = ? AND lifted_at IS NULL ORDER BY created_at DESC",
+            (task.id,),
+        )
+        return f"Rests until {until}: usage limit" if until else "Rests: usage limit"
+    return {
+        "paused": f"Paused: /resume {task.id} lets it go on",
+        "budget": "Its budget is used up: /inbox",
+        "question": "Waits for an answer: /inbox",
+    }.get(reason, f"Because of: {reason}")
 
 
 def _spent(tx: Tx, task: Task, session: Session) -> str:

@@ -1,26 +1,35 @@
-"""Commands for the whole crew: the queue's pause, and the emergency brake."""
+"""Pause and resume, of the queue, a task or a run; and the emergency brake."""
 
 from __future__ import annotations
 
-from core import acts, queue
+import re
+
+from core import acts, holding, limits, queue
 from core.commands.desk import Act, Desk
-from core.commands.grammar import Command
+from core.commands.grammar import Command, task_id
 from core.commands.reply import Button, Reply
+from core.errors import Refused, Unclear
 from core.lifecycle import Act as Deed
-from core.store import tasks
+from core.lifecycle import decide
+from core.model import Run, Task, run_ref
+from core.store import budgets, sessions, tasks
+from core.store import rows as as_noun
 from core.store.database import Tx
+
+_RUN = re.compile(r"(?:run-?\s*)0*(\d{1,9})", re.IGNORECASE)
 
 
 async def killall(desk: Desk, command: Command) -> Reply | Act:
-    """The brake: pause the queue, end every session. Asks once."""
+    """The brake: pause the queue and every run, end every session. Asks once."""
     if command.words[:1] != ("yes",):
         return Reply(
-            "Stop everything? The queue is paused and every session is ended.",
+            "Stop everything? The queue and every run are paused, and every session is ended.",
             buttons=(Button("Stop everything", "killall yes", "danger"),),
         )
 
     def act(tx: Tx) -> Reply:
         queue.pause(tx, desk.actor.key, None, "The queue is paused by /killall")
+        _pause_runs(tx, desk)
         found = tx.all(
             "SELECT DISTINCT task_id FROM sessions JOIN tasks ON tasks.id = task_id "
             "WHERE sessions.state <> 'terminated' AND tasks.state NOT IN "
@@ -33,8 +42,28 @@ async def killall(desk: Desk, command: Command) -> Reply | Act:
     return act
 
 
+def _pause_runs(tx: Tx, desk: Desk) -> None:
+    for row in tx.all(
+        "SELECT * FROM runs INDEXED BY runs_open WHERE state IN ('planned', 'running', 'paused') "
+        "AND state = 'running'"
+    ):
+        from core import runs
+
+        runs.pause(tx, desk.house, as_noun.run(row), desk.actor)
+
+
 async def pause(desk: Desk, command: Command) -> Reply | Act:
+    """Alone: nothing new is claimed. With a task or a run: that one rests."""
+
     def act(tx: Tx) -> Reply:
+        wanted = _meant(tx, command)
+        if isinstance(wanted, Run):
+            from core import runs
+
+            runs.pause(tx, desk.house, wanted, desk.actor)
+            return Reply(f"{wanted.ref} is paused. /resume {wanted.ref} lets it go on.")
+        if isinstance(wanted, Task):
+            return _pause_task(tx, desk, wanted)
         queue.pause(tx, desk.actor.key, None, f"The queue was paused by {desk.actor.name}")
         return Reply("The queue is paused; what runs goes on. /resume lets it go on.")
 
@@ -42,8 +71,79 @@ async def pause(desk: Desk, command: Command) -> Reply | Act:
 
 
 async def resume(desk: Desk, command: Command) -> Reply | Act:
+    """Alone: claiming goes on. With a task or a run: that one goes on."""
+
     def act(tx: Tx) -> Reply:
+        wanted = _meant(tx, command)
+        if isinstance(wanted, Run):
+            from core import runs
+
+            runs.resume(tx, desk.house, wanted, desk.actor)
+            return Reply(f"{wanted.ref} goes on.")
+        if isinstance(wanted, Task):
+            return _resume_task(tx, desk, wanted)
         queue.resume(tx, desk.actor.key)
         return Reply("The queue goes on.")
 
     return act
+
+
+def _meant(tx: Tx, command: Command) -> Task | Run | None:
+    """What the words name: a task (`42`), a run (`RUN-7`, `run 7`), or the queue (nothing)."""
+    if not command.words:
+        return None
+    words = " ".join(command.words)
+    if found := _RUN.fullmatch(words):
+        row = tx.one("SELECT * FROM runs WHERE id = ?", (int(found[1]),))
+        if row is None:
+            raise Unclear(f"No {run_ref(int(found[1]))}. /runs lists them.")
+        return as_noun.run(row)
+    if len(command.words) > 1:
+        raise Unclear(f"One at a time: /{command.name} 42, /{command.name} RUN-7, or alone.")
+    return tasks.get(tx, task_id(words))
+
+
+def _pause_task(tx: Tx, desk: Desk, task: Task) -> Reply:
+    if "paused" in holding.reasons(tx, task):
+        raise Refused(f"{task.ref} is paused already: /resume {task.id} lets it go on.")
+    holding.hold_task(tx, desk.house, task, "paused")
+    stops = any(session.held_for for session in sessions.open_of_task(tx, task.id))
+    words = "Its agent is stopped, and goes on where it was." if stops else ""
+    lines = tuple(line for line in (words,) if line)
+    return Reply(
+        f"{task.ref} is paused. /resume {task.id} lets it go on.",
+        lines,
+        buttons=(Button("Resume", f"resume {task.id}", "primary"),),
+    )
+
+
+def _resume_task(tx: Tx, desk: Desk, task: Task) -> Reply:
+    """Lifts what a person may lift: the pause, and the rest at a usage limit."""
+    decide(acts.situation(tx, desk.house, task), Deed.RESUME, task.id)
+    before = holding.reasons(tx, task)
+    if not {"paused", "limit"} & set(before):
+        raise Refused(f"{task.ref} is not paused. {_still(tx, task, before)}")
+    if "limit" in before:
+        for session in sessions.open_of_task(tx, task.id):
+            limits.lift(tx, desk.house, limits.account_of(session))
+    for reason in ("limit", "paused"):
+        task = tasks.get(tx, task.id)
+        if reason in holding.reasons(tx, task):
+            task = holding.let_go(tx, desk.house, task, reason)
+    left = holding.reasons(tx, task)
+    if left:
+        return Reply(f"{task.ref} is paused no more, but waits. {_still(tx, task, left)}")
+    tried = " The account is tried again now." if "limit" in before else ""
+    return Reply(f"{task.ref} goes on.{tried}")
+
+
+def _still(tx: Tx, task: Task, left: list[str]) -> str:
+    """What it waits for, and what to type."""
+    gates = {gate.scope: gate.ref for gate in budgets.open_gates(tx)}
+    asked = ", ".join(f"/approve {ref}" for ref in gates.values())
+    words = {
+        "budget": "Its budget is used up" + (f": {asked}" if asked else "") + ".",
+        "dependency": f"It waits for the tasks before it: /task {task.id}",
+        "question": f"It waits for an answer: /task {task.id}",
+    }
+    return " ".join(words[reason] for reason in left if reason in words)

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import re
+
 from core import acts
+from core.acts import money
+from core.cards.budget import amount
+from core.commands.amounts import budget
 from core.commands.desk import Act, Desk
 from core.commands.grammar import Command, gate_id, task_id
 from core.commands.reply import Button, Reply
 from core.errors import Refused, Unclear
 from core.killpoints import kill_point
 from core.model import Event, Gate, GateKind, SessionState
+from core.planning.budgets import Amount
 from core.store import gates, sessions, tasks
 from core.store.database import Tx
 
@@ -19,12 +25,39 @@ async def approve(desk: Desk, command: Command) -> Reply | Act:
         if isinstance(found, Reply):
             return found
         _as_shown(desk, found)
+        if found.kind is GateKind.BUDGET:
+            return _more(tx, desk, found, command.text)
         words = command.text if command.text not in ("once", "session", "always") else ""
         gate = acts.approve(tx, desk.house, found, desk.actor, desk.place, words)
         kill_point("in-approval")
         return Reply(f"{gate.ref} approved. " + _next_words(gate), silent=True)
 
     return act
+
+
+def _more(tx: Tx, desk: Desk, gate: Gate, words: str) -> Reply:
+    """A budget's gate: so much more (the first button's where nothing is said), or only this
+    step. Raises Unclear for anything else: money is not given by guess."""
+    said = words.strip().lower()
+    if money.FINISH.fullmatch(said):
+        closed, then = money.finish(tx, desk.house, gate, desk.actor, desk.place)
+        return Reply(f"{closed.ref}: {then}", silent=True)
+    more = money.offered(gate) if not said else _amount(gate, said.removeprefix("+").strip())
+    closed, then = money.grant(tx, desk.house, gate, desk.actor, desk.place, more)
+    return Reply(f"{closed.ref}: +{amount(more)}. {then}", silent=True)
+
+
+def _amount(gate: Gate, said: str) -> Amount:
+    """`2usd`, `$3`, `100k`; a bare number is in what the gate counts."""
+    if re.fullmatch(r"\d+([.,]\d+)?", said):
+        said += " usd" if gate.request.get("more_usd") else " tokens"
+    try:
+        return Amount(*budget(said))
+    except Unclear:
+        raise Unclear(
+            f"Say /approve {gate.ref} +2usd (or +200k), /approve {gate.ref} finish, "
+            f"or /reject {gate.ref} to stop."
+        ) from None
 
 
 def _next_words(gate: Gate) -> str:
@@ -42,12 +75,19 @@ async def reject(desk: Desk, command: Command) -> Reply | Act:
         if isinstance(found, Reply):
             return found
         _as_shown(desk, found)
+        if found.kind is GateKind.BUDGET:
+            return _stopped(tx, desk, found, command.text)
         gate = acts.reject(tx, desk.house, found, desk.actor, desk.place, command.text)
         if gate.kind is GateKind.PERMISSION:
             return Reply(f"{gate.ref} denied.", silent=True)
         return Reply(f"{gate.ref} sent back to {gate.agent or 'the agent'}.", silent=True)
 
     return act
+
+
+def _stopped(tx: Tx, desk: Desk, gate: Gate, words: str) -> Reply:
+    closed, then = money.stop(tx, desk.house, gate, desk.actor, desk.place, words)
+    return Reply(f"{closed.ref}: {then}", silent=True)
 
 
 async def answer(desk: Desk, command: Command) -> Reply | Act:

@@ -161,6 +161,11 @@ class Interpreter:
             return f"{row['prompt']} {text}"
         if row["gate_id"]:
             gate = gates.get(tx, row["gate_id"])
+            if gate.kind is GateKind.BUDGET:
+                raise Unclear(
+                    f"Press a button of {gate.ref}, or say /approve {gate.ref} +2usd, "
+                    f"/approve {gate.ref} finish or /reject {gate.ref}."
+                )
             verb = "answer" if gate.kind is GateKind.QUESTION else "reject"
             return f"{verb} {gate.ref} {text}"
         return f"say {row['task_id']} {text}" if row["task_id"] else None

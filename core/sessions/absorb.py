@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core import limits
 from core.errors import Unclear
 from core.house import House
 from core.model import (
@@ -19,6 +20,7 @@ from core.model import (
     Severity,
     task_ref,
 )
+from core.sessions import usage
 from core.store import gates, sessions, tasks
 from core.store.database import Tx
 
@@ -41,7 +43,7 @@ def absorb(
         return
     session = sessions.get(tx, session_id)
     for event in events:
-        _one(tx, house, session, attempt, event)
+        _one(tx, house, sessions.get(tx, session_id), attempt, event)
     calls = sum(event.kind is K.TOOL_CALL for event in events)
     tx.run(
         "UPDATE sessions SET tool_calls = tool_calls + ?, last_activity_at = ? WHERE id = ?",
@@ -62,50 +64,26 @@ def absorb(
 
 def _one(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentEvent) -> None:
     if event.kind is K.STARTED:
-        tx.run(
-            "UPDATE sessions SET driver_session = ? WHERE id = ?",
-            (event.data.get("driver_session"), session.id),
-        )
+        _began(tx, house, session, event)
     elif event.kind is K.USAGE:
-        _usage(tx, attempt, event)
+        usage.take_in(tx, house, session, attempt, event)
     elif event.kind in (K.PERMISSION_REQUEST, K.QUESTION):
         _ask(tx, house, session, attempt, event)
     elif event.kind is K.OUTCOME:
         _outcome(tx, house, session, event)
     elif event.kind is K.LIMIT:
-        tx.emit(
-            Event(
-                "limit.reached",
-                event.text,
-                Severity.WARNING,
-                task_id=session.task_id,
-                agent=session.agent,
-                session_id=session.id,
-                payload=event.data,
-            )
-        )
+        limits.reached(tx, house, session, event)
     elif event.kind is K.FINISHED:
         _finished(tx, session, attempt, event)
 
 
-def _usage(tx: Tx, attempt: Attempt, event: AgentEvent) -> None:
-    """Usage is a total of this process; a session's is the sum over its attempts."""
+def _began(tx: Tx, house: House, session: Session, event: AgentEvent) -> None:
+    """How to go on with its conversation, and which model answers, as it says itself."""
+    agent = house.agents.get(session.agent)
+    model = event.data.get("model") or session.model or (agent.model if agent else None)
     tx.run(
-        "UPDATE attempts SET tokens_in = ?, tokens_out = ?, cost_usd = ? "
-        "WHERE session_id = ? AND number = ?",
-        (
-            event.data.get("tokens_in") or 0,
-            event.data.get("tokens_out") or 0,
-            event.data.get("cost_usd") or 0.0,
-            attempt.session_id,
-            attempt.number,
-        ),
-    )
-    tx.run(
-        "UPDATE sessions SET (tokens_in, tokens_out, cost_usd) = "
-        "(SELECT sum(tokens_in), sum(tokens_out), sum(cost_usd) FROM attempts "
-        "WHERE session_id = sessions.id) WHERE id = ?",
-        (attempt.session_id,),
+        "UPDATE sessions SET driver_session = ?, model = ? WHERE id = ?",
+        (event.data.get("driver_session"), model, session.id),
     )
 
 

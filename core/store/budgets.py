@@ -7,7 +7,7 @@ from typing import Any
 
 from core.model import Gate, Task
 from core.planning.budgets import Amount
-from core.store import rows
+from core.store import gates, rows
 from core.store.database import Tx
 
 
@@ -85,6 +85,16 @@ def open_gate(tx: Tx, scope: str, key: str) -> Gate | None:
         (scope, key),
     )
     return None if row is None else rows.gate(row)
+
+
+def over(tx: Tx, scope: str, key: str, why: str) -> None:
+    """Nothing waits for it any more: its gate is off, and it stops nothing."""
+    gate = open_gate(tx, scope, key)
+    if gate is not None:
+        gates.cancel(tx, gate, why)
+    tx.run(
+        "UPDATE budgets SET stopped = 0 WHERE scope = ? AND key = ? AND stopped = 1", (scope, key)
+    )
 
 
 def open_gates(tx: Tx) -> list[Gate]:

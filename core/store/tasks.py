@@ -10,7 +10,7 @@ from typing import Any
 from core import lifecycle
 from core.errors import Refused, Unclear
 from core.model import ENDED, Event, Priority, Severity, Task, TaskState, task_ref
-from core.store import rows, runs, unmet
+from core.store import budgets, rows, runs, unmet
 from core.store.database import Tx
 
 
@@ -135,6 +135,8 @@ def move(tx: Tx, task: Task, to: TaskState, **values: Any) -> Task:
     if task.state is TaskState.DONE:
         for waiting in unmet.wanted_again(tx, task.id):
             block(tx, get(tx, waiting), "dependency")
+    if to in ENDED or to is TaskState.FAILED:
+        budgets.over(tx, "task", str(task.id), f"{task.ref} has ended")
     if to is not TaskState.BLOCKED:
         tx.run("DELETE FROM task_reasons WHERE task_id = ?", (task.id,))
     after = get(tx, task.id)

@@ -1,0 +1,152 @@
+"""What an attempt has used so far, out of what its agent says; and what that costs.
+
+A usage event is a total of the process, or what one message of the model's used: the messages
+since the last total are added to it, so that a budget is kept also between two totals.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from core import budgets, prices
+from core.house import House
+from core.model import AgentEvent, Attempt, Event, Session, Severity
+from core.store.database import Tx
+
+_LAST = 8
+"""Messages that may still be told again with more: several lines tell of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Used:
+    """Tokens in and out, US dollars, and the tokens whose cost nobody knows."""
+
+    tokens_in: int = 0
+    tokens_out: int = 0
+    usd: float = 0.0
+    unpriced: int = 0
+
+    def __add__(self, other: Used) -> Used:
+        return Used(
+            self.tokens_in + other.tokens_in,
+            self.tokens_out + other.tokens_out,
+            self.usd + other.usd,
+            self.unpriced + other.unpriced,
+        )
+
+    @property
+    def tokens(self) -> int:
+        return self.tokens_in + self.tokens_out
+
+
+@dataclass(slots=True)
+class Account:
+    """The last total (with messages that are long over), and the newest messages since."""
+
+    total: Used = field(default_factory=Used)
+    messages: dict[str, Used] = field(default_factory=dict)
+
+    def sum(self) -> Used:
+        return sum(self.messages.values(), self.total)
+
+    def message(self, name: str, used: Used) -> None:
+        """What one message used; said again it replaces what was said."""
+        self.messages[name] = used
+        while len(self.messages) > _LAST:
+            self.total += self.messages.pop(next(iter(self.messages)))
+
+    def said(self, total: Used) -> None:
+        """A total: what the messages before it used is in it."""
+        self.total, self.messages = total, {}
+
+    def to_json(self) -> str:
+        rows = {name: _row(used) for name, used in self.messages.items()}
+        return json.dumps({"total": _row(self.total), "messages": rows})
+
+    @staticmethod
+    def from_json(text: str | None) -> Account:
+        if not text:
+            return Account()
+        kept = json.loads(text)
+        messages = {name: Used(*row) for name, row in kept["messages"].items()}
+        return Account(Used(*kept["total"]), messages)
+
+
+def _row(used: Used) -> list[float]:
+    return [used.tokens_in, used.tokens_out, used.usd, used.unpriced]
+
+
+def take_in(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentEvent) -> None:
+    """Count it for attempt, session, task, run, agent and day."""
+    kept = tx.value(
+        "SELECT usage FROM attempts WHERE session_id = ? AND number = ?",
+        (session.id, attempt.number),
+    )
+    account = Account.from_json(kept)
+    before = account.sum()
+    message = event.data.get("message")
+    if message:
+        account.message(str(message), _used(house, session, event.data))
+    else:
+        account.said(_used(house, session, event.data))
+        _say_unpriced(tx, session, account.total)
+    now = account.sum()
+    _store(tx, session, attempt, account, now)
+    budgets.spend(
+        tx,
+        house,
+        session,
+        now.tokens - before.tokens,
+        now.usd - before.usd,
+        now.unpriced - before.unpriced,
+    )
+
+
+def _used(house: House, session: Session, data: Mapping[str, Any]) -> Used:
+    """What the agent says it cost; where it says nothing, by the model's price."""
+    tokens_in, tokens_out = int(data.get("tokens_in") or 0), int(data.get("tokens_out") or 0)
+    if cost := float(data.get("cost_usd") or 0.0):
+        return Used(tokens_in, tokens_out, cost)
+    price = prices.find(house.prices, data.get("model") or session.model)
+    if price is None:
+        return Used(tokens_in, tokens_out, 0.0, tokens_in + tokens_out)
+    cached = int(data.get("cached") or 0)
+    return Used(tokens_in, tokens_out, price.of(tokens_in, tokens_out, cached))
+
+
+def _say_unpriced(tx: Tx, session: Session, total: Used) -> None:
+    """Once for each model."""
+    model = session.model or session.agent
+    key = f"unpriced:{model}"
+    if not total.unpriced or tx.value("SELECT 1 FROM meta WHERE key = ?", (key,)):
+        return
+    tx.insert("meta", key=key, value=str(tx.now))
+    words = (
+        f"There is no price for {model}: its tokens are counted, its cost is not. "
+        "Add it to config/prices.toml"
+    )
+    tx.emit(Event("budget.unpriced", words, Severity.WARNING, agent=session.agent))
+
+
+def _store(tx: Tx, session: Session, attempt: Attempt, account: Account, now: Used) -> None:
+    tx.run(
+        "UPDATE attempts SET tokens_in = ?, tokens_out = ?, cost_usd = ?, usage = ? "
+        "WHERE session_id = ? AND number = ?",
+        (
+            now.tokens_in,
+            now.tokens_out,
+            now.usd,
+            account.to_json(),
+            session.id,
+            attempt.number,
+        ),
+    )
+    tx.run(
+        "UPDATE sessions SET (tokens_in, tokens_out, cost_usd) = "
+        "(SELECT sum(tokens_in), sum(tokens_out), sum(cost_usd) FROM attempts "
+        "WHERE session_id = sessions.id) WHERE id = ?",
+        (session.id,),
+    )
