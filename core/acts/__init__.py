@@ -4,6 +4,7 @@ from core.acts.beginnings import ready, reopen, retry
 from core.acts.deleting import delete, may_delete
 from core.acts.ends import end, release, stop_session, words_of
 from core.acts.gates import answer, approve, reject
+from core.acts.resting import pause, resume
 from core.acts.standing import situation
 
 __all__ = [
@@ -12,10 +13,12 @@ __all__ = [
     "delete",
     "end",
     "may_delete",
+    "pause",
     "ready",
     "reject",
     "release",
     "reopen",
+    "resume",
     "retry",
     "situation",
     "stop_session",

@@ -4,16 +4,15 @@ from __future__ import annotations
 
 import re
 
-from core import acts, holding, limits, queue
+from core import acts, holding, queue
 from core.commands.desk import Act, Desk
 from core.commands.grammar import Command, task_id
 from core.commands.reply import Button, Reply
-from core.errors import Refused, Unclear
+from core.errors import Unclear
 from core.lifecycle import Act as Deed
-from core.lifecycle import decide
 from core.model import Run, Task, run_ref
-from core.store import budgets, sessions, tasks
 from core.store import rows as as_noun
+from core.store import sessions, tasks
 from core.store.database import Tx
 
 _RUN = re.compile(r"(?:run-?\s*)0*(\d{1,9})", re.IGNORECASE)
@@ -103,47 +102,20 @@ def _meant(tx: Tx, command: Command) -> Task | Run | None:
     return tasks.get(tx, task_id(words))
 
 
-def _pause_task(tx: Tx, desk: Desk, task: Task) -> Reply:
-    if "paused" in holding.reasons(tx, task):
-        raise Refused(f"{task.ref} is paused already: /resume {task.id} lets it go on.")
-    holding.hold_task(tx, desk.house, task, "paused")
+def _pause_task(tx: Tx, desk: Desk, wanted: Task) -> Reply:
+    task = acts.pause(tx, desk.house, wanted)
     stops = any(session.held_for for session in sessions.open_of_task(tx, task.id))
-    words = "Its agent is stopped, and goes on where it was." if stops else ""
-    lines = tuple(line for line in (words,) if line)
+    words = ("Its agent is stopped, and goes on where it was.",) if stops else ()
     return Reply(
         f"{task.ref} is paused. /resume {task.id} lets it go on.",
-        lines,
+        words,
         buttons=(Button("Resume", f"resume {task.id}", "primary"),),
     )
 
 
-def _resume_task(tx: Tx, desk: Desk, task: Task) -> Reply:
-    """Lifts what a person may lift: the pause, and the rest at a usage limit."""
-    decide(acts.situation(tx, desk.house, task), Deed.RESUME, task.id)
-    before = holding.reasons(tx, task)
-    if not {"paused", "limit"} & set(before):
-        raise Refused(f"{task.ref} is not paused. {_still(tx, task, before)}")
-    if "limit" in before:
-        for session in sessions.open_of_task(tx, task.id):
-            limits.lift(tx, desk.house, limits.account_of(session))
-    for reason in ("limit", "paused"):
-        task = tasks.get(tx, task.id)
-        if reason in holding.reasons(tx, task):
-            task = holding.let_go(tx, desk.house, task, reason)
-    left = holding.reasons(tx, task)
+def _resume_task(tx: Tx, desk: Desk, wanted: Task) -> Reply:
+    rested = "limit" in holding.reasons(tx, wanted)
+    task, left = acts.resume(tx, desk.house, wanted)
     if left:
-        return Reply(f"{task.ref} is paused no more, but waits. {_still(tx, task, left)}")
-    tried = " The account is tried again now." if "limit" in before else ""
-    return Reply(f"{task.ref} goes on.{tried}")
-
-
-def _still(tx: Tx, task: Task, left: list[str]) -> str:
-    """What it waits for, and what to type."""
-    gates = {gate.scope: gate.ref for gate in budgets.open_gates(tx)}
-    asked = ", ".join(f"/approve {ref}" for ref in gates.values())
-    words = {
-        "budget": "Its budget is used up" + (f": {asked}" if asked else "") + ".",
-        "dependency": f"It waits for the tasks before it: /task {task.id}",
-        "question": f"It waits for an answer: /task {task.id}",
-    }
-    return " ".join(words[reason] for reason in left if reason in words)
+        return Reply(f"{task.ref} is paused no more, but waits. {left}")
+    return Reply(f"{task.ref} goes on." + (" Its account is tried again now." if rested else ""))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core import acts
+from core import acts, holding
 from core.errors import Refused
 from core.house import House
 from core.lifecycle import TABLE, Act, Move, Situation
@@ -23,7 +23,8 @@ from tests.house_bench import ANN, HERE, bring, house
 
 ENDS = (Act.KILL, Act.CANCEL, Act.DONE)
 PLAYED = (*ENDS, Act.APPROVE, Act.REJECT, Act.ANSWER, Act.RETRY, Act.REOPEN, Act.RELEASE,
-          Act.DELETE, Act.LOST)
+          Act.DELETE, Act.LOST, Act.PAUSE, Act.LIMIT, Act.BUDGET, Act.RESUME)
+HOLDS = {Act.PAUSE: "paused", Act.LIMIT: "limit", Act.BUDGET: "budget"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,8 @@ async def test_what_comes_out_is_what_the_table_says(
     home: House, situation: Situation, act: Act
 ) -> None:
     task_id = await home.store.write(lambda tx: bring(tx, home, situation).id)
+    if act is Act.RESUME and situation is Situation.BLOCKED:
+        await home.store.write(lambda tx: tx.run("UPDATE task_reasons SET reason = 'paused'"))
     before = await home.store.write(lambda tx: see(tx, task_id))
     cell = TABLE[situation][act]
     if isinstance(cell, str):
@@ -101,6 +104,11 @@ def play(tx: Tx, home: House, task_id: int, act: Act) -> None:
         acts.delete(tx, home, task, ANN)
     elif act is Act.LOST:
         lose(tx, home, task_id)
+    elif act in HOLDS:
+        holding.hold_task(tx, home, task, HOLDS[act])
+        stop(tx, home, task_id)
+    elif act is Act.RESUME:
+        acts.resume(tx, home, task)
     else:
         decide(tx, home, task_id, act)
 
@@ -113,6 +121,14 @@ def decide(tx: Tx, home: House, task_id: int, act: Act) -> None:
         raise Refused("nothing to decide")
     verb = {Act.APPROVE: acts.approve, Act.REJECT: acts.reject, Act.ANSWER: acts.answer}[act]
     verb(tx, home, waiting[0], ANN, HERE, "because")
+
+
+def stop(tx: Tx, home: House, task_id: int) -> None:
+    """What the keeper does with what is held: nothing is left of its process."""
+    for session in sessions.open_of_task(tx, task_id):
+        if session.held_for is not None and session.state in ("starting", "running"):
+            attempt_over(tx, home, sessions.get_attempt(tx, session.id), Exit(reason="stopped"),
+                         Verdict(False, "stopped"), [])
 
 
 def lose(tx: Tx, home: House, task_id: int) -> None:
