@@ -67,7 +67,25 @@ def _assistant(value: _Object) -> tuple[AgentEvent, ...] | None:
     if value.get("error"):
         words = "\n".join(_string(block.get("text")) for block in blocks).strip()
         return _failure(str(value["error"]), words or str(value["error"]))
-    return _some(event for block in blocks for event in _said(block))
+    said = [event for block in blocks for event in _said(block)]
+    return (*said, *_used(_object(value.get("message")))) or None
+
+
+def _used(message: _Object) -> Iterator[AgentEvent]:
+    """What one answer of the model's used so far; the result's total takes its place."""
+    usage, name = _object(message.get("usage")), _string(message.get("id"))
+    kept = _number(usage.get("cache_read_input_tokens"))
+    taken = _number(usage.get("input_tokens")) + _number(usage.get("cache_creation_input_tokens"))
+    given = _number(usage.get("output_tokens"))
+    if name and (taken or kept or given):
+        data = {
+            "message": name,
+            "model": _string(message.get("model")),
+            "tokens_in": int(taken + kept),
+            "tokens_out": int(given),
+            "cached": int(kept),
+        }
+        yield AgentEvent(AgentEventKind.USAGE, "", data)
 
 
 def _failure(kind: str, words: str) -> tuple[AgentEvent, ...]:

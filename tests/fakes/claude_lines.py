@@ -26,6 +26,8 @@ class Wire:
         self.inbox = queue.Queue()
         self.waiting = []
         self.calls = self.turns = self.total = 0
+        self.extra_in = self.extra_out = 0
+        self.cost = 0.0
         self.denials = []
         self.said = ""
 
@@ -109,7 +111,7 @@ class Wire:
             }
         )
 
-    def assistant(self, block, error=None):
+    def assistant(self, block, error=None, usage=None):
         message = {
             "id": f"msg_{uuid.uuid4().hex[:12]}",
             "type": "message",
@@ -118,7 +120,7 @@ class Wire:
             "content": [block],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": {"input_tokens": 10, "output_tokens": 5},
+            "usage": usage or {"input_tokens": 10, "output_tokens": 5},
         }
         self.turns += 1
         more = {"error": error} if error else {}
@@ -152,8 +154,8 @@ class Wire:
     def result(self, subtype, text, error=False, status=None, **more):
         failed = error or subtype != "success"
         used = {
-            "inputTokens": 10 * self.total,
-            "outputTokens": 5 * self.total,
+            "inputTokens": 10 * self.total + self.extra_in,
+            "outputTokens": 5 * self.total + self.extra_out,
             "cacheReadInputTokens": 0,
             "cacheCreationInputTokens": 0,
             "webSearchRequests": 0,
@@ -170,7 +172,7 @@ class Wire:
                 "duration_api_ms": 1,
                 "num_turns": self.turns,
                 "stop_reason": "end_turn",
-                "total_cost_usd": 0.001 * self.total,
+                "total_cost_usd": 0.001 * self.total + self.cost,
                 "usage": {"input_tokens": 10 * self.turns, "output_tokens": 5 * self.turns},
                 "modelUsage": {self.model: used} if self.total else {},
                 "permission_denials": self.denials,

@@ -86,11 +86,30 @@ def test_file_changes_are_counted() -> None:
 
 
 def test_usage_grows_over_the_process() -> None:
-    used = [event.data for event in events("two_prompts", AgentEventKind.USAGE)]
+    used = [event.data for event in events("two_prompts", AgentEventKind.USAGE)
+            if "message" not in event.data]
     assert used == [
         {"tokens_in": 10, "tokens_out": 5, "cost_usd": 0.000175},
         {"tokens_in": 20, "tokens_out": 10, "cost_usd": 0.00035},
     ]
+
+
+@pytest.mark.parametrize("name", ["plain", "bash", "edit", "write_allowed", "ask"])
+def test_what_its_messages_used_is_what_the_result_says_in_the_end(name: str) -> None:
+    used = [event.data for event in events(name, AgentEventKind.USAGE)]
+    messages = {data["message"]: data for data in used if "message" in data}
+    total = used[-1]
+    for key in ("tokens_in", "tokens_out"):
+        assert sum(data[key] for data in messages.values()) == total[key]
+
+
+def test_a_messages_usage_names_its_model_and_what_was_kept() -> None:
+    usage = {"input_tokens": 3, "cache_read_input_tokens": 40, "cache_creation_input_tokens": 500,
+             "output_tokens": 6}
+    message = {"id": "m1", "model": "some-model", "usage": usage, "content": []}
+    (event,) = parsed({"type": "assistant", "message": message})
+    assert event.data == {"message": "m1", "model": "some-model", "tokens_in": 543,
+                          "tokens_out": 6, "cached": 40}
 
 
 def test_cached_tokens_and_every_model_count() -> None:
