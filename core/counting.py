@@ -136,7 +136,8 @@ def _junit(text: str) -> Iterator[Counts]:
     """Each document apart; what isn't whole is left out."""
     for document in text.split("<?xml"):
         begin = _SUITE.search(document)
-        if begin is None:
+        end = document.rfind("</testsuites>")
+        if begin is None or (end >= 0 and begin.group(1) != "testsuites"):
             continue
         closing = f"</{begin.group(1)}>"
         end = document.rfind(closing)
