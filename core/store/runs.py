@@ -54,10 +54,10 @@ def held_for(tx: Tx, task: Task) -> tuple[str | None, int | None]:
     if task.run_id is None or task.wave is None:
         return None, None
     run = get(tx, task.run_id)
-    if run.state is RunState.PAUSED:
-        return "run", None
     if task.wave > run.wave:
         return "wave", None
+    if run.state is RunState.PAUSED:
+        return "run", None
     clash = clashes.clash(tx, task, run.wave)
     return (None, None) if clash is None else ("collision", clash.by)
 
