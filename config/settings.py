@@ -62,13 +62,17 @@ RoleName = Literal["viewer", "operator", "approver", "admin"]
 
 
 class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(
+        frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False
+    )
 
 
 class Queue(Section):
+    """`max_concurrent` 0: nothing is started."""
+
     paused: bool = False
     stop_on_failure: bool = True
-    max_concurrent: PositiveInt = 1
+    max_concurrent: NonNegativeInt = 1
 
 
 class Api(Section):
@@ -136,12 +140,23 @@ class Qa(Section):
 
 
 class Limits(Section):
-    """`wall_seconds` 0: an attempt may run as long as it likes."""
+    """`wall_seconds` 0: an attempt may run as long as it likes. `pause_seconds`: how long an
+    account rests at its usage limit whose provider names no time."""
 
     log_cap_bytes: PositiveInt = 64 << 20
     output_limit_bytes: PositiveInt = 1 << 30
     wall_seconds: NonNegativeFloat = 0.0
     grace_seconds: NonNegativeFloat = 10.0
+    pause_seconds: PositiveFloat = 1800.0
+
+
+class Budget(Section):
+    """The whole crew's for a calendar day; none: without a limit. `warn_at`: the share of any
+    budget at which a person is asked."""
+
+    day_usd: PositiveFloat | None = None
+    day_tokens: PositiveInt | None = None
+    warn_at: Annotated[float, Field(gt=0, le=1)] = 0.8
 
 
 class Settings(Section):
@@ -165,6 +180,7 @@ class Settings(Section):
     retry: Retry = Retry()
     qa: Qa = Qa()
     limits: Limits = Limits()
+    budget: Budget = Budget()
 
     def secrets(self) -> tuple[str, ...]:
         """Every secret value that is set: what redaction has to know."""

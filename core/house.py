@@ -3,40 +3,93 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.artifacts import Artifacts
+from core.audience import Audience
 from core.errors import Unclear
 from core.model import Agent, Repo, Role, Step, Task, Workflow
 from core.policy import Policy
 from core.ports import Clock, Driver, Forge, Sandbox
 from core.prices import Price
 from core.prompts import Prompts
+from core.setup import Configured, Setup
 from core.store.database import Store
 from core.worktrees import Repositories
 
 
+@dataclass(slots=True)
+class Current:
+    """What counts now: the files as they were read last, with what was changed by hand on top
+    of them. `version` counts how often it was replaced."""
+
+    configured: Configured
+    setup: Setup
+    version: int = 0
+
+    def adopt(self, configured: Configured, setup: Setup) -> None:
+        self.configured, self.setup = configured, setup
+        self.version += 1
+
+
 @dataclass(frozen=True, slots=True)
 class House:
+    """`current` is replaced when the configuration is loaded anew or changed by hand; whoever
+    needs several of its parts to fit together takes `setup` once."""
+
     store: Store
     clock: Clock
     data: Path
-    policy: Policy
-    agents: Mapping[str, Agent]
-    workflows: Mapping[str, Workflow]
-    repos: Mapping[str, Repo]
+    current: Current
     drivers: Mapping[str, Driver]
     sandboxes: Mapping[str, Sandbox]
     forges: Mapping[str, Forge]
     repositories: Repositories
-    prompts: Prompts
-    channels: Mapping[str, tuple[tuple[str, str], ...]]
-    people: Mapping[str, Mapping[str, Role]]
     redact: Callable[[str], str]
     artifacts: Artifacts
     check_command: Callable[[str], object]
-    prices: Mapping[str, Price] = field(default_factory=dict)
+
+    @property
+    def setup(self) -> Setup:
+        return self.current.setup
+
+    @property
+    def policy(self) -> Policy:
+        return self.current.setup.policy
+
+    @property
+    def agents(self) -> Mapping[str, Agent]:
+        return self.current.setup.agents
+
+    @property
+    def workflows(self) -> Mapping[str, Workflow]:
+        return self.current.setup.workflows
+
+    @property
+    def repos(self) -> Mapping[str, Repo]:
+        return self.current.setup.repos
+
+    @property
+    def prompts(self) -> Prompts:
+        return self.current.setup.prompts
+
+    @property
+    def channels(self) -> Mapping[str, tuple[tuple[str, str], ...]]:
+        return self.current.setup.channels
+
+    @property
+    def people(self) -> Mapping[str, Mapping[str, Role]]:
+        return self.current.setup.people
+
+    @property
+    def prices(self) -> Mapping[str, Price]:
+        return self.current.setup.prices
+
+    def audience(self) -> Audience:
+        """Whom the rules tell of what, as they are now."""
+        setup = self.setup
+        return Audience(setup.rules, setup.channels, setup.people)
 
     def repo(self, name: str | None) -> Repo:
         """The repository of that name; without a name the only one. Raises Unclear."""

@@ -6,13 +6,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from bot.configuring import Files, Sources
 from config.load import load
 from core import acts
 from core.artifacts import Artifacts
 from core.drivers.claude import ClaudeDriver
 from core.drivers.command import CommandDriver, split_command
 from core.forges.local import LocalForge
-from core.house import House
+from core.house import Current, House
 from core.lifecycle import Situation
 from core.model import (
     Actor,
@@ -30,7 +31,9 @@ from core.model import (
 )
 from core.policy import Policy
 from core.prompts import Prompts
+from core.redaction import Redactor
 from core.sandboxes.host import HostSandbox
+from core.setup import Setup
 from core.store import claims, gates, sessions, tasks
 from core.store.database import Store, Tx
 from core.store.tasks import NewTask
@@ -45,16 +48,21 @@ HERE = Place("console", "console", "7")
 def house(store: Store, data: Path, **policy: Any) -> House:
     """A House as `bot.app` builds it, but for faces and configuration files of one's own."""
     packaged = load(environ={}, folder=data)
-    return House(
-        store=store, clock=FakeClock(), data=data, policy=Policy(retries={}, **policy),
+    repositories = Repositories(data / "repos")
+    setup = Setup(
+        policy=Policy(retries={}, **policy),
         agents={agent.name: agent for agent in packaged.agents},
         workflows={workflow.name: workflow for workflow in packaged.workflows},
         repos={"shop": Repo("shop", str(data / "shop"))},
+        prompts=Prompts(packaged.prompts), channels={},
+        people={"console": {"1": Role.ADMIN}})
+    files = Files(Sources(None, str(data), None, Redactor(), repositories), packaged, setup)
+    return House(
+        store=store, clock=FakeClock(), data=data, current=Current(files, setup),
         drivers={driver.name: driver for driver in (CommandDriver(), ClaudeDriver())},
         sandboxes={"host": HostSandbox()}, forges={"local": LocalForge()},
-        repositories=Repositories(data / "repos"), prompts=Prompts(packaged.prompts),
-        channels={}, people={"console": {"1": Role.ADMIN}}, redact=str,
-        artifacts=Artifacts(data), check_command=split_command)
+        repositories=repositories, redact=str, artifacts=Artifacts(data),
+        check_command=split_command)
 
 
 def bring(tx: Tx, home: House, wanted: Situation) -> Task:

@@ -148,7 +148,7 @@ def test_a_configured_repository_that_is_none(bench: Bench) -> None:
 @pytest.mark.parametrize(("toml", "words"), [
     ("[queue]\nmax_concurent = 2\n", ("bullpen.toml: queue.max_concurent", "max_concurrent")),
     ("[quue]\n", ("bullpen.toml: quue", "queue")),
-    ("[queue]\nmax_concurrent = 0\n", ("bullpen.toml: queue.max_concurrent",)),
+    ("[queue]\nmax_concurrent = -1\n", ("bullpen.toml: queue.max_concurrent",)),
     ("[queue\n", ("bullpen.toml", "no valid TOML")),
     ("default_workflow = 'waltz'\n", ("default_workflow", "waltz")),
 ])

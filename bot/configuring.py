@@ -1,0 +1,168 @@
+"""The configuration files as the rest of Bullpen knows them: read at the start and anew."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bot import terminal
+from bot.demo import make_demo_repository
+from config import tuning
+from config.load import Configuration, load
+from config.settings import Settings
+from core.audience import Rule
+from core.errors import Unclear
+from core.model import Agent, Repo
+from core.policy import Policy
+from core.prompts import Prompts
+from core.redaction import Redactor
+from core.setup import Setup
+from core.worktrees import Repositories
+
+_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """Where the configuration comes from, and what has to hear of it first."""
+
+    config: str | None
+    data: str | None
+    repo: str | None
+    redactor: Redactor
+    repositories: Repositories
+
+
+@dataclass(frozen=True, slots=True)
+class Files:
+    """The files as they were read once (`core.setup.Configured`)."""
+
+    sources: Sources
+    configuration: Configuration
+    setup: Setup
+
+    @property
+    def fixed(self) -> Mapping[str, object]:
+        s = self.configuration.settings
+        return {
+            "data_dir": s.data_dir,
+            "tick_seconds": s.tick_seconds,
+            "api": s.api,
+            "site": s.site,
+            "telegram.token": s.telegram.token,
+            "telegram.api_base": s.telegram.api_base,
+            "github": s.github,
+        }
+
+    @property
+    def settings(self) -> Mapping[str, object]:
+        return tuning.settable(self.configuration.settings)
+
+    def checked(self, key: str, value: object) -> object:
+        fresh = tuning.changed(self.configuration.settings, {key: value})
+        _know_workflow(fresh, self.setup)
+        return tuning.settable(fresh)[key]
+
+    def policy(self, changes: Mapping[str, object]) -> Policy:
+        fresh = tuning.changed(self.configuration.settings, changes)
+        _know_workflow(fresh, self.setup)
+        return _policy(fresh)
+
+    def agent(self, name: str, changes: Mapping[str, Any], created_by: str) -> Agent:
+        raise NotImplementedError
+
+    async def again(self) -> Files:
+        return await read(self.sources)
+
+
+async def read(sources: Sources) -> Files:
+    """Read everything, and take in the repositories that it names. Raises BullpenError."""
+    configuration = load(config=sources.config, data=sources.data, repo=sources.repo)
+    return await taken(sources, configuration)
+
+
+async def taken(sources: Sources, configuration: Configuration) -> Files:
+    """What was read, once its secrets are known and its repositories are there: one that is
+    none is told now, not at the first task. Raises BullpenError."""
+    sources.redactor.learn(secrets(configuration))
+    data = data_folder(configuration)
+    repos = {repo.name: repo for repo in configuration.repos} or await _demo(data)
+    for repo in repos.values():
+        await sources.repositories.ensure(repo)
+    return Files(sources, configuration, _setup(configuration, repos))
+
+
+def data_folder(configuration: Configuration) -> Path:
+    return configuration.settings.data_dir.expanduser().absolute()
+
+
+def secrets(configuration: Configuration) -> tuple[str, ...]:
+    """Every value that must not be seen: the bot's own, and what agents are given as such."""
+    given = [
+        value
+        for agent in configuration.agents
+        for name, value in agent.environment.items()
+        if _SECRET.search(name)
+    ]
+    return (*configuration.settings.secrets(), *given)
+
+
+async def _demo(data: Path) -> dict[str, Repo]:
+    """No repository configured: a small one to try things on, with tests in it."""
+    path = data / "demo"
+    await make_demo_repository(path)
+    return {"demo": Repo("demo", str(path), check="python3 -m unittest -q")}
+
+
+def _setup(configuration: Configuration, repos: Mapping[str, Repo]) -> Setup:
+    settings = configuration.settings
+    return Setup(
+        policy=_policy(settings),
+        agents={agent.name: agent for agent in configuration.agents},
+        workflows={workflow.name: workflow for workflow in configuration.workflows},
+        repos=repos,
+        prompts=Prompts(configuration.prompts),
+        channels=settings.targets(),
+        people={**settings.people(), "console": terminal.people()},
+        prices=configuration.prices,
+        rules=tuple(
+            Rule(rule.channel, rule.types, rule.severity, rule.lane) for rule in settings.notify
+        ),
+    )
+
+
+def _policy(s: Settings) -> Policy:
+    return Policy(
+        max_concurrent=s.queue.max_concurrent,
+        paused=s.queue.paused,
+        stop_on_failure=s.queue.stop_on_failure,
+        retries={
+            "failed": s.retry.failed,
+            "lost": s.retry.lost,
+            "timeout": s.retry.timeout,
+            "stuck": s.retry.stuck,
+        },
+        retry_base=s.retry.base_seconds,
+        send_backs=s.qa.max_send_backs,
+        log_cap=s.limits.log_cap_bytes,
+        output_limit=s.limits.output_limit_bytes,
+        wall_time=s.limits.wall_seconds or None,
+        grace=s.limits.grace_seconds,
+        default_workflow=s.default_workflow,
+        day_tokens=s.budget.day_tokens,
+        day_usd=s.budget.day_usd,
+        warn_at=s.budget.warn_at,
+        limit_pause=s.limits.pause_seconds,
+        timezone=s.timezone,
+    )
+
+
+def _know_workflow(settings: Settings, setup: Setup) -> None:
+    if settings.default_workflow not in setup.workflows:
+        raise Unclear(
+            f"default_workflow: no workflow `{settings.default_workflow}`; there are "
+            + ", ".join(sorted(setup.workflows))
+        )
