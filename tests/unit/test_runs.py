@@ -565,15 +565,19 @@ def test_any_history_keeps_counts_waves_and_pauses_right(
             board.add(*after, touches=touches, draft=draft)
         board.go()
         check(board, 0)
+        person = False
         for op, task_id in steps:
             wave = board.run().wave
             try:
                 play(board, op, task_id)
             except BullpenError:
                 continue
+            person = op == "pause" or (person and op != "resume")
+            assert (board.run().paused_by is not None) == person or board.run().ended_at
             check(board, wave)
     finally:
         board.tx.run("ROLLBACK TO example")
+        board.tx.run("RELEASE example")
         board.tx.events.clear()
 
 
