@@ -17,6 +17,7 @@ POINTS = (
     "after-input",  # given to the agent; not noted as given
     "after-log",  # lines in the log; not taken into state
     "after-exit",  # the process has ended; its result not in the rows
+    "after-receipt",  # the checks have run in a clean checkout, which is still there
     "after-collect",  # commits fetched and checks run; the verdict not in the rows
     "in-approval",  # decided, not committed
     "after-approval",  # committed; the answer not sent

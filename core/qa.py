@@ -1,22 +1,21 @@
-"""What the bot sees for itself at the end of an iteration: the commits, and the checks."""
+"""The end of an iteration: its work is taken in and checked, and the task goes on, or back."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import secrets
-import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import msgspec
 
+from core import checks, collecting
 from core.errors import Broken, BullpenError
 from core.house import House
 from core.killpoints import kill_point
 from core.model import (
     Change,
+    Check,
     Event,
     Iteration,
     IterationState,
@@ -28,32 +27,26 @@ from core.model import (
     Step,
     Task,
 )
-from core.ports import Order, Ran, Sandbox
+from core.ports import Ran
+from core.receipts import Built, see
 from core.sessions.ending import fail_task
-from core.sessions.starting import environment, reload
-from core.store import sessions, tasks
+from core.sessions.starting import reload
+from core.store import receipts, sessions, tasks
 from core.store.database import Tx
+from core.store.receipts import NewReceipt
 from core.workflow import Onward, follow
 from core.worktrees import leftover_script
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
-    """One check: its command, whether it passed, and the end of what it printed."""
-
-    command: str
-    passed: bool
-    said: str
-    criterion: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Work:
-    """What an iteration has brought: the change, the beginning of its diff, the checks."""
+    """What an iteration has brought: the change, the beginning of its diff, what was checked,
+    and the receipt of those checks that ran in a clean checkout."""
 
     change: Change | None
     diff: str
-    findings: Sequence[Finding]
+    findings: Sequence[Check]
+    receipt: NewReceipt | None = None
 
 
 async def judge(house: House, session_id: str) -> None:
@@ -62,14 +55,28 @@ async def judge(house: House, session_id: str) -> None:
     session, iteration, task = await house.store.write(lambda tx: reload(tx, session_id))
     try:
         step = house.step(task, session.step)
-        change = await _collect(house, session, task) if step.writes_code else None
-        diff = await beginning(house, task, change)
-        work = Work(change, diff, await _check(house, session, task, step))
+        await collecting.take_in(house, session, task)
+        work = await _look(house, session, task, step)
         kill_point("after-collect")
         await house.store.write(lambda tx: _judged(tx, house, session, iteration, work))
     except BullpenError as error:
         reason = str(error)
         await house.store.write(lambda tx: _unjudgeable(tx, house, session, reason))
+
+
+async def _look(house: House, session: Session, task: Task, step: Step) -> Work:
+    """A step that writes code is judged by its commit, any other by its workspace."""
+    written = await collecting.written(house, session, step)
+    commands = await checks.wanted(house, task, step)
+    if not step.writes_code:
+        return Work(None, "", [*written, *await checks.run(house, session, commands)])
+    change = await _collect(house, session, task)
+    diff = await beginning(house, task, change)
+    if not commands:
+        return Work(change, diff, written)
+    built = Built(change.head, change.base, change)
+    receipt = await see(house, session, task, built, commands)
+    return Work(change, diff, [*written, *receipt.checks], receipt)
 
 
 async def beginning(house: House, task: Task, change: Change | None) -> str:
@@ -82,7 +89,7 @@ async def beginning(house: House, task: Task, change: Change | None) -> str:
 
 async def _collect(house: House, session: Session, task: Task) -> Change:
     """What was left uncommitted is committed inside the sandbox; then the commits are fetched."""
-    ran = await inside(house, session, leftover_script(f"{task.ref}: {task.title}"))
+    ran = await checks.inside(house, session, leftover_script(f"{task.ref}: {task.title}"))
     if ran.end.status != 0:
         raise Broken(f"What it left uncommitted can't be committed: {_last_words(house, ran)}")
     repo = house.repo(task.repo)
@@ -96,71 +103,14 @@ def _last_words(house: House, ran: Ran) -> str:
     return ran.end.error or (lines[-1] if lines else f"exit status {ran.end.status}")
 
 
-async def inside(house: House, session: Session, argv: Sequence[str]) -> Ran:
-    """A command of ours in the session's own sandbox and workspace, alone in there."""
-    checks = house.session_folder(session.id) / "checks"
-    sandbox = house.sandboxes[session.sandbox]
-    await _end_earlier(sandbox, checks)
-    folder = checks / secrets.token_hex(6)
-    policy = house.policy
-    return await sandbox.run(
-        Order(
-            session_id=session.id,
-            number=0,
-            folder=folder,
-            workspace=Path(session.worktree),
-            argv=tuple(argv),
-            env=environment(house, session.id, None),
-            log_cap=1 << 20,
-            output_limit=policy.output_limit,
-            wall_time=policy.check_time,
-            grace=1.0,
-        )
-    )
+# -- the verdict ---------------------------------------------------------------------------
 
 
-async def _end_earlier(sandbox: Sandbox, checks: Path) -> None:
-    """A bot that was killed has left the command running that it waited for."""
-    for folder in checks.glob("*"):
-        handle = await sandbox.find(folder)
-        if handle is not None:
-            await sandbox.stop(folder, handle, force=True)
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
-
-
-async def _check(house: House, session: Session, task: Task, step: Step) -> list[Finding]:
-    criteria = await house.store.read(
-        "SELECT position, command FROM criteria WHERE task_id = ? AND command IS NOT NULL "
-        "ORDER BY position",
-        (task.id,),
-    )
-    repo = house.repo(task.repo)
-    commands: list[tuple[int | None, str]] = [
-        (None, command) for command in (step.command, repo.check) if command
-    ]
-    commands += [(row["position"], row["command"]) for row in criteria]
-    return [await _run(house, session, position, command) for position, command in commands]
-
-
-async def _run(house: House, session: Session, position: int | None, command: str) -> Finding:
-    ran = await inside(house, session, ("sh", "-c", command))
-    said = "\n".join(house.redact(ran.output).strip().splitlines()[-20:])
-    if ran.end.status != 0:
-        said = f"{said}\n({ran.end.reason or f'exit status {ran.end.status}'})".strip()
-    return Finding(command, ran.end.status == 0, said, position)
-
-
-def _judged(
-    tx: Tx,
-    house: House,
-    session: Session,
-    iteration: Iteration,
-    work: Work,
-) -> None:
+def _judged(tx: Tx, house: House, session: Session, iteration: Iteration, work: Work) -> None:
     """The verdict and what follows from it, once."""
     if sessions.get(tx, session.id).state is not SessionState.SUSPENDED:
         return  # it was ended meanwhile: nobody waits for a verdict
-    findings, change = work.findings, work.change
+    findings = work.findings
     passed = all(finding.passed for finding in findings)
     qa = QaState.SKIPPED if not findings else QaState.PASSED if passed else QaState.FAILED
     if not tx.update(
@@ -183,13 +133,8 @@ def _judged(
         judged_by="bullpen",
         created_at=tx.now,
     )
-    _criteria(tx, session.task_id, findings)
-    if change is not None:
-        tx.run(
-            "UPDATE tasks SET change = ?, head_commit = ? WHERE id = ?",
-            (msgspec.json.encode(change).decode(), change.head, session.task_id),
-        )
-    task = tasks.get(tx, session.task_id)
+    tick_off(tx, session.task_id, findings)
+    task = _take(tx, session, work)
     if qa is QaState.FAILED:
         _send_back(tx, house, task, session, findings)
         return
@@ -197,21 +142,45 @@ def _judged(
     follow(tx, house, task, iteration.outcome or "default", onward)
 
 
-def _criteria(tx: Tx, task_id: int, findings: Sequence[Finding]) -> None:
+def tick_off(tx: Tx, task_id: int, findings: Sequence[Check]) -> None:
+    """The criteria that a command checks are as it says."""
     for finding in findings:
         if finding.criterion is not None:
             tx.run(
-                "UPDATE criteria SET state = ? WHERE task_id = ? AND position = ?",
-                ("passed" if finding.passed else "failed", task_id, finding.criterion),
+                "UPDATE criteria SET state = ? WHERE task_id = ? AND position = ? AND command = ?",
+                (
+                    "passed" if finding.passed else "failed",
+                    task_id,
+                    finding.criterion,
+                    finding.command,
+                ),
             )
 
 
+def _take(tx: Tx, session: Session, work: Work) -> Task:
+    """The task's change is this one now, and what was seen of it stands with it."""
+    task = tasks.get(tx, session.task_id)
+    change = work.change
+    if change is None:
+        return task
+    tx.run(
+        "UPDATE tasks SET change = ?, head_commit = ? WHERE id = ?",
+        (msgspec.json.encode(change).decode(), change.head, task.id),
+    )
+    counted = receipts.valid(tx, task.id)
+    if counted is not None and counted.patch_id != change.patch_id:
+        receipts.make_stale(tx, task.id, receipts.OTHER_CHANGE)
+    if work.receipt is not None:
+        receipts.store(tx, task, session.id, work.receipt)
+    return tasks.get(tx, task.id)
+
+
 def _send_back(
-    tx: Tx, house: House, task: Task, session: Session, findings: Sequence[Finding]
+    tx: Tx, house: House, task: Task, session: Session, findings: Sequence[Check]
 ) -> None:
     """The next iteration, with the findings; or, after the limit, the end."""
     failed = [finding for finding in findings if not finding.passed]
-    words = "; ".join(f"`{finding.command}` failed" for finding in failed)
+    words = "; ".join(checks.fault(finding) for finding in failed)
     tx.emit(
         Event(
             "qa.failed",

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from core.checks import inside
 from core.errors import BullpenError
 from core.house import House
 from core.killpoints import kill_point
 from core.model import Event, Session, Task, WorktreeState
-from core.qa import inside
 from core.sessions.starting import reload
 from core.store import sessions
 from core.store.database import Tx

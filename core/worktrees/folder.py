@@ -37,8 +37,8 @@ class Blueprint:
     head: str
     default: str
     origin: str
-    author: str
-    email: str
+    author: str = "Bullpen agent"
+    email: str = "agent@bullpen.invalid"
     exclude: tuple[str, ...] = ()
 
 

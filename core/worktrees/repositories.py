@@ -8,6 +8,7 @@ import re
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from core.errors import Broken, Refused, Unclear
@@ -97,16 +98,18 @@ class Repositories:
         finishes it; a finished workspace is left alone. `author` signs the agent's commits;
         `exclude` are patterns of files that never belong to the work. Raises Broken.
         """
-        bare = self.path(repo)
         head = await self._begin(repo, task_branch, start_commit)
-        default = default_branch(repo, bare)
-        origin = await git("rev-parse", f"refs/heads/{default}", git_dir=bare)
-        blueprint = workspaces.Blueprint(
-            bare, task_branch, head, default, origin, author, email, tuple(exclude)
+        blueprint = await self._blueprint(repo, task_branch, head)
+        await _lay_out(
+            replace(blueprint, author=author, email=email, exclude=tuple(exclude)), folder
         )
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        await workspaces.make(blueprint, folder.absolute())
         return head
+
+    async def check_out(self, repo: Repo, task_branch: str, commit: str, folder: Path) -> None:
+        """Lay out any commit of the bare repository in `folder` as a workspace would be, on a
+        branch of that name: nothing but what is committed is in it. Raises Broken."""
+        _checked(_BRANCH, task_branch)
+        await _lay_out(await self._blueprint(repo, task_branch, commit), folder)
 
     async def collect(
         self, repo: Repo, task_branch: str, workspace: Path, session_id: str, base: str
@@ -138,6 +141,12 @@ class Repositories:
         """The text between two commits, cut after about `limit` bytes. Untrusted."""
         return await diff(self.path(repo), base, head, limit)
 
+    async def _blueprint(self, repo: Repo, task_branch: str, head: str) -> workspaces.Blueprint:
+        bare = self.path(repo)
+        default = default_branch(repo, bare)
+        origin = await git("rev-parse", f"refs/heads/{default}", git_dir=bare)
+        return workspaces.Blueprint(bare, task_branch, head, default, origin)
+
     async def _make(self, bare: Path) -> None:
         draft = bare.with_name(f".{bare.name}.new")
         try:
@@ -166,6 +175,11 @@ class Repositories:
                 f"+refs/heads/collected:{incoming}", git_dir=bare, timeout=300,
                 options=("fetch.fsckObjects=true",),
             )  # fmt: skip
+
+
+async def _lay_out(blueprint: workspaces.Blueprint, folder: Path) -> None:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    await workspaces.make(blueprint, folder.absolute())
 
 
 @contextmanager

@@ -1,0 +1,129 @@
+"""Commands of ours inside a session's sandbox: which ones judge a step, and what came of them."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import shutil
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from core.counting import Counts, count
+from core.house import House
+from core.model import Check, Session, Step, Task
+from core.ports import Order, Ran, Sandbox
+from core.sessions.starting import environment
+
+LINES, CHARACTERS = 20, 4000
+"""How much of what a check printed is kept: its end."""
+ARTIFACT = "artifact "
+"""With this word begins the check whether an artifact was written: no command is run for it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command line; `criterion` is the position of the acceptance criterion it checks."""
+
+    line: str
+    criterion: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where it runs: the working folder, and the home that it finds there."""
+
+    workspace: Path
+    home: Path | None = None
+
+
+def fault(check: Check) -> str:
+    """In a few words what is wrong with the work."""
+    if check.command.startswith(ARTIFACT) and check.criterion is None:
+        return check.said
+    return f"`{check.command}` failed"
+
+
+async def wanted(house: House, task: Task, step: Step) -> list[Command]:
+    """What judges that step: its own command, the repository's, and those of the criteria."""
+    criteria = await house.store.read(
+        "SELECT position, command FROM criteria WHERE task_id = ? AND command IS NOT NULL "
+        "ORDER BY position",
+        (task.id,),
+    )
+    configured = (step.command, house.repo(task.repo).check)
+    return [
+        *(Command(line) for line in configured if line),
+        *(Command(row["command"], row["position"]) for row in criteria),
+    ]
+
+
+async def run(
+    house: House, session: Session, commands: Sequence[Command], place: Place | None = None
+) -> list[Check]:
+    """Run them one after the other, in the session's workspace or in another place."""
+    return [await _run(house, session, command, place) for command in commands]
+
+
+async def _run(house: House, session: Session, command: Command, place: Place | None) -> Check:
+    began = house.clock.monotonic()
+    ran = await inside(house, session, ("sh", "-c", command.line), place)
+    took = house.clock.monotonic() - began
+    said = "\n".join(house.redact(ran.output).strip().splitlines()[-LINES:])[-CHARACTERS:]
+    if ran.end.status != 0:
+        said = f"{said}\n({ran.end.reason or f'exit status {ran.end.status}'})".strip()
+    counts = await asyncio.to_thread(count, ran.output) or Counts()
+    return Check(
+        command=command.line,
+        passed=ran.end.status == 0,
+        said=said,
+        criterion=command.criterion,
+        tests_passed=counts.passed,
+        tests_failed=counts.failed,
+        tests_skipped=counts.skipped,
+        duration_ms=round(took * 1000),
+    )
+
+
+async def inside(
+    house: House, session: Session, argv: Sequence[str], place: Place | None = None
+) -> Ran:
+    """A command of ours in the session's own sandbox, alone in there."""
+    checks = house.session_folder(session.id) / "checks"
+    sandbox = house.sandboxes[session.sandbox]
+    await _end_earlier(sandbox, checks)
+    place = place or Place(Path(session.worktree))
+    policy = house.policy
+    return await sandbox.run(
+        Order(
+            session_id=session.id,
+            number=0,
+            folder=checks / secrets.token_hex(6),
+            workspace=place.workspace,
+            argv=tuple(argv),
+            env=environment(house, session.id, None, _home(place)),
+            log_cap=1 << 20,
+            output_limit=policy.output_limit,
+            wall_time=policy.check_time,
+            grace=1.0,
+        )
+    )
+
+
+def _home(place: Place) -> dict[str, str]:
+    return {} if place.home is None else {"HOME": str(place.home)}
+
+
+async def _end_earlier(sandbox: Sandbox, checks: Path) -> None:
+    """A bot that was killed has left the command running that it waited for."""
+    for folder in checks.glob("*"):
+        handle = await sandbox.find(folder)
+        if handle is not None:
+            await sandbox.stop(folder, handle, force=True)
+        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+
+
+async def end_earlier(house: House, session: Session) -> None:
+    """Before its working folder is made anew: nothing of ours may still run in there."""
+    checks = house.session_folder(session.id) / "checks"
+    await _end_earlier(house.sandboxes[session.sandbox], checks)

@@ -1,0 +1,206 @@
+"""What agents leave as artifacts: taken from a session's folder into the task's, versioned.
+
+Whatever lies there is an agent's: names are allow-listed, no link is followed, nothing but
+regular files is read, and not more than is allowed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from functools import partial
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from core.artifacts import LARGEST, RAW, check_name
+from core.checks import ARTIFACT
+from core.errors import Unclear
+from core.house import House
+from core.model import Actor, Check, Event, Session, SessionState, Severity, Step, Task, task_ref
+from core.store import sessions
+from core.store.database import Tx
+
+MOST = 50
+"""Files of one session that are taken."""
+OUTCOME = "outcome.json"
+"""Not an artifact: by this file an agent reports its outcome."""
+REFUSED = "artifact.refused"
+_SEEN = 1000
+"""Names that are looked at."""
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+_MISSING, _LARGE = "missing", "larger than 20 MB"
+_KINDS = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"))
+
+
+class _No(Exception):
+    """Why something is not taken."""
+
+
+async def take_in(house: House, session: Session, task: Task) -> None:
+    """A version of whatever is new or has changed; what can't be taken is told, once. A second
+    time nothing happens."""
+    folder = house.session_folder(session.id)
+    names, refused = await asyncio.to_thread(_names, folder)
+    for name in names:
+        try:
+            data = await asyncio.to_thread(_read, folder, name)
+        except _No as no:
+            refused.append(f"{name} ({no})")
+            continue
+        if not await _is_new(house, task, name, data):
+            continue
+        if name == RAW:
+            refused.append(f"{name} (that is the task as it was given)")
+        else:
+            await house.store.write(
+                partial(_keep, house=house, session=session, name=name, data=data)
+            )
+    if refused:
+        await house.store.write(lambda tx: _tell(tx, house, session, refused))
+
+
+async def written(house: House, session: Session, step: Step) -> list[Check]:
+    """Whether the artifacts are there that the step must write."""
+    folder = house.session_folder(session.id)
+    names = dict.fromkeys(filter(None, (step.output, step.artifact)))
+    return [await asyncio.to_thread(_is_written, folder, name) for name in names]
+
+
+def _is_written(folder: Path, name: str) -> Check:
+    said = ""
+    try:
+        with _artifacts(folder) as inner, _opened(inner, name):
+            pass
+    except _No as no:
+        said = f"`{name}` is {no}: write it to the artifacts folder."
+    return Check(f"{ARTIFACT}{name}", not said, said)
+
+
+# -- reading -------------------------------------------------------------------------------
+
+
+def _names(folder: Path) -> tuple[list[str], list[str]]:
+    """The names that may be taken, and what may not, with the reason."""
+    try:
+        with _artifacts(folder) as inner, os.scandir(inner) as entries:
+            found = sorted(entry.name for entry in islice(entries, _SEEN))
+    except _No as no:
+        return [], [] if str(no) == _MISSING else [f"the artifacts folder ({no})"]
+    good = [name for name in found if name != OUTCOME and _is_good(name)]
+    bad = [f"{_shown(name)} (no name for an artifact)" for name in found if not _is_good(name)]
+    if len(good) > MOST:
+        bad.append(f"all but {MOST} of the files")
+    return good[:MOST], bad
+
+
+def _is_good(name: str) -> bool:
+    with suppress(Unclear):
+        return bool(check_name(name))
+    return False
+
+
+def _shown(name: str) -> str:
+    """A name on one line, whatever is in it."""
+    plain = "".join(mark if mark.isprintable() else "\ufffd" for mark in name)
+    return plain if len(plain) <= 60 else plain[:59] + "…"
+
+
+def _read(folder: Path, name: str) -> bytes:
+    with _artifacts(folder) as inner, _opened(inner, name) as file:
+        data = file.read(LARGEST + 1)
+    if len(data) > LARGEST:
+        raise _No(_LARGE)
+    return data
+
+
+@contextmanager
+def _artifacts(folder: Path) -> Iterator[int]:
+    """A session's artifacts folder, from above and without following a link. Raises _No."""
+    with (
+        _folder(folder.parent) as above,
+        _folder(folder.name, above) as session,
+        _folder("artifacts", session) as inner,
+    ):
+        yield inner
+
+
+@contextmanager
+def _folder(path: Path | str, above: int | None = None) -> Iterator[int]:
+    try:
+        handle = os.open(path, _FOLDER, dir_fd=above)
+    except FileNotFoundError:
+        raise _No(_MISSING) from None
+    except OSError as error:
+        raise _No("no folder of its own") from error
+    try:
+        yield handle
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _opened(inner: int, name: str) -> Iterator[BinaryIO]:
+    """A regular file of at most the allowed size. Raises _No."""
+    try:
+        _regular(os.lstat(name, dir_fd=inner))
+        handle = os.open(name, _FILE, dir_fd=inner)
+    except FileNotFoundError:
+        raise _No(_MISSING) from None
+    except OSError as error:
+        raise _No(f"it can't be read: {error.strerror}") from error
+    with os.fdopen(handle, "rb") as file:
+        _regular(os.fstat(handle))  # another may stand there by now
+        yield file
+
+
+def _regular(about: os.stat_result) -> None:
+    if not stat.S_ISREG(about.st_mode):
+        kind = next((word for is_one, word in _KINDS if is_one(about.st_mode)), "no file")
+        raise _No(kind)
+    if about.st_size > LARGEST:
+        raise _No(_LARGE)
+
+
+# -- keeping -------------------------------------------------------------------------------
+
+
+async def _is_new(house: House, task: Task, name: str, data: bytes) -> bool:
+    newest = await house.store.read(
+        "SELECT sha256 FROM artifacts WHERE task_id = ? AND name = ? ORDER BY version DESC LIMIT 1",
+        (task.id, name),
+    )
+    return not newest or newest[0]["sha256"] != hashlib.sha256(data).hexdigest()
+
+
+def _keep(tx: Tx, house: House, session: Session, name: str, data: bytes) -> None:
+    if sessions.get(tx, session.id).state is SessionState.SUSPENDED:
+        author = Actor("agent", session.agent, session.agent)
+        house.artifacts.keep(tx, session.task_id, name, data, author)
+
+
+def _tell(tx: Tx, house: House, session: Session, refused: Sequence[str]) -> None:
+    """Once, however often the session is judged."""
+    more = len(refused) - 5
+    listed = ", ".join(refused[:5]) + (f" and {more} more" if more > 0 else "")
+    text = house.redact(f"{task_ref(session.task_id)}: not taken as artifacts: {listed}")
+    if tx.one(
+        "SELECT 1 FROM events WHERE task_id = ? AND type = ? AND session_id = ? AND text = ?",
+        (session.task_id, REFUSED, session.id, text),
+    ):
+        return
+    tx.emit(
+        Event(
+            REFUSED,
+            text,
+            Severity.WARNING,
+            task_id=session.task_id,
+            agent=session.agent,
+            session_id=session.id,
+        )
+    )
