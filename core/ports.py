@@ -190,10 +190,18 @@ class Sandbox(Protocol):
 # -- Forge: where changes go --------------------------------------------------------------
 
 
+NOWHERE = "0" * 40
+"""A commit that no branch stands at."""
+
+
 @dataclass(frozen=True, slots=True)
 class MergeOrder:
     """A change to merge: commit `head` of `git_dir` (the bot's bare repository), approved
-    with patch id `patch_id`, onto `repo`'s default branch."""
+    with patch id `patch_id`, onto `repo`'s default branch.
+
+    `onto`: the commit of that branch with which the change was checked; None: it may stand
+    anywhere. `at`: when it was approved, ms since the epoch: the merge commit's date, so that
+    the same order on the same branch makes the same commit; None: now."""
 
     repo: Repo
     git_dir: Path
@@ -201,16 +209,20 @@ class MergeOrder:
     patch_id: str
     message: str
     author: str
+    onto: str | None = None
+    at: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """`outcome`: `pr.merged` (with `commit`), `merge.conflict` (with `files`), `stale` (the
+    """`outcome`: `pr.merged` (with `commit`), `moved` (it could be merged, but the branch is no
+    longer at `onto`: check it there first), `merge.conflict` (with `files`), `stale` (the
     patch is no longer the approved one: `patch_id` is the new one) or `refused` (the
     approval stays valid; `detail` is one line that says what to do).
 
-    With `stale`, `git_dir` holds what would be merged: `base`..`commit` is the change of
-    `patch_id`, `base` being the branch as it stands (and `commit` too when nothing is left)."""
+    With `moved` and `stale`, `git_dir` holds what would be merged: `base`..`commit` is the
+    change of `patch_id`, `base` being the branch as it stands (and `commit` too when nothing
+    is left)."""
 
     outcome: str
     commit: str | None = None
@@ -227,7 +239,8 @@ class Forge(Protocol):
         """Fetch the default branch into `git_dir`; returns its commit. Raises Broken."""
 
     async def merge(self, order: MergeOrder) -> Merged:
-        """Merge it. Doing the same order again after a crash gives the same answer."""
+        """Merge it, unless the branch has left `onto`: then nothing is pushed, and the answer
+        is `moved`. Doing the same order again after a crash gives the same answer."""
 
 
 # -- Face: where people are ---------------------------------------------------------------

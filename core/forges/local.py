@@ -44,7 +44,8 @@ class LocalForge:
         return await mirror(repo, git_dir)
 
     async def merge(self, order: MergeOrder) -> Merged:
-        """Merge it, onto the branch as it is now. Again after a crash: the same answer."""
+        """Merge it, onto the branch as it is now, where that is `onto` or `onto` isn't named;
+        else only prepare it (`moved`). Again after a crash: the same answer."""
         for _ in range(_TRIES):
             onto = await self.sync(order.repo, order.git_dir)
             done = await _merged_before(order, onto)
@@ -94,12 +95,14 @@ async def _prepare(order: MergeOrder, onto: str) -> str | Merged:
     tree = said.rstrip("\0").strip()
     now = await patch_id(order.git_dir, onto, tree)
     commit = await _commit(order, onto, tree)
-    if now == order.patch_id:
-        return commit
-    return Merged(
-        "stale", commit if now != EMPTY else onto, now, "The change is not the approved one.",
-        base=onto,
-    )  # fmt: skip
+    if now != order.patch_id:
+        return Merged(
+            "stale", commit if now != EMPTY else onto, now, "The change is not the approved one.",
+            base=onto,
+        )  # fmt: skip
+    if order.onto not in (None, onto):
+        return Merged("moved", commit, now, "The branch has moved on.", base=onto)
+    return commit
 
 
 async def _commit(order: MergeOrder, onto: str, tree: str) -> str:
@@ -113,8 +116,21 @@ async def _commit(order: MergeOrder, onto: str, tree: str) -> str:
             "GIT_AUTHOR_EMAIL": email,
             "GIT_COMMITTER_NAME": "Bullpen",
             "GIT_COMMITTER_EMAIL": "bullpen@localhost",
+            **await _dates(order, onto),
         },
     )  # fmt: skip
+
+
+async def _dates(order: MergeOrder, onto: str) -> dict[str, str]:
+    """When it was approved; the commit is never older than what it is built on."""
+    if order.at is None:
+        return {}
+    below = await git("show", "-s", "--format=%ct", onto, "--", git_dir=order.git_dir)
+    approved = order.at // 1000
+    return {
+        "GIT_AUTHOR_DATE": f"@{approved} +0000",
+        "GIT_COMMITTER_DATE": f"@{max(approved, int(below))} +0000",
+    }
 
 
 async def _push(order: MergeOrder, commit: str) -> str | None:

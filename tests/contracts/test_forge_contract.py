@@ -11,11 +11,12 @@ import pytest
 from core.errors import Broken, BullpenError
 from core.forges.local import LocalForge
 from core.model import Repo
-from core.ports import Forge, Merged, MergeOrder
+from core.ports import NOWHERE, Forge, Merged, MergeOrder
 from tests.fakes.forge import ScriptedForge
 from tests.fakes.git_world import World, commit, make_world, numbered, run_git
 
-OUTCOMES = {"pr.merged", "merge.conflict", "stale", "refused"}
+OUTCOMES = {"pr.merged", "moved", "merge.conflict", "stale", "refused"}
+APPROVED = 1_700_000_000_000
 
 
 class Scene(Protocol):
@@ -65,6 +66,7 @@ class LocalScene:
             change.patch_id,
             "Merge TASK-001: a change",
             "Ada <ada@example.org>",
+            at=APPROVED,
         )
 
     def branch(self) -> str:
@@ -97,7 +99,8 @@ class ScriptedScene:
 
     async def order(self) -> MergeOrder:
         repo = Repo("demo", "/nowhere")
-        return MergeOrder(repo, Path("/nowhere"), "b" * 40, "patch", "Merge", "Ada <a@x>")
+        where = Path("/nowhere")
+        return MergeOrder(repo, where, "b" * 40, "patch", "Merge", "Ada <a@x>", at=APPROVED)
 
     def branch(self) -> str:
         return self.forge.head
@@ -163,6 +166,38 @@ async def test_work_elsewhere_does_not_hinder(scene: Scene) -> None:
     assert (await scene.forge.merge(order)).outcome == "pr.merged"
 
 
+async def test_where_it_was_checked_it_is_merged(scene: Scene) -> None:
+    order = replace(await scene.order(), onto=scene.branch())
+    assert (await scene.forge.merge(order)).outcome == "pr.merged"
+
+
+@pytest.mark.parametrize("checked", ["where the branch stood", "nowhere"])
+async def test_a_branch_that_moved_is_told_and_left_alone(scene: Scene, checked: str) -> None:
+    order = await scene.order()
+    order = replace(order, onto=NOWHERE if checked == "nowhere" else scene.branch())
+    scene.moved_far_away()
+    before = scene.branch()
+
+    moved = await scene.forge.merge(order)
+
+    assert (moved.outcome, moved.base, moved.patch_id) == ("moved", before, order.patch_id)
+    assert scene.branch() == before
+    assert await scene.forge.merge(order) == moved, "the same order, the same answer"
+    merged = await scene.forge.merge(replace(order, onto=moved.base))
+    assert (merged.outcome, merged.commit) == ("pr.merged", moved.commit), "what was checked"
+    assert scene.branch() == moved.commit
+    assert (await scene.forge.merge(order)).outcome == "pr.merged", "it was merged already"
+
+
+async def test_a_branch_that_moves_again_is_told_again(scene: Scene) -> None:
+    order = replace(await scene.order(), onto=NOWHERE)
+    first = await scene.forge.merge(order)
+    scene.moved_far_away()
+    second = await scene.forge.merge(replace(order, onto=first.base))
+    assert (second.outcome, second.base) == ("moved", scene.branch())
+    assert second.base != first.base
+
+
 async def test_a_conflict_names_its_files_and_moves_nothing(scene: Scene) -> None:
     order = await scene.order()
     scene.moved_into_it()
@@ -208,6 +243,6 @@ async def test_a_forge_that_is_gone_is_one_line(scene: Scene) -> None:
     assert "\n" not in str(raised.value)
 
 
-async def test_every_answer_is_one_of_the_four(scene: Scene) -> None:
+async def test_every_answer_is_one_of_these(scene: Scene) -> None:
     order = replace(await scene.order(), message="")
     assert (await scene.forge.merge(order)).outcome in OUTCOMES

@@ -14,7 +14,8 @@ class ScriptedForge:
     """Merges everything, unless `script` holds another answer for the next order.
 
     A `Broken` in the script is raised. What was merged once is merged again with the same
-    commit. `orders` are all that came."""
+    commit. An order for another commit than `head` is answered with what would be merged.
+    `orders` are all that came."""
 
     name = "scripted"
 
@@ -37,6 +38,9 @@ class ScriptedForge:
         return answer
 
     def _take(self, order: MergeOrder) -> Merged:
-        self.head = f"{len(self._merged) + 1:040x}"
-        self._merged[order.head] = Merged("pr.merged", self.head, order.patch_id)
+        commit = f"{len(self._merged) + 1:040x}"
+        if order.onto not in (None, self.head):
+            return Merged("moved", commit, order.patch_id, base=self.head)
+        self.head = commit
+        self._merged[order.head] = Merged("pr.merged", commit, order.patch_id)
         return self._merged[order.head]
