@@ -109,7 +109,7 @@ def held_tasks(tx: Tx, reason: str) -> list[tuple[Task, str]]:
         for row in tx.all(
             "SELECT tasks.*, sessions.id AS session FROM sessions INDEXED BY sessions_open "
             "JOIN tasks ON tasks.id = sessions.task_id "
-            "JOIN task_reasons ON task_reasons.task_id = tasks.id AND reason = ? "
+            "JOIN task_reasons ON task_reasons.task_id = tasks.id AND task_reasons.reason = ? "
             "WHERE sessions.state <> 'terminated' AND tasks.state = 'blocked'",
             (reason,),
         )
