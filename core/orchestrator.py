@@ -178,7 +178,12 @@ class Orchestrator:
     async def _dispatch(self, due: int | None) -> None:
         """What started nothing starts nothing again, until something is different."""
         agents = self.able()
-        seen = (self._house.store.state.total_changes, frozenset(agents), due)
+        seen = (
+            self._house.store.state.total_changes,
+            self._house.current.version,
+            frozenset(agents),
+            due,
+        )
         if seen == self._fruitless:
             return
         started = await self._house.store.write(lambda tx: dispatch(tx, self._house, agents))
