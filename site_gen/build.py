@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import views
-from core.model import task_ref
 from core.views import Changes
 from site_gen.memory import Memory
 from site_gen.pages import Pages
@@ -47,8 +46,9 @@ class Builder:
         self._folder = Folder(out)
         self._memory = Memory.load(out)
         self._key = self._memory.key_of(settings)
-        self._pages = Pages(self._folder, Renderer(settings))
+        self._pages = Pages(self._folder, Renderer(settings), settings.slots)
         self._version: tuple[int, int] | None = None
+        self._passing: int | None = None
 
     def close(self) -> None:
         self._db.close()
@@ -59,7 +59,8 @@ class Builder:
         now = self._now()
         day = views.day_start(now)
         version = views.data_version(self._db)
-        if version != self._version or day != self._memory.day:
+        passes = self._passing is not None and now >= self._passing
+        if version != self._version or day != self._memory.day or passes:
             self._update(now, day)
             self._version = version
         self._heartbeat(now)
@@ -76,13 +77,15 @@ class Builder:
                 self._everything(now)
             else:
                 self._changes(now, day)
+            self._passing = views.next_passing(self._db, now)
         finally:
             self._db.execute("COMMIT")
-        known.key, known.seq, known.log_seq, known.day = self._key, last, log_last, day
+        known.key, known.seq, known.log_seq = self._key, last, log_last
+        known.day, known.at = day, now
         known.save(self._folder)
 
     def _everything(self, now: int) -> None:
-        db, pages = self._db, self._pages
+        db, pages, known = self._db, self._pages, self._memory
         pages.kept.clear()
         for name, data in assets():
             self._folder.put(name, data)
@@ -91,7 +94,11 @@ class Builder:
             sessions = pages.tasks(db, ids)
             pages.sessions(db, sessions)
             first = ids[-1]
-        pages.task_lists(db, None)
+        pages.runs(db, None)
+        known.held = {str(run): {} for run in views.run_ids(db)}
+        for run in views.open_runs(db):
+            known.hold(run, views.held_in(db, run))
+        pages.task_lists(db, None, now)
         pages.events(db, 0)
         pages.front(db, now)
         self._folder.sweep(pages.kept.__contains__)
@@ -100,29 +107,48 @@ class Builder:
         db, pages, known = self._db, self._pages, self._memory
         changes = views.changed_since(db, known.seq)
         heard = views.sessions_heard(db, known.log_seq)
-        if not changes and not heard and day == known.day:
+        passed = views.passed(db, known.at, now)
+        if not changes and not heard and not passed and day == known.day:
             return
+        near, led = self._forget(changes)
         sessions = changes.sessions | heard | views.sessions_of_tasks(db, changes.edited)
         owners = views.session_tasks(db, sessions)
         tasks = changes.tasks | views.task_neighbours(db, changes.tasks) | set(owners.values())
+        runs = changes.runs | views.runs_of(db, changes.tasks) | led
+        tasks |= near | self._held(runs)
         for part in _parts(sorted(tasks)):
             pages.tasks(db, part)
         pages.sessions(db, sorted(owners))
-        if changes.tasks:
-            pages.task_lists(db, tasks)
+        if changes.tasks or passed:
+            pages.task_lists(db, tasks | passed, now)
         if changes:
-            pages.events(db, known.seq)
-        self._forget(changes)
-        if changes or day != known.day:
+            # What ends anywhere says something about how long a run may still take.
+            pages.runs(db, runs | views.open_runs(db))
+            pages.events(db, known.seq, views.event_seqs(db, changes.deleted))
+        if changes or passed or day != known.day:
             pages.front(db, now)
 
-    def _forget(self, changes: Changes) -> None:
-        """Remove the pages of deleted tasks and of their sessions."""
-        if not changes.deleted:
-            return
+    def _held(self, runs: Iterable[int]) -> set[int]:
+        """The tasks of those runs of which something else is said to hold them back; all of a
+        run that is new."""
+        found: set[int] = set()
+        for run in runs:
+            changed = self._memory.hold(run, views.held_in(self._db, run))
+            found |= views.members(self._db, run) if changed is None else changed
+        return found
+
+    def _forget(self, changes: Changes) -> tuple[set[int], set[int]]:
+        """Remove the pages of deleted tasks and of their sessions; returns the tasks and the
+        runs whose pages led there."""
+        near: set[int] = set()
+        led: set[int] = set()
         for task in changes.deleted:
-            self._folder.drop(f"tasks/{task_ref(task)}.html")
-        self._pages.forget_sessions(self._db)
+            tasks, runs = self._pages.forget(self._db, task)
+            near |= tasks
+            led |= runs
+        if changes.deleted:
+            self._pages.forget_sessions(self._db)
+        return near - changes.deleted, led
 
     def _heartbeat(self, now: int) -> None:
         beat = json.dumps({"at": now, "interval": self._settings.interval})

@@ -21,7 +21,7 @@ _X, _Y, _GAP, _TOP, _LEFT = 24, 26, 26, 40, 18
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """A task in the picture; `state` is a task's state, or `held` for one that may not begin."""
+    """A task in the picture; `state`: as seen from the run."""
 
     id: int
     title: str
@@ -48,24 +48,33 @@ class Column:
 
 @dataclass(frozen=True, slots=True)
 class Drawing:
-    """`path`: the points of the line. `before` and `after`: waves that are not drawn."""
+    """`path`: the points of the line through what is left, `behind`: through what is done.
+    `before` and `after`: waves that are not drawn."""
 
     width: int
     height: int
     columns: tuple[Column, ...]
     path: str
+    behind: str
     before: int
     after: int
 
 
-def draw(waves: Sequence[tuple[int, Sequence[Item]]], path: Collection[int], at: int) -> Drawing:
-    """The waves as (number, tasks), those of the critical path on top; `at`: the wave under way."""
+def draw(
+    waves: Sequence[tuple[int, Sequence[Item]]],
+    path: Sequence[int],
+    behind: Sequence[int],
+    at: int,
+) -> Drawing:
+    """The waves as (number, tasks), those of the critical path on top; `path` is what is left of
+    it, `behind` what is done; `at`: the wave under way."""
+    chain = {*path, *behind}
     first = window(len(waves), at)
     shown = waves[first : first + WAVES]
     columns: list[Column] = []
     x = _LEFT
     for number, items in shown:
-        column = _column(number, x, items, path)
+        column = _column(number, x, items, chain)
         columns.append(column)
         x = max((dot.x for dot in column.dots), default=x) + _X + _GAP
     lowest = max((dot.y for column in columns for dot in column.dots), default=_TOP)
@@ -74,7 +83,8 @@ def draw(waves: Sequence[tuple[int, Sequence[Item]]], path: Collection[int], at:
         width=x - _GAP - _X + _LEFT,
         height=lowest + (_Y if more else 0) + RADIUS + 5,
         columns=tuple(columns),
-        path=_line(columns),
+        path=_line(columns, path),
+        behind=_line(columns, [*behind, *path[:1]]),
         before=first,
         after=len(waves) - first - len(shown),
     )
@@ -99,6 +109,6 @@ def _column(number: int, x: int, items: Sequence[Item], path: Collection[int]) -
     return Column(number, x, dots, len(items) - len(drawn))
 
 
-def _line(columns: Sequence[Column]) -> str:
-    points = [(dot.x, dot.y) for column in columns for dot in column.dots if dot.critical]
-    return " ".join(f"{x},{y}" for x, y in points) if len(points) > 1 else ""
+def _line(columns: Sequence[Column], chain: Collection[int]) -> str:
+    dots = [dot for column in columns for dot in column.dots if dot.item.id in chain]
+    return " ".join(f"{dot.x},{dot.y}" for dot in dots) if len(dots) > 1 else ""

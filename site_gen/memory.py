@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets as random
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from site_gen.render import Settings, look
@@ -16,7 +16,8 @@ NAME = ".state.json"
 
 @dataclass(slots=True)
 class Memory:
-    """The newest event and log line that the pages show, and the day that was today.
+    """The newest event and log line that the pages show, the time when they were made and the
+    day that was today; for each run what is said to hold its tasks back.
 
     `key` stands for look, settings and secrets, salted and slow to guess, since the folder
     may be served.
@@ -27,6 +28,8 @@ class Memory:
     seq: int = 0
     log_seq: int = 0
     day: int = 0
+    at: int = 0
+    held: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @staticmethod
     def load(root: Path) -> Memory:
@@ -40,6 +43,17 @@ class Memory:
         before = folder.written
         folder.put(NAME, json.dumps(asdict(self)).encode())
         folder.written = before
+
+    def hold(self, run: int, held: dict[int, str]) -> set[int] | None:
+        """Remember what holds tasks of that run back; returns those of which something else was
+        said before. None: nothing was known of that run."""
+        now = {str(task): why for task, why in held.items()}
+        before = self.held.get(str(run))
+        self.held[str(run)] = now
+        if before is None:
+            return None
+        both = before.keys() | now.keys()
+        return {int(task) for task in both if before.get(task) != now.get(task)}
 
     def key_of(self, settings: Settings) -> str:
         """The key that these settings have today, in this version."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable
 from typing import Any
 
 from core import views
 from core.model import task_ref
 from core.views import Db, SessionStory, TaskPage
+from site_gen import run_pages
 from site_gen.render import Renderer, session_file
 from site_gen.replace import Folder
 
@@ -28,9 +30,10 @@ def blocks(last: int, size: int) -> int:
 class Pages:
     """Renders pages into the folder. `kept` are the names of all that it made."""
 
-    def __init__(self, folder: Folder, renderer: Renderer) -> None:
+    def __init__(self, folder: Folder, renderer: Renderer, slots: int = 1) -> None:
         self._folder = folder
         self._renderer = renderer
+        self._slots = slots
         self._marks: dict[str, tuple[int, ...]] = {}
         self.kept: set[str] = set()
 
@@ -38,12 +41,14 @@ class Pages:
         """The tasks' pages; returns the ids of their sessions."""
         found: list[str] = []
         for page in views.task_pages(db, ids):
-            self._put(
+            self.put(
                 f"tasks/{page.ref}.html",
                 "task.html",
                 root="../",
                 page=page,
                 tails=_tails(db, page),
+                receipts=views.receipts(db, page.task.id),
+                versions=views.versions(db, page.task.id) if page.artifacts else (),
                 as_of=_newest(page),
             )
             found += [story.session.id for story in page.sessions]
@@ -55,7 +60,13 @@ class Pages:
             if (found := views.session_story(db, session_id)) is not None:
                 self._session(db, *found)
 
-    def task_lists(self, db: Db, changed: Collection[int] | None) -> None:
+    def runs(self, db: Db, ids: Collection[int] | None) -> None:
+        """Those runs' pages, and the list of runs; None means all."""
+        if ids is None or ids:
+            run_pages.runs(db, self.put, views.run_ids(db) if ids is None else ids, self._slots)
+            run_pages.run_list(db, self.put, self._slots)
+
+    def task_lists(self, db: Db, changed: Collection[int] | None, now: int) -> None:
         """The lists of all tasks by id that the changed ones stand in; None means all."""
         last = views.last_task(db)
         full = blocks(last, ROWS)
@@ -69,8 +80,8 @@ class Pages:
             dirty |= set(_grown(min(old, full), full))
         for block in dirty:
             end = last if block == full else (block + 1) * ROWS
-            rows = views.task_range(db, block * ROWS + 1, end)
-            self._put(
+            rows = views.task_range(db, block * ROWS + 1, end, now)
+            self.put(
                 _numbered("tasks", block, full),
                 "tasks.html",
                 root="",
@@ -80,25 +91,28 @@ class Pages:
                 as_of=max((row.revision for row in rows), default=0),
             )
 
-    def events(self, db: Db, since: int) -> None:
-        """The pages of events that have grown since that one."""
+    def events(self, db: Db, since: int, altered: Collection[int] = ()) -> None:
+        """The pages of events that have grown since that one, and those of the altered."""
         last = views.last_event(db)[0]
         full = blocks(last, EVENTS)
-        for block in _grown(blocks(since, EVENTS), full):
+        dirty = {min((seq - 1) // EVENTS, full) for seq in altered}
+        for block in sorted(dirty | set(_grown(blocks(since, EVENTS), full))):
             n = EVENTS if block < full else 2 * EVENTS
             found = views.events(db, after=block * EVENTS, n=n)
-            self._put(
+            self.put(
                 _numbered("events", block, full),
                 "events.html",
                 root="",
                 events=found[::-1],
+                gone=run_pages.gone(db, found),
                 turn=_turn("events", block, full),
                 as_of=found[-1] if found else None,
             )
 
     def front(self, db: Db, now: int) -> None:
-        """The overview: state, what waits, board, crew, news."""
-        self._put(
+        """The overview: state, what waits, board, runs, crew, news."""
+        news = views.events(db, n=NEWS, loud=True)[::-1]
+        self.put(
             "index.html",
             "index.html",
             root="",
@@ -106,8 +120,21 @@ class Pages:
             gates=views.open_gates(db),
             crew=views.agents(db),
             board={column.state.value: column for column in views.board(db, CARDS, now)},
+            runs=views.runs(db, CARDS, 0, self._slots),
             days=views.done_per_day(db, now),
-            news=views.events(db, n=NEWS, loud=True)[::-1],
+            news=news,
+            gone=run_pages.gone(db, news),
+        )
+
+    def forget(self, db: Db, task: int) -> tuple[set[int], set[int]]:
+        """Remove the page of a deleted task; returns the tasks and the runs that it led to: what
+        lies around it is known to its page alone by now."""
+        name = f"tasks/{task_ref(task)}.html"
+        text = self._folder.read(name)
+        self._folder.drop(name)
+        return (
+            {int(found) for found in re.findall(r'href="TASK-(\d+)\.html"', text)},
+            {int(found) for found in re.findall(r'href="\.\./run/(\d+)\.html"', text)},
         )
 
     def forget_sessions(self, db: Db) -> None:
@@ -139,7 +166,7 @@ class Pages:
         for block in _grown(max(0, len(old) - 1), full):
             after = marks[block - 1] if block else 0
             lines = views.log_after(db, session.id, after, LINES if block < full else 2 * LINES)
-            self._put(
+            self.put(
                 f"sessions/{_numbered(name, block, full)}",
                 "session.html",
                 root="../",
@@ -159,7 +186,7 @@ class Pages:
         else:
             self._marks[session_id] = marks
 
-    def _put(self, name: str, template: str, **values: Any) -> None:
+    def put(self, name: str, template: str, **values: Any) -> None:
         self._folder.put(name, self._renderer.page(template, **values))
         self.kept.add(name)
 

@@ -16,8 +16,9 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from core.model import gate_ref, task_ref
+from core.model import gate_ref, run_ref, task_ref
 from core.redaction import Redactor
+from core.views import estimate
 from site_gen import words
 from site_gen.log import log_markup
 
@@ -31,13 +32,15 @@ _SHORT = 80
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the bot tells the child. `interval` is in seconds; `secrets` never reach a page."""
+    """What the bot tells the child. `interval` is in seconds; `secrets` never reach a page;
+    `slots`: how many tasks go at once, as configured."""
 
     interval: float = 60.0
     title: str = "Bullpen"
     secrets: tuple[str, ...] = ()
     agents: tuple[str, ...] = ()
     demo: bool = False
+    slots: int = 1
 
     def __repr__(self) -> str:
         return f"Settings(title={self.title!r}, interval={self.interval}, secrets=…)"
@@ -54,6 +57,7 @@ class Settings:
             secrets=tuple(map(str, said.get("secrets", ()))),
             agents=tuple(map(str, said.get("agents", ()))),
             demo=bool(said.get("demo", False)),
+            slots=int(said.get("slots", 1)),
         )
 
 
@@ -69,11 +73,19 @@ class Renderer:
             site=settings,
             columns=words.COLUMNS,
             states=words.STATES,
+            run_states=words.RUNS,
+            run_order=words.RUN_ORDER,
+            glyphs=words.GLYPHS,
+            held=words.held,
+            estimate=estimate,
             answer=words.answer,
             priorities=words.PRIORITIES,
             task_ref=task_ref,
             gate_ref=gate_ref,
+            run_ref=run_ref,
             span=words.span,
+            duration=words.duration,
+            tests=words.tests,
             session_file=session_file,
         )
 
@@ -114,10 +126,8 @@ def session_file(session_id: str) -> str:
 def look() -> str:
     """A hash of templates, assets and version: another look means another site."""
     digest = hashlib.sha256(_version().encode())
-    for name, data in (*_files("templates"), *_files("static")):
+    for name, data in (*_files("templates"), *_files("static"), *_files("")):
         digest.update(name.encode() + b"\0" + data + b"\0")
-    for module in ("render", "words", "pages", "log"):
-        digest.update(resources.files("site_gen").joinpath(f"{module}.py").read_bytes())
     return digest.hexdigest()[:32]
 
 

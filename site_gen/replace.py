@@ -31,6 +31,10 @@ class Folder:
     def has(self, name: str) -> bool:
         return (self.root / name).exists()
 
+    def read(self, name: str) -> str:
+        """What a file says; nothing where it isn't there."""
+        return (_content(self.root / name) or b"").decode("utf-8", "replace")
+
     def drop(self, name: str) -> None:
         """Remove a file if it is there."""
         try:

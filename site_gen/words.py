@@ -7,6 +7,8 @@ from functools import lru_cache
 
 from markupsafe import Markup
 
+from core.model import task_ref
+
 STATES = {
     "inbox": ("○", "inbox"),
     "planning": ("◇", "planning"),
@@ -17,7 +19,44 @@ STATES = {
     "done": ("✓", "done"),
     "failed": ("✕", "failed"),
     "cancelled": ("–", "cancelled"),
+    "held": ("◍", "held back"),
+    "later": ("○", "to come"),
 }
+RUNS = {
+    "planned": ("○", "planned", "inbox"),
+    "pending": ("○", "to come", "inbox"),
+    "running": ("▶", "running", "in_flight"),
+    "paused": ("‖", "paused", "blocked"),
+    "completed": ("✓", "completed", "done"),
+    "failed": ("✕", "failed", "failed"),
+    "cancelled": ("–", "cancelled", "cancelled"),
+}
+"""A run's or wave's state: icon, word, and the task's state whose colour it has."""
+RUN_ORDER = (
+    "done",
+    "in_flight",
+    "planning",
+    "review",
+    "failed",
+    "blocked",
+    "held",
+    "ready",
+    "later",
+    "inbox",
+    "cancelled",
+)
+"""In which order a wave's tasks are told by state."""
+GLYPHS = {
+    **{state: STATES[state][0] for state in ("done", "in_flight", "review", "failed")},
+    "blocked": "‖",
+    "planning": "◇",
+    "cancelled": "–",
+    "held": "·",
+    "ready": "",
+    "later": "",
+    "inbox": "",
+}
+"""What stands in a task's dot, so that its colour only repeats it."""
 COLUMNS = (
     "inbox",
     "ready",
@@ -40,12 +79,19 @@ ANSWERS = {
 
 
 @lru_cache(64)
-def badge(state: str) -> Markup:
-    """A state as icon and word; its colour only repeats what they say."""
-    icon, word = STATES[state]
+def badge(state: str, of: str = "task") -> Markup:
+    """A task's state (a run's: `of` is "run") as icon and word; its colour only repeats them."""
+    icon, word, look = (*STATES[state], state) if of == "task" else RUNS[state]
     return Markup('<span class="s s-{}"><i aria-hidden="true">{}</i> {}</span>').format(
-        state, icon, word
+        look, icon, word
     )
+
+
+def held(why: str, by: int | None) -> str:
+    """Why a ready task can't be claimed yet."""
+    if why == "collision" and by is not None:
+        return f"waits for {task_ref(by)}, which touches the same files"
+    return "waits for its wave" if why == "wave" else "waits, its run is paused"
 
 
 @lru_cache(8192)
@@ -84,6 +130,18 @@ def span(start: int | None, end: int | None) -> str:
     if seconds < 5400:
         return f"{round(seconds / 60)} min"
     return f"{seconds / 3600:.1f} h"
+
+
+def duration(ms: int) -> str:
+    """`0.4 s`, `12 s`, `3 min`, `1.5 h`."""
+    return f"{ms / 1000:.1f} s" if ms < 10_000 else span(1, ms + 1)
+
+
+def tests(passed: int | None, failed: int | None, skipped: int | None) -> str:
+    """`41 passed, 2 skipped`; empty where no tests were counted."""
+    counted = ((passed, "passed"), (failed, "failed"), (skipped, "skipped"))
+    said = [f"{count(n)} {word}" for n, word in counted if n or (n == 0 and word == "passed")]
+    return ", ".join(said)
 
 
 def answer(kind: str, ref: str) -> str:

@@ -277,3 +277,5 @@ CREATE INDEX messages_keyed ON messages (key) WHERE key IS NOT NULL;
 ALTER TABLE attempts ADD COLUMN usage TEXT;
 -- What happened in a run, for its page.
 CREATE INDEX events_of_run ON events (run_id, seq) WHERE run_id IS NOT NULL;
+-- When a task that need not be remembered leaves the pages' lists, a day after its end.
+CREATE INDEX tasks_passing ON tasks (ended_at) WHERE ephemeral = 1 AND ended_at IS NOT NULL;

@@ -4,6 +4,7 @@ Plain functions of a read-only connection; none of them changes anything. Times 
 the epoch, money is in US dollars.
 """
 
+from core.planning.forecast import words as estimate
 from core.views.crew import (
     AgentRow,
     GateRow,
@@ -26,7 +27,9 @@ from core.views.history import (
     events,
     held_in,
     last_event,
+    last_event_of_run,
     members,
+    open_runs,
     run_ids,
     runs_of,
     there,
@@ -37,6 +40,8 @@ from core.views.lists import (
     board,
     last_task,
     list_tasks,
+    next_passing,
+    passed,
     place,
     queue,
     state_counts,
@@ -100,11 +105,13 @@ __all__ = [
     "data_version",
     "day_start",
     "done_per_day",
+    "estimate",
     "event_seqs",
     "events",
     "gate",
     "held_in",
     "last_event",
+    "last_event_of_run",
     "last_log_seq",
     "last_task",
     "list_tasks",
@@ -113,9 +120,12 @@ __all__ = [
     "log_marks",
     "log_tail",
     "members",
+    "next_passing",
     "open_gates",
     "open_reader",
+    "open_runs",
     "overview",
+    "passed",
     "place",
     "queue",
     "receipts",

@@ -101,6 +101,25 @@ def run_ids(db: Db) -> tuple[int, ...]:
     return tuple(row[0] for row in db.execute("SELECT id FROM runs ORDER BY id"))
 
 
+def open_runs(db: Db) -> frozenset[int]:
+    """The runs that have not ended."""
+    rows = db.execute(
+        "SELECT id FROM runs INDEXED BY runs_open WHERE state IN ('planned', 'running', 'paused')"
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def last_event_of_run(db: Db, run: int) -> tuple[int, int]:
+    """The number and time (ms) of the newest event that tells of the run or of a task of it."""
+    row = db.execute(
+        "SELECT seq, at FROM events WHERE seq = max((SELECT revision FROM runs WHERE id = ?1),"
+        " (SELECT coalesce(max(t.revision), 0) FROM run_tasks m JOIN tasks t ON t.id = m.task_id"
+        " WHERE m.run_id = ?1))",
+        (run,),
+    ).fetchone()
+    return (row[0], row[1]) if row else (0, 0)
+
+
 def members(db: Db, run: int) -> frozenset[int]:
     """The tasks that the run has or had."""
     return _ids(db, "SELECT task_id FROM run_tasks WHERE run_id", [run])

@@ -9,7 +9,7 @@ from typing import Any
 from core.model import ENDED, Priority, Task, TaskState, task_ref
 from core.planning import order
 from core.store import rows
-from core.views.filters import ACTIVE, REMEMBERED, STANDING, Filter, since
+from core.views.filters import ACTIVE, DAY, REMEMBERED, STANDING, Filter, since
 from core.views.reading import Db, Page, one, packed
 
 _QUEUE = "priority DESC, begun DESC, position IS NULL, position, id"
@@ -90,9 +90,35 @@ def task_rows(db: Db, ids: Iterable[int]) -> tuple[TaskRow, ...]:
     )
 
 
-def task_range(db: Db, first: int, last: int) -> tuple[TaskRow, ...]:
-    """The tasks with ids from first to last, both included."""
-    return _select(db, "FROM tasks WHERE id BETWEEN ? AND ? ORDER BY id", [first, last])
+def task_range(db: Db, first: int, last: int, now: int | None = None) -> tuple[TaskRow, ...]:
+    """The tasks with ids from first to last, both included. With `now` (ms) ephemeral tasks
+    that ended more than a day before are left out."""
+    return _select(
+        db,
+        f"FROM tasks WHERE id BETWEEN ? AND ? AND {REMEMBERED} ORDER BY id",
+        [first, last, since(now)],
+    )
+
+
+def passed(db: Db, before: int, now: int) -> frozenset[int]:
+    """The ephemeral tasks that leave the lists between those times (ms)."""
+    rows = db.execute(
+        "SELECT id FROM tasks INDEXED BY tasks_passing WHERE ephemeral = 1"
+        " AND ended_at IS NOT NULL AND ended_at >= ? AND ended_at < ?",
+        (since(before), since(now)),
+    )
+    return frozenset(row[0] for row in rows)
+
+
+def next_passing(db: Db, now: int) -> int | None:
+    """When the next ephemeral task leaves the lists (ms); None when there is none."""
+    ended = one(
+        db,
+        "SELECT ended_at FROM tasks INDEXED BY tasks_passing WHERE ephemeral = 1"
+        " AND ended_at IS NOT NULL AND ended_at >= ? ORDER BY ended_at LIMIT 1",
+        (since(now),),
+    )
+    return None if ended is None else int(ended) + DAY + 1
 
 
 def task_ids(db: Db, after: int, n: int) -> tuple[int, ...]:

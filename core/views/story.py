@@ -75,7 +75,8 @@ class SessionStory:
 @dataclass(frozen=True, slots=True)
 class TaskPage:
     """All that a task's page tells. `needs` are the tasks it waits for, `needed_by` those that
-    wait for it, as (id, title, state)."""
+    wait for it, as (id, title, state); `runs` those that it is or was part of, the newest last,
+    as (id, title, its wave)."""
 
     task: Task
     criteria: tuple[Criterion, ...]
@@ -88,6 +89,7 @@ class TaskPage:
     artifacts: tuple[Artifact, ...]
     events: tuple[Event, ...]
     older_events: int = 0
+    runs: tuple[tuple[int, str, int], ...] = ()
 
     @property
     def ref(self) -> str:
@@ -205,6 +207,12 @@ class _Parts:
             f" FROM artifacts WHERE task_id {_IN} ORDER BY task_id, name, version",
             wanted,
         )
+        self._runs = _grouped(
+            db,
+            "SELECT m.task_id, r.id, r.title, m.wave FROM run_tasks m JOIN runs r"
+            f" ON r.id = m.run_id WHERE m.task_id {_IN} ORDER BY r.id",
+            wanted,
+        )
         # The index lies by (task, seq): no sorting, and a busy task's old events stay unread.
         self._events = _grouped(
             db,
@@ -232,6 +240,7 @@ class _Parts:
             artifacts=tuple({row[0]: Artifact(*row) for row in self._artifacts[task.id]}.values()),
             events=events[-self._limit :],
             older_events=max(0, len(events) - self._limit),
+            runs=tuple(tuple(row) for row in self._runs[task.id]),
         )
 
 

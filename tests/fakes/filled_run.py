@@ -1,4 +1,4 @@
-"""A run under way, as a data folder holds it: waves that are through, one at work, others to come."""
+"""A run under way, as a data folder holds it: some waves are through, one is at work."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tests.fakes.filled import CHANGE, WORDS, Filled
 
 SIZES = (8, 9, 8, 7, 5, 3)
 """How many tasks each wave has."""
-NOW = ("done", "done", "in_flight", "in_flight", "review", "blocked", "failed", "ready")
+NOW = ("in_flight", "done", "done", "in_flight", "review", "blocked", "failed", "ready")
 """How the tasks of the wave at work stand."""
 CREW = ("coder-1", "coder-2", "reviewer", "shell")
 
@@ -31,8 +31,8 @@ class FilledRun:
         return [task for wave in self.waves for task in wave]
 
 
-async def add_run(filled: Filled, sizes: tuple[int, ...] = SIZES, at: int = 3, state: str = "running",
-                  title: str = "billing", seed: int = 11) -> FilledRun:
+async def add_run(filled: Filled, sizes: tuple[int, ...] = SIZES, at: int = 3,
+                  state: str = "running", title: str = "billing", seed: int = 11) -> FilledRun:
     """A run of that many tasks in each wave, in its wave `at`. The last task at work holds
     another back by a collision."""
     run = FilledRun()
@@ -76,8 +76,11 @@ def _run(tx: Tx, filled: Filled, run: FilledRun, sizes: tuple[int, ...], at: int
         budget_usd=25.0, created_by="ann", created_at=begun, started_at=begun,
         ended_at=tx.now if over else None)
     for number, size in enumerate(sizes, 1):
-        run.waves.append([_task(tx, filled, run, number, n, _state(number, n, at), begun, rng)
-                          for n in range(size)])
+        states = [_state(number, n, at) for n in range(size)]
+        if state == "paused" and number == at:
+            states[0] = "failed"
+        run.waves.append([_task(tx, filled, run, number, n, one, begun, rng)
+                          for n, one in enumerate(states)])
         run.chain.append(run.waves[-1][0])
         _needs(tx, run, number, rng)
     _counted(tx, run, at, state, begun)
@@ -129,6 +132,8 @@ def _task(tx: Tx, filled: Filled, run: FilledRun, wave: int, n: int, state: str,
         _session(tx, task, state, started, ended, cost, rng)
     if state in ("done", "review"):
         _receipts(tx, task, ended, cost)
+    if state == "review":
+        _asked(tx, task)
     return task
 
 
@@ -147,6 +152,16 @@ def _session(tx: Tx, task: int, state: str, started: int, ended: int, cost: floa
               worktree=f"data/sessions/run-{task:08x}/workspace", worktree_state="active",
               tokens_in=37_000, tokens_out=4_000, tool_calls=rng.randint(3, 40), model="opus",
               created_at=started, started_at=started, ended_at=ended if over else None)
+
+
+def _asked(tx: Tx, task: int) -> None:
+    tx.insert("gates", kind="review", state="open", task_id=task, session_id=f"run-{task:08x}",
+              step="review", title=f"{task_ref(task)} is ready for you", opened_at=tx.now,
+              body="importer.py +26 −9\ntests/import/test_speed.py +31")
+    tx.insert("artifacts", task_id=task, name="plan.md", version=1, author="coder-1",
+              sha256="a" * 64, size=1_204, created_at=tx.now)
+    tx.insert("artifacts", task_id=task, name="plan.md", version=2, author="Ann",
+              sha256="c" * 64, size=1_377, created_at=tx.now)
 
 
 def _receipts(tx: Tx, task: int, at: int, cost: float) -> None:
