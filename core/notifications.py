@@ -8,8 +8,8 @@ from dataclasses import replace
 from core import cards
 from core.audience import GRAVITY, Audience, Place, Rule
 from core.commands.reply import Reply
-from core.model import ACTIVE, Event, Severity, Task
-from core.store import deliveries, gates, tasks
+from core.model import ACTIVE, Event, Run, Severity, Task
+from core.store import deliveries, gates, run_rows, runs, tasks
 from core.store.database import Tx
 
 __all__ = ["Audience", "Notifier", "Place", "Rule"]
@@ -22,40 +22,97 @@ class Notifier:
     """Called with each transaction that made events, before it commits.
 
     `audience` is asked each time: it may be loaded anew. `faces`: the platforms there are.
+    `slots`: how many tasks go at once, for a run's estimate.
     """
 
-    def __init__(self, audience: Callable[[], Audience], faces: frozenset[str]) -> None:
+    def __init__(
+        self,
+        audience: Callable[[], Audience],
+        faces: frozenset[str],
+        slots: Callable[[Tx], int] = lambda tx: 1,
+    ) -> None:
         self._audience = audience
         self._faces = faces
+        self._slots = slots
 
     def __call__(self, tx: Tx) -> None:
         events = list(tx.events)
+        found = dict.fromkeys(e.run_id for e in events if e.run_id is not None)
         for task_id in dict.fromkeys(e.task_id for e in events if e.task_id is not None):
             task = tasks.find(tx, task_id)
-            if task is not None:
-                self._tell(tx, task, [e for e in events if e.task_id == task_id])
+            if task is None:
+                continue
+            own = [event for event in events if event.task_id == task_id]
+            self._tell(tx, task, own, events)
+            if task.run_id is not None and any(e.type != "task.progress" for e in own):
+                found[task.run_id] = None
         alone = [event for event in events if event.task_id is None]
         self._gates(tx, None, alone, self._places(tx, None, alone))
         for event in alone:
-            if event.gate_id is None:
+            if event.gate_id is None and event.run_id is None:
                 self._single(tx, None, event, self._places(tx, None, [event]))
+        for run_id in found:
+            run = runs.get(tx, run_id)
+            self._tell_run(tx, run, [event for event in alone if event.run_id == run_id])
 
-    def _tell(self, tx: Tx, task: Task, events: Sequence[Event]) -> None:
-        """One live message a place, the cards of its gates, and a sound for what needs one."""
+    def _tell(
+        self, tx: Tx, task: Task, events: Sequence[Event], all_events: Sequence[Event]
+    ) -> None:
+        """One live message a place, the cards of its gates, and a sound for what needs one. In
+        a run the run's message stands for those of its tasks."""
         places = self._places(tx, task, events)
-        card = cards.task_card(tx, task)
-        live = [place for place in places if _begun(task) or _stands(tx, place, card)]
-        self._send(tx, live, card, deliveries.PROGRESS, task, silent=True)
+        in_run = task.run_id is not None or _of_ended_run(tx, task, all_events)
+        if task.begun or _begun(task):
+            card = cards.task_card(tx, task)
+            new = _begun(task) and not in_run
+            live = [place for place in places if new or _stands(tx, place, card)]
+            self._send(tx, live, card, deliveries.PROGRESS, task, silent=True)
         self._gates(tx, task, events, places)
         failed = next((event for event in events if event.type == "task.failed"), None)
         if failed is not None and _by_hand(failed):
             events = [event for event in events if event.type != "task.failed"]
         elif failed is not None:
-            paused = [event.text for event in events if event.type == "queue.paused"]
+            paused = [
+                event.text
+                for event in all_events
+                if event.type in ("queue.paused", "run.paused") and _about(event) == task.id
+            ]
             self._failed(tx, task, failed, paused, places)
             events = [event for event in events if event.type != "queue.paused"]
         for event in events:
+            if event.type == "task.completed" and not in_run:
+                self._send(tx, places, cards.done_card(tx, task), deliveries.NEWS, task)
             self._single(tx, task, event, places)
+
+    def _tell_run(self, tx: Tx, run: Run, events: Sequence[Event]) -> None:
+        """One live message a place; a message for each wave's end, for what needs a person,
+        and for the run's end."""
+        followed = [(p, c) for p, c, _ in run_rows.places(tx, run.id) if p in self._faces]
+        hears = [p for p in self._audience().hears(events, run.lane) if p[0] in self._faces]
+        places = list(dict.fromkeys([*followed, *hears]))
+        card = cards.run_card(tx, run, self._slots(tx))
+        standing = self._standing(tx, cards.run_key(run.id))
+        live = [place for place in standing if _stands(tx, place, card)]
+        if run.ended_at is None:  # who has begun it has the answer before the eyes
+            began = any(event.type == "run.started" for event in events)
+            live += [place for place in hears if place not in followed] if began else followed
+        self._send(tx, list(dict.fromkeys(live)), card, deliveries.PROGRESS, silent=True)
+        for event in events:
+            if event.gate_id is None:
+                self._of_run(tx, run, event, places)
+
+    def _of_run(self, tx: Tx, run: Run, event: Event, places: Sequence[Place]) -> None:
+        if event.type == "wave.completed":
+            if run.ended_at is None:
+                card = cards.wave_card(tx, run, event)
+                self._send(tx, places, card, deliveries.NEWS, silent=True)
+        elif event.type == "run.completed":
+            self._send(tx, places, cards.run_done_card(tx, run), deliveries.NEWS)
+        elif event.type == "run.paused":
+            if event.severity is Severity.CRITICAL and not _told_as_failure(tx, event):
+                self._alert(tx, cards.run_paused_card(run, event), places)
+        else:
+            self._single(tx, None, event, places)
 
     def _gates(
         self, tx: Tx, task: Task | None, events: Sequence[Event], places: Sequence[Place]
@@ -79,24 +136,24 @@ class Notifier:
     ) -> None:
         """One message, also where the queue stops with it: with a sound where it is critical,
         and everywhere when no such place is known."""
-        critical = self._critical(tx) if event.severity is Severity.CRITICAL else []
         card = cards.failure_card(task, event)
         card = replace(card, lines=(*card.lines, *paused))
+        if event.severity is Severity.CRITICAL:
+            self._alert(tx, card, places, task)
+        else:
+            self._send(tx, places, card, deliveries.DECISIONS, task)
+
+    def _alert(
+        self, tx: Tx, card: Reply, places: Sequence[Place], task: Task | None = None
+    ) -> None:
+        critical = self._critical(tx)
         for place in dict.fromkeys([*places, *critical]):
-            self._send(
-                tx,
-                [place],
-                card,
-                deliveries.DECISIONS,
-                task,
-                silent=bool(critical) and place not in critical,
-            )
+            silent = bool(critical) and place not in critical
+            self._send(tx, [place], card, deliveries.DECISIONS, task, silent=silent)
 
     def _single(self, tx: Tx, task: Task | None, event: Event, places: Sequence[Place]) -> None:
         """A message of its own for what is grave. What has a key edits the message that stands
         under it, also where the news is good."""
-        if event.type == "task.completed" and task is not None:
-            self._send(tx, places, cards.done_card(tx, task), deliveries.NEWS, task)
         if event.type.startswith(_TOLD):
             return
         card = cards.event_card(event)
@@ -171,3 +228,23 @@ def _stands(tx: Tx, place: Place, card: Reply) -> bool:
 def _by_hand(event: Event) -> bool:
     """A task that somebody killed: who did it knows, and its live message says it to others."""
     return event.payload.get("act") == "kill"
+
+
+def _about(event: Event) -> int | None:
+    """The task whose failure paused a queue or a run."""
+    return event.task_id or event.payload.get("task")
+
+
+def _told_as_failure(tx: Tx, event: Event) -> bool:
+    """Whether the failed task's own message, in this transaction, says so too."""
+    failed = [one for one in tx.events if one.type == "task.failed" and not _by_hand(one)]
+    return any(one.task_id == event.payload.get("task") for one in failed)
+
+
+def _of_ended_run(tx: Tx, task: Task, events: Sequence[Event]) -> bool:
+    """Whether its run has ended in this very transaction, with it."""
+    return any(
+        tx.one("SELECT 1 FROM run_tasks WHERE run_id = ? AND task_id = ?", (event.run_id, task.id))
+        for event in events
+        if event.type == "run.completed"
+    )

@@ -5,6 +5,16 @@ next, the likeliest first, at most four.
 """
 
 from core.cards.gate import gate_card
+from core.cards.run import (
+    holds,
+    progress,
+    run_buttons,
+    run_card,
+    run_done_card,
+    run_key,
+    run_paused_card,
+    wave_card,
+)
 from core.cards.task import done_card, event_card, failure_buttons, failure_card, task_card
 from core.cards.words import TOLD, changed, counted, duration
 
@@ -18,5 +28,13 @@ __all__ = [
     "failure_buttons",
     "failure_card",
     "gate_card",
+    "holds",
+    "progress",
+    "run_buttons",
+    "run_card",
+    "run_done_card",
+    "run_key",
+    "run_paused_card",
     "task_card",
+    "wave_card",
 ]

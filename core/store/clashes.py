@@ -86,9 +86,14 @@ def let_go(tx: Tx, run_id: int, wave: int, tasks: Sequence[Task]) -> None:
 
 
 def tell(tx: Tx, task: Task, clash: Clash) -> None:
-    words = f"{task.ref} waits for {task_ref(clash.by)}: both touch {shown(clash.where)}"
+    """That it waits, for whom and why: on the task, and for its run."""
     payload = {"held_by": clash.by, "where": clash.where}
-    tx.emit(Event("task.status_changed", words, task_id=task.id, payload=payload))
+    tx.emit(Event("task.status_changed", words(task.id, clash), task_id=task.id, payload=payload))
+
+
+def words(task_id: int, clash: Clash, verb: str = "waits for") -> str:
+    """`TASK-006 waits for TASK-004: both touch src/api/*.py`."""
+    return f"{task_ref(task_id)} {verb} {task_ref(clash.by)}: both touch {shown(clash.where)}"
 
 
 def _occupying(tx: Tx, run_id: int | None, wave: int) -> Collection[Task]:

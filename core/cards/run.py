@@ -1,0 +1,162 @@
+"""A run's live message, and the messages of its waves, its pauses and its end."""
+
+from __future__ import annotations
+
+from core.cards.words import TOLD, counted, duration
+from core.commands.reply import Button, Reply
+from core.model import Event, Run, RunState, Task, task_ref
+from core.planning.forecast import span
+from core.store import clashes, rows, run_facts, runs, tasks
+from core.store.database import Tx
+
+MARKS = {
+    RunState.PLANNED: "🕒",
+    RunState.RUNNING: "🚦",
+    RunState.PAUSED: "⏸",
+    RunState.COMPLETED: "🏁",
+    RunState.FAILED: "❌",
+    RunState.CANCELLED: "🚫",
+}
+SHOWN = 4
+"""How many tasks a line names before it counts the rest."""
+
+
+def run_key(run_id: int) -> str:
+    return f"run:{run_id}"
+
+
+def run_card(tx: Tx, run: Run, slots: int) -> Reply:
+    """The message that is edited in place while the run goes on. `slots`: how many tasks go at
+    once."""
+    return Reply(
+        title=f"{MARKS[run.state]} {run.ref} · {run.title} · {_where(run)}",
+        lines=tuple(line for line in (progress(tx, run, slots), *holds(tx, run)) if line),
+        buttons=run_buttons(run),
+        key=run_key(run.id),
+        silent=True,
+        extra=TOLD if run.ended_at is not None else {},
+    )
+
+
+def _where(run: Run) -> str:
+    if run.state is RunState.RUNNING:
+        return f"wave {run.wave} of {run.waves}"
+    if run.state is RunState.PAUSED:
+        return f"paused in wave {run.wave} of {run.waves}"
+    return {RunState.CANCELLED: "stopped", RunState.COMPLETED: "done"}.get(run.state, run.state)
+
+
+def progress(tx: Tx, run: Run, slots: int) -> str:
+    """`18 of 40 done · 5 in work · 1 failed · about 25–40 min`."""
+    words = [f"{run.done} of {run.total} done"]
+    if run.ended_at is None and (at_work := run_facts.in_work(tx.all, run.id)):
+        words.append(f"{len(at_work)} in work")
+    if run.failed:
+        words.append(f"{run.failed} failed")
+    if run.state is RunState.RUNNING:
+        found = run_facts.outlook(tx.all, run, slots)
+        words += [span(found.low, found.high)] if found is not None else []
+    if run.ended_at is not None:
+        words += _spent(run)
+    return " · ".join(words)
+
+
+def holds(tx: Tx, run: Run) -> list[str]:
+    """What it waits for: a repair, a person, another task's files."""
+    if run.ended_at is not None:
+        return []
+    lines = []
+    failed = tasks.find(tx, run.because) if run.because is not None else None
+    if failed is not None:
+        lines.append(runs.standing_words(tx, run, failed))
+    if run.paused_by is not None:
+        lines.append(f"A person has paused it: /resume {run.ref}")
+    held = [
+        rows.task(row)
+        for row in tx.all(
+            "SELECT * FROM tasks INDEXED BY tasks_of_run WHERE run_id IS NOT NULL AND run_id = ?"
+            " AND wave <= ? AND held = 'collision' ORDER BY id",
+            (run.id, run.wave),
+        )
+    ]
+    lines += [_waits(tx, task, run) for task in held[:2]]
+    if len(held) > 2:
+        lines.append(f"{counted(len(held) - 2, 'more task')} waiting for files")
+    return lines
+
+
+def _waits(tx: Tx, task: Task, run: Run) -> str:
+    found = clashes.clash(tx, task, run.wave)
+    if found is not None:
+        return clashes.words(task.id, found)
+    return f"{task.ref} waits for {task_ref(task.held_by or 0)}"
+
+
+def run_buttons(run: Run) -> tuple[Button, ...]:
+    show = Button("Show", f"run {run.id}")
+    if run.ended_at is not None:
+        return (show,)
+    stop = Button("Stop…", f"stop {run.id}", "danger")
+    if run.paused_by is None and run.because is None:
+        return (show, Button("Pause", f"pause {run.ref}"), stop)
+    return (show, Button("Resume", f"resume {run.ref}", "primary"), stop)
+
+
+# -- single messages ---------------------------------------------------------------------------
+
+
+def wave_card(tx: Tx, run: Run, event: Event) -> Reply:
+    """A finished wave is one message, not twelve."""
+    number = int(event.payload["wave"])
+    found = {
+        row["outcome"]: row["n"]
+        for row in tx.all(
+            "SELECT outcome, count(*) AS n FROM run_tasks WHERE run_id = ? AND wave = ?"
+            " GROUP BY outcome",
+            (run.id, number),
+        )
+    }
+    done = f"{found.get('done', 0)} done"
+    other = [f"{found[one]} {one}" for one in ("failed", "cancelled") if one in found]
+    lasted = tx.one(
+        "SELECT started_at, ended_at FROM waves WHERE run_id = ? AND number = ?", (run.id, number)
+    )
+    took = [duration(lasted["ended_at"] - lasted["started_at"])] if lasted else []
+    return Reply(
+        f"🌊 {run.ref} · wave {number} of {run.waves} is over: {' · '.join([done, *other, *took])}",
+        tuple(holds(tx, run)),
+        silent=True,
+    )
+
+
+def run_paused_card(run: Run, event: Event) -> Reply:
+    """A failure that something needs: what failed, who waits, and the ways out."""
+    task = event.payload.get("task")
+    retry = (Button(f"Retry {task}", f"retry {task}", "primary"),) if task else ()
+    return Reply(f"⏸ {event.text}", (run.title,), buttons=(*retry, Button("Show", f"run {run.id}")))
+
+
+def run_done_card(tx: Tx, run: Run) -> Reply:
+    """The end: how much, how long, what it cost, and what failed."""
+    left = [
+        f"{task_ref(row['task_id'])} {row['outcome']}: {row['failure'] or row['title']}"
+        for row in tx.all(
+            "SELECT task_id, outcome, failure, title FROM run_tasks JOIN tasks ON id = task_id"
+            " WHERE run_tasks.run_id = ? AND outcome IN ('failed', 'cancelled')"
+            " ORDER BY outcome DESC, task_id",
+            (run.id,),
+        )
+    ]
+    more = [f"and {len(left) - SHOWN} more"] if len(left) > SHOWN else []
+    lost = [f"{run.failed} failed"] if run.failed else []
+    words = [f"{run.done} of {run.total} done", *lost, *_spent(run)]
+    return Reply(
+        f"🏁 {run.ref} · {run.title} · {' · '.join(words)}",
+        (*left[:SHOWN], *more),
+        buttons=(Button("Show", f"run {run.id}"),),
+    )
+
+
+def _spent(run: Run) -> list[str]:
+    lasted = duration((run.ended_at or 0) - (run.started_at or run.created_at))
+    return [lasted, f"{run.cost_usd:.2f} USD"] if run.cost_usd else [lasted]
