@@ -21,6 +21,7 @@ from bot.pages import Pages
 from bot.reception import Entrance, Reception
 from bot.site import Site
 from config.load import Configuration, load
+from core import crew
 from core.artifacts import Artifacts
 from core.commands.interpreter import Interpreter
 from core.drivers.claude import ClaudeDriver
@@ -36,6 +37,8 @@ from core.store import buttons
 from core.store.database import Store
 from core.taskfolders import TaskFolders
 from core.worktrees import Repositories
+
+log = logs.get(__name__)
 
 
 async def up(options: Options) -> int:
@@ -68,11 +71,14 @@ async def build(
     repositories = Repositories(data / "repos")
     sources = Sources(options.config, options.data, options.repo, redactor, repositories)
     house = _house(await taken(sources, configuration), data, store, clock)
+    for fault in (await crew.adopt(house, house.current.configured)).faults:
+        log.warning("changed by hand, but left out", fault=fault)
     orchestrator = Orchestrator(house, settings.tick_seconds)
     outbox = Outbox(store, faces, clock, redact=redactor.text)
     reception = Reception(store, Interpreter(house, orchestrator.able), entrances, outbox.wake)
     pages = Pages(_site(configuration, data, house), TaskFolders(house), settings.tick_seconds)
     store.state.before_commit.append(Notifier(house.audience, frozenset(faces)))
+    crew.follow(house)
     store.state.listeners += [lambda events: outbox.wake(), pages.changed]
     return App(
         options,

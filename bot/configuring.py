@@ -11,6 +11,7 @@ from typing import Any
 from bot import terminal
 from bot.demo import make_demo_repository
 from config import tuning
+from config.agents import changed_agent
 from config.load import Configuration, load
 from config.settings import Settings
 from core.audience import Rule
@@ -45,16 +46,33 @@ class Files:
     setup: Setup
 
     @property
+    def parts(self) -> Mapping[str, Mapping[str, object]]:
+        setup, settings = self.setup, self.configuration.settings
+        return {
+            "Agents": setup.agents,
+            "Workflows": setup.workflows,
+            "Repositories": setup.repos,
+            "Prompts": self.configuration.prompts,
+            "Prices": setup.prices,
+            "Settings": self.settings,
+            "Channels": setup.channels,
+            "People": settings.telegram.users,
+            "Notifications": {f"rule {n}": rule for n, rule in enumerate(setup.rules, 1)},
+        }
+
+    @property
     def fixed(self) -> Mapping[str, object]:
         s = self.configuration.settings
         return {
-            "data_dir": s.data_dir,
+            "data_dir": data_folder(self.configuration),
             "tick_seconds": s.tick_seconds,
-            "api": s.api,
-            "site": s.site,
+            "api.host": s.api.host,
+            "api.port": s.api.port,
+            "site.title": s.site.title,
             "telegram.token": s.telegram.token,
             "telegram.api_base": s.telegram.api_base,
-            "github": s.github,
+            "github.token": s.github.token,
+            "github.owner": s.github.owner,
         }
 
     @property
@@ -72,7 +90,7 @@ class Files:
         return _policy(fresh)
 
     def agent(self, name: str, changes: Mapping[str, Any], created_by: str) -> Agent:
-        raise NotImplementedError
+        return changed_agent(name, self.setup.agents.get(name), changes, created_by)
 
     async def again(self) -> Files:
         return await read(self.sources)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
+from typing import cast
 
 from core.model import Event, Severity, Task, TaskState
 from core.policy import Policy
+from core.store import settings
 from core.store.database import Tx
 
 
@@ -21,34 +22,29 @@ class Queue:
 
 
 def load(tx: Tx, policy: Policy) -> Queue:
-    rows = {
-        row["key"]: json.loads(row["value"])
-        for row in tx.all("SELECT key, value FROM settings WHERE key GLOB 'queue.*'")
-    }
-    paused = rows.get("queue.paused", {"paused": policy.paused, "because": None})
+    rows = {key: row.value for key, row in settings.changed(tx, "queue").items()}
+    paused, because = _paused(rows.get(settings.PAUSED), policy.paused)
     return Queue(
-        paused["paused"],
-        rows.get("queue.max_concurrent", policy.max_concurrent),
-        rows.get("queue.stop_on_failure", policy.stop_on_failure),
-        paused["because"],
+        paused,
+        int(cast(int, rows.get("queue.max_concurrent", policy.max_concurrent))),
+        bool(rows.get("queue.stop_on_failure", policy.stop_on_failure)),
+        because,
     )
 
 
-def put(tx: Tx, key: str, value: object, by: str) -> None:
-    tx.run(
-        "INSERT INTO settings VALUES (?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET "
-        "value = excluded.value, set_by = excluded.set_by, updated_at = excluded.updated_at",
-        (key, json.dumps(value), by, tx.now),
-    )
+def _paused(value: object, usual: bool) -> tuple[bool, int | None]:
+    if not isinstance(value, dict):
+        return usual, None
+    return bool(value["paused"]), value["because"]
 
 
 def pause(tx: Tx, by: str, because: int | None, words: str) -> None:
-    put(tx, "queue.paused", {"paused": True, "because": because}, by)
+    settings.put(tx, settings.PAUSED, {"paused": True, "because": because}, by)
     tx.emit(Event("queue.paused", words, Severity.WARNING, task_id=because))
 
 
 def resume(tx: Tx, by: str) -> None:
-    put(tx, "queue.paused", {"paused": False, "because": None}, by)
+    settings.put(tx, settings.PAUSED, {"paused": False, "because": None}, by)
     tx.emit(Event("queue.resumed", "The queue goes on"))
 
 
@@ -67,6 +63,6 @@ def failed(tx: Tx, policy: Policy, task: Task) -> None:
 
 def settled(tx: Tx, task: Task) -> None:
     """The task that had paused the queue was dealt with: the queue goes on."""
-    row = tx.one("SELECT value FROM settings WHERE key = 'queue.paused'")
-    if row and json.loads(row[0]).get("because") == task.id:
+    row = settings.changed(tx, "queue").get(settings.PAUSED)
+    if row is not None and _paused(row.value, False)[1] == task.id:
         resume(tx, "bullpen")

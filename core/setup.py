@@ -36,6 +36,10 @@ class Configured(Protocol):
         """What they say."""
 
     @property
+    def parts(self) -> Mapping[str, Mapping[str, object]]:
+        """Part (`Agents`) → name → what it says, to see what is another than before."""
+
+    @property
     def fixed(self) -> Mapping[str, object]:
         """Key → value, of what only a restart changes."""
 

@@ -10,6 +10,7 @@ from core.views.crew import (
     GateRow,
     Overview,
     SessionRow,
+    Workload,
     agents,
     day_start,
     done_per_day,
@@ -17,6 +18,8 @@ from core.views.crew import (
     open_gates,
     overview,
     sessions,
+    status_of,
+    workload,
 )
 from core.views.filters import Filter
 from core.views.history import (
@@ -99,6 +102,7 @@ __all__ = [
     "TaskPage",
     "TaskRow",
     "WavePart",
+    "Workload",
     "agents",
     "board",
     "changed_since",
@@ -139,6 +143,7 @@ __all__ = [
     "sessions_heard",
     "sessions_of_tasks",
     "state_counts",
+    "status_of",
     "task_ids",
     "task_neighbours",
     "task_page",
@@ -147,4 +152,5 @@ __all__ = [
     "task_rows",
     "there",
     "versions",
+    "workload",
 ]

@@ -3,10 +3,12 @@
 # ruff: noqa: S608 - statements are put together from the code's own words only
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from core.model import Gate, Session, SessionState, TaskState, task_ref
+from core.model import ACTIVE, Gate, Session, TaskState, task_ref
+from core.planning.status import AgentStatus, agent_status
 from core.store import rows
 from core.views.history import last_event
 from core.views.lists import state_counts
@@ -59,12 +61,31 @@ class SessionRow:
 
 @dataclass(frozen=True, slots=True)
 class AgentRow:
-    """An agent that has sessions which are not over. `status` is `working`, `blocked` (it
-    waits at a gate) or `idle` (all of its sessions are suspended)."""
+    """An agent that has sessions which are not over. `status`, which doesn't know whether it is
+    enabled and healthy: `working`, `blocked` (it waits at a gate) or `idle` (all of its sessions
+    are suspended)."""
 
     name: str
     status: str
     sessions: tuple[SessionRow, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """The tasks that an agent has worked on or is to do, by their state. `awaiting_merge`: its
+    work is done, and a person or the merge is next; `sessions`: those with a process."""
+
+    by_state: dict[TaskState, int]
+    awaiting_merge: int
+    sessions: int
+
+    @property
+    def total(self) -> int:
+        return sum(self.by_state.values())
+
+    @property
+    def in_progress(self) -> int:
+        return sum(n for state, n in self.by_state.items() if state in ACTIVE)
 
 
 def overview(db: Db, now: int) -> Overview:
@@ -148,8 +169,40 @@ def agents(db: Db) -> tuple[AgentRow, ...]:
     for row in _sessions(db, "s.state <> 'terminated'", [-1]):
         by_name.setdefault(row.session.agent, []).append(row)
     return tuple(
-        AgentRow(name, _status(found), tuple(found)) for name, found in sorted(by_name.items())
+        AgentRow(name, status_of(found), tuple(found)) for name, found in sorted(by_name.items())
     )
+
+
+def status_of(found: Iterable[SessionRow], able: bool = True) -> AgentStatus:
+    """How an agent stands that has these sessions."""
+    return agent_status(able, ((row.session.state, row.waits) for row in found))
+
+
+_HAS_TASKS = """
+SELECT task_id AS id FROM sessions INDEXED BY sessions_of_agent WHERE agent = ?1
+UNION SELECT id FROM tasks INDEXED BY tasks_ready WHERE state = 'ready' AND assignee = ?1
+UNION SELECT id FROM tasks INDEXED BY tasks_standing
+  WHERE state IN ('inbox', 'failed') AND assignee = ?1
+UNION SELECT id FROM tasks INDEXED BY tasks_active
+  WHERE state IN ('planning', 'in_flight', 'review', 'blocked') AND assignee = ?1
+"""
+_WITH_PROCESS = """
+SELECT count(*) FROM sessions INDEXED BY sessions_open
+WHERE state <> 'terminated' AND state IN ('starting', 'running', 'terminating') AND agent = ?
+"""
+
+
+def workload(db: Db, agent: str) -> Workload:
+    """What one agent has to do and has done."""
+    counts = {
+        TaskState(row["state"]): int(row["n"])
+        for row in db.execute(
+            f"SELECT state, count(*) AS n FROM tasks WHERE id IN ({_HAS_TASKS}) GROUP BY state",
+            (agent,),
+        )
+    }
+    live = int(one(db, _WITH_PROCESS, (agent,)))
+    return Workload(counts, counts.get(TaskState.REVIEW, 0), live)
 
 
 def _sessions(db: Db, where: str, params: list[object]) -> tuple[SessionRow, ...]:
@@ -163,13 +216,6 @@ def _sessions(db: Db, where: str, params: list[object]) -> tuple[SessionRow, ...
         SessionRow(rows.session(row), row["task_title"], bool(row["waits"]))
         for row in db.execute(sql, params)
     )
-
-
-def _status(found: list[SessionRow]) -> str:
-    if any(row.waits for row in found):
-        return "blocked"
-    live = (SessionState.STARTING, SessionState.RUNNING, SessionState.TERMINATING)
-    return "working" if any(row.session.state in live for row in found) else "idle"
 
 
 def _done_since(db: Db, start: int, end: int | None = None) -> int:
