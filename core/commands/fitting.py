@@ -8,6 +8,7 @@ from core import acts, dispatch, planning, queue
 from core.commands.desk import Act, Desk
 from core.commands.grammar import Command, Form, Option, task_id
 from core.commands.reply import Button, Reply
+from core.commands.words import clock
 from core.errors import Refused, Unclear
 from core.model import Event, Role, Task, TaskState
 from core.planning import Match
@@ -34,6 +35,8 @@ def who_takes_it(tx: Tx, desk: Desk, task: Task) -> str:
         return "Waits for the tasks that come before it."
     if task.held is not None:
         return f"Ready, but {held_words(task)}."
+    if task.not_before is not None and task.not_before > tx.now:
+        return f"Ready, but not before {clock(task.not_before, tx.now)}."
     if queue.load(tx, desk.house.policy).paused:
         return "Ready, but the queue is paused: /resume lets it go on."
     found = dispatch.candidates(tx, desk.house, task, desk.able)
