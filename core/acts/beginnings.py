@@ -11,7 +11,7 @@ from core.house import House
 from core.lifecycle import Act
 from core.model import Event, Step, StepKind, Task, TaskState
 from core.planning import order
-from core.store import tasks
+from core.store import receipts, tasks
 from core.store.database import Tx
 
 
@@ -87,6 +87,7 @@ def reopen(tx: Tx, house: House, task: Task, step_id: str | None = None) -> Task
         **(_AFRESH | {"branch": _next_branch(task)} if afresh else {}),
     )
     tx.run("UPDATE criteria SET state = 'open' WHERE task_id = ?", (task.id,))
+    receipts.make_stale(tx, task.id, "the task was reopened")
     tx.emit(Event("task.reopened", f"{task.ref} is open again at {step.id}", task_id=task.id))
     return _blocked_still(tx, task)
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
-
 from core.cards.budget import budget_buttons, budget_lines
+from core.cards.receipt import receipt_lines
 from core.cards.words import TOLD, changed, glance, path
 from core.commands.reply import Attachment, Button, Reply
 from core.model import Change, Gate, GateKind, GateState, Task, task_ref
@@ -68,22 +67,23 @@ def _whole(gate: Gate) -> str:
 
 
 def _gate_lines(tx: Tx, gate: Gate, task: Task | None) -> list[str]:
+    title = task.title if task is not None else ""
     if gate.kind is GateKind.PERMISSION:
         cut = len(gate.body) - LONG
         more = f"⚠️ {cut} characters more: read {_whole(gate)} before you allow it."
-        return [task.title if task else "", more if cut > 0 else ""]
+        return [title, more if cut > 0 else ""]
     if gate.kind is GateKind.BUDGET:
-        return [task.title if task else "", *budget_lines(tx, gate)]
-    if gate.kind not in (GateKind.REVIEW, GateKind.MERGE):
-        return [task.title if task else "", gate.body if gate.kind is GateKind.QUESTION else ""]
-    lines = [task.title if task else ""]
-    if task is not None and task.change is not None:
-        lines += [changed(task.change), *_marked(task.change)]
-    lines.append(_checks(tx, task))
-    if task is not None and (boxes := _boxes(tx, task.id)):
-        lines.append(boxes)
-    lines.append(f"“{gate.body.strip()}”" if gate.body.strip() else "")
-    return lines
+        return [title, *budget_lines(tx, gate)]
+    if gate.kind is GateKind.QUESTION:
+        return [title, gate.body]
+    said = f"“{gate.body.strip()}”" if gate.body.strip() else ""
+    return [title, *(_work_lines(tx, gate, task) if task is not None else ()), said]
+
+
+def _work_lines(tx: Tx, gate: Gate, task: Task) -> list[str]:
+    """What was changed, and what Bullpen saw of it."""
+    change = [changed(task.change), *_marked(task.change)] if task.change is not None else []
+    return [*change, *receipt_lines(tx, gate, task), _boxes(tx, task.id)]
 
 
 def _gate_buttons(gate: Gate) -> tuple[Button, ...]:
@@ -117,21 +117,6 @@ def _marked(change: Change) -> list[str]:
     more = len(change.marked) - 5
     names = ", ".join(map(path, change.marked[:5])) + (f" and {more} more" if more > 0 else "")
     return [f"⚠️ Look twice, this steers agents, hooks or CI: {names}"]
-
-
-def _checks(tx: Tx, task: Task | None) -> str:
-    row = tx.one(
-        "SELECT findings FROM qa_results JOIN sessions ON sessions.id = session_id "
-        "WHERE task_id = ? ORDER BY qa_results.id DESC LIMIT 1",
-        (task.id if task else 0,),
-    )
-    found = json.loads(row["findings"]) if row else []
-    return (
-        "Checks: "
-        + " · ".join(f"{'✓' if one['passed'] else '✗'} {one['command']}" for one in found)
-        if found
-        else ""
-    )
 
 
 def _boxes(tx: Tx, task_id: int) -> str:
