@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from core import acts, holding, queue
+from core import acts, holding, queue, runs
 from core.commands.desk import Act, Desk
 from core.commands.grammar import Command, task_id
 from core.commands.reply import Button, Reply
@@ -46,8 +46,6 @@ def _pause_runs(tx: Tx, desk: Desk) -> None:
         "SELECT * FROM runs INDEXED BY runs_open WHERE state IN ('planned', 'running', 'paused') "
         "AND state = 'running'"
     ):
-        from core import runs
-
         runs.pause(tx, desk.house, as_noun.run(row), desk.actor)
 
 
@@ -57,8 +55,6 @@ async def pause(desk: Desk, command: Command) -> Reply | Act:
     def act(tx: Tx) -> Reply:
         wanted = _meant(tx, command)
         if isinstance(wanted, Run):
-            from core import runs
-
             runs.pause(tx, desk.house, wanted, desk.actor)
             return Reply(f"{wanted.ref} is paused. /resume {wanted.ref} lets it go on.")
         if isinstance(wanted, Task):
@@ -75,8 +71,6 @@ async def resume(desk: Desk, command: Command) -> Reply | Act:
     def act(tx: Tx) -> Reply:
         wanted = _meant(tx, command)
         if isinstance(wanted, Run):
-            from core import runs
-
             runs.resume(tx, desk.house, wanted, desk.actor)
             return Reply(f"{wanted.ref} goes on.")
         if isinstance(wanted, Task):
