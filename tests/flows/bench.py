@@ -95,7 +95,7 @@ class Bench:
 
     def configure(self, toml: str, name: str = "bullpen.toml") -> None:
         path = self.folder / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(toml)
 
     # -- one run until idle -----------------------------------------------------------
