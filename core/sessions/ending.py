@@ -19,7 +19,7 @@ from core.model import (
     task_ref,
 )
 from core.ports import Exit, Verdict
-from core.store import gates, sessions, tasks
+from core.store import gates, runs, sessions, tasks
 from core.store.database import Tx
 
 _OUTCOMES = {
@@ -143,10 +143,12 @@ def fail_task(
             )
         )
         return
+    in_run = runs.is_in_open_run(tx, task)  # asked before: the run may end with it
     task = tasks.fail(
         tx, task, reason, {"tail": tail, "session": session_id, "outcome": outcome.value}
     )
     for gate in gates.open_gates(tx, task.id):
         if gate.kind in (GateKind.REVIEW, GateKind.MERGE):
             gates.cancel(tx, gate, "the task failed")
-    queue.failed(tx, house.policy, task)
+    if not in_run:
+        queue.failed(tx, house.policy, task)
