@@ -82,7 +82,7 @@ def by_hand(tx: Tx, house: House) -> Iterator[str]:
     for key, changed in settings.changed(tx).items():
         usual = configured.settings.get(key)
         now = queue.load(tx, house.policy).paused if key == settings.PAUSED else changed.value
-        if key != settings.PAUSED or now != usual:
+        if now != usual:
             yield f"{key} is {said(now)}, configured {said(usual)}: /set {key} default"
 
 

@@ -92,24 +92,6 @@ async def sessions(desk: Desk, command: Command) -> Reply:
     return Reply("Sessions", table=Table(("session", "task", "state"), rows))
 
 
-async def agents(desk: Desk, command: Command) -> Reply:
-    """The crew: who works, who is free, who can't work here and why."""
-    known = {row.name: row for row in await desk.house.store.view(views.agents)}
-    rows, notes = [], []
-    for name, agent in sorted(desk.house.agents.items()):
-        row = known.get(name)
-        missing = desk.house.missing(agent)
-        state = "offline" if missing else row.status if row else "idle"
-        on = ", ".join(task_ref(s.session.task_id) for s in row.sessions[:3]) if row else ""
-        rows.append((name, str(state), agent.driver, on))
-        notes += [missing] if missing else []
-    return Reply(
-        cards.counted(len(rows), "agent"),
-        lines=tuple(notes),
-        table=Table(("agent", "status", "driver", "on"), tuple(rows)),
-    )
-
-
 async def events(desk: Desk, command: Command) -> Reply:
     """What happened last."""
     found = await desk.house.store.view(lambda db: views.events(db, n=10, loud=True))

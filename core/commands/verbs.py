@@ -53,7 +53,6 @@ _TABLE: list[tuple[Form, object]] = [
         Form("logs", "/logs 42 [-n 50]", V, "what the agent said last", (options.COUNT,)),
         showing.logs,
     ),
-    (Form("agents", "/agents", V, "the crew"), looks.agents),
     (Form("sessions", "/sessions", V, "what runs or waits now"), looks.sessions),
     (Form("events", "/events", V, "what happened last"), looks.events),
     (
