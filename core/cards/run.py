@@ -151,7 +151,7 @@ def run_done_card(tx: Tx, run: Run) -> Reply:
     lost = [f"{run.failed} failed"] if run.failed else []
     words = [f"{run.done} of {run.total} done", *lost, *_spent(run)]
     return Reply(
-        f"🏁 {run.ref} · {run.title} · {' · '.join(words)}",
+        f"🏁 {run.ref} is done · {run.title} · {' · '.join(words)}",
         (*left[:SHOWN], *more),
         buttons=(Button("Show", f"run {run.id}"),),
     )

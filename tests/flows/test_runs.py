@@ -1,0 +1,152 @@
+"""Runs in waves, from the console: begun, watched, paused by a failure, repaired, stopped."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.flows.bench import Bench
+
+DIRECT = """
+name = "direct"
+title = "Only the work"
+[[steps]]
+id = "work"
+kind = "agent"
+type = "any"
+writes_code = true
+outcomes = { default = "done" }
+"""
+
+
+@pytest.fixture
+def lane(bench: Bench) -> Bench:
+    """A bench on which work is done without a person's yes."""
+    bench.configure(DIRECT, "config/workflows/direct.toml")
+    bench.configure('default_workflow = "direct"\n[queue]\nmax_concurrent = 4\n')
+    return bench
+
+
+def add(bench: Bench, name: str, *more: str) -> str:
+    """A task of the lane that writes its name down when it is done."""
+    work = f"sh -c 'echo {name} >> {bench.folder}/ledger; echo {name} > {name}.txt'"
+    return f'/add "{name}" --lane import --run "{work}" ' + " ".join(more)
+
+
+def ledger(bench: Bench) -> list[str]:
+    path = bench.folder / "ledger"
+    return path.read_text().split() if path.is_file() else []
+
+
+def six(bench: Bench) -> list[str]:
+    """Six tasks in three waves: two, three, one."""
+    return [add(bench, "a", "--draft"), add(bench, "b", "--draft"),
+            add(bench, "c", "--after 1 --draft"), add(bench, "d", "--after 1,2 --draft"),
+            add(bench, "e", "--after 2 --draft"), add(bench, "f", "--after 3,4,5 --draft")]
+
+
+def test_a_lane_goes_wave_by_wave(lane: Bench) -> None:
+    ran = lane.up(*six(lane), "/go import --dry", "/list inbox", "/go import", "/runs", "/run 1")
+    ran.said("lane import: 6 tasks in 3 waves. Nothing has begun.", "Wave 1: TASK-001, TASK-002",
+             "Wave 2: TASK-003, TASK-004, TASK-005", "Wave 3: TASK-006",
+             "No estimate yet: fewer than three tasks have ended", "6 tasks",
+             "RUN-001 · lane import · 6 tasks in 3 waves", "RUN-001 is done · lane import · 6 of 6 done",
+             "completed", "RUN-001 · lane import · completed", "Longest chain left")
+    assert set(lane.states().values()) == {"done"}
+    done = ledger(lane)
+    assert [sorted(done[:2]), sorted(done[2:5]), done[5:]] == [["a", "b"], ["c", "d", "e"], ["f"]]
+    assert "wave 1 of 3 is over: 2 done" in ran.out and "TASK-001 done" not in ran.out
+
+
+def test_only_looking_changes_nothing(lane: Bench) -> None:
+    lane.up(*six(lane))
+    before = lane.counts()
+    lane.up("/go import --dry", "/go 1,2 --dry", "/go --all --dry")
+    assert lane.counts() == before and set(lane.states().values()) == {"inbox"}
+    assert lane.value("SELECT count(*) FROM runs") == 0
+
+
+def test_with_approvals_a_wave_waits_for_them(bench: Bench) -> None:
+    ran = bench.up(add(bench, "a", "--draft"), add(bench, "b", "--after 1 --draft"), "/go 1, 2",
+                   "/run 1", "/approve 1", "/approve 2")
+    ran.said("RUN-001 · TASK-001, TASK-002 · 2 tasks in 2 waves", "TASK-001 is ready for you",
+             "Wave 1 (running): 0 of 1 over · for you TASK-001", "Wave 2: TASK-002",
+             "Longest chain left: TASK-001 → TASK-002", "wave 1 of 2 is over: 1 done",
+             "TASK-002 is ready for you", "2 of 2 done")
+    assert bench.states() == {1: "done", 2: "done"}
+
+
+def test_a_failure_that_is_needed_pauses_and_alerts_and_a_retry_goes_on(lane: Bench) -> None:
+    flag = lane.folder / "mended"
+    ran = lane.up(f"/add \"a\" --lane import --run \"sh -c 'test -e {flag}'\"  --draft",
+                  add(lane, "b", "--draft"), add(lane, "c", "--after 1 --draft"), "/go import",
+                  "/run 1", "/resume RUN-1", "/status", status=1)
+    ran.said("TASK-001 failed", "RUN-001 is paused: TASK-001 failed, and TASK-003 needs it. "
+             "/retry 1, /done 1 or /stop RUN-001", "RUN-001 · lane import · paused",
+             "RUN-001 can't go on: TASK-001 failed, and TASK-003 needs it")
+    assert "The queue is paused" not in ran.out, "the rule for tasks outside of runs"
+    assert ran.out.count("RUN-001 is paused: TASK-001 failed") == 1
+    assert lane.states() == {1: "failed", 2: "done", 3: "blocked"}
+    flag.touch()
+    ran = lane.up("/retry 1")
+    ran.said("TASK-001 will be tried again", "RUN-001 is done · lane import · 3 of 3 done")
+    assert lane.states() == {1: "done", 2: "done", 3: "done"}
+
+
+def test_a_failure_that_nothing_needs_is_told_at_the_end(lane: Bench) -> None:
+    ran = lane.up('/add "a" --lane import --run "false" --draft', add(lane, "b", "--draft"),
+                  add(lane, "c", "--after 2 --draft"), "/go import", status=1)
+    ran.said("TASK-001 failed", "RUN-001 is done · lane import · 2 of 3 done · 1 failed")
+    assert lane.states() == {1: "failed", 2: "done", 3: "done"}
+    assert lane.value("SELECT state FROM runs") == "completed"
+    assert lane.value("SELECT count(*) FROM events WHERE type = 'queue.paused'") == 0
+
+
+def test_the_same_files_are_worked_on_one_after_the_other(lane: Bench) -> None:
+    ran = lane.up(add(lane, "a", "--draft --touches src/api/app.py"),
+                  add(lane, "b", "--draft --touches 'src/api/*.py'"),
+                  add(lane, "c", "--draft --touches docs/"), "/go import --dry", "/go import",
+                  "/events")
+    ran.said("TASK-002 after TASK-001: both touch src/api/app.py",
+             "TASK-002 waits for TASK-001: both touch src/api/app.py", "3 of 3 done")
+    done = ledger(lane)
+    assert done.index("a") < done.index("b")
+    begun = {row["task_id"]: row["at"] for row in lane.rows(
+        "SELECT task_id, min(seq) AS at FROM events WHERE type = 'task.started' GROUP BY task_id")}
+    ended = lane.value("SELECT seq FROM events WHERE type = 'task.completed' AND task_id = 1")
+    assert begun[3] < ended < begun[2]
+
+
+def test_stop_asks_once_and_returns_what_has_not_begun(bench: Bench) -> None:
+    ran = bench.up(add(bench, "a", "--draft"), add(bench, "b", "--after 1 --draft"),
+                   "/go import", "/stop RUN-1", "/stop 1 yes", "/stop 1", "/approve 1")
+    ran.said("TASK-001 is ready for you", "Stop RUN-001, lane import? 0 of 2 are done",
+             "RUN-001 is stopped. 1 task went back to the inbox.", "RUN-001 is cancelled already",
+             "TASK-001 done")
+    assert bench.states() == {1: "done", 2: "inbox"}
+
+
+def test_a_person_pauses_and_resumes_it(lane: Bench) -> None:
+    ran = lane.up("/pause", add(lane, "a", "--draft"), add(lane, "b", "--after 1 --draft"),
+                  "/go import", "/pause RUN-1", "/pause run 1", "/resume", "/runs", "/resume RUN-1")
+    ran.said("RUN-001 is paused. /resume RUN-001", "RUN-001 is paused already",
+             "The queue goes on", "paused", "RUN-001 goes on.", "2 of 2 done")
+    assert ledger(lane) == ["a", "b"]
+
+
+MISTAKES = {
+    "/go": "Run what? /go LANE, /go 12,13,14 or /go --all",
+    "/go --all import": "/go --all takes every open task",
+    "/go nothing": "No open task on the lane `nothing`. Lanes with open tasks: import",
+    "/go 2": "TASK-002 needs TASK-001, which is neither done nor in this run: add it (/go 2,1)",
+    "/go 99": "No task 99", "/go import --budget lots": "No budget `lots`",
+    "/run": "Which run? /run 7", "/run 9": "No run 9. Begin one: /go LANE",
+    "/run seven": "`seven` is no run", "/stop": "Which run? /stop 7", "/stop 9": "No run 9",
+    "/resume RUN-9": "No RUN-009", "/runs --page 0": "--page takes a number from 1",
+}
+
+
+def test_a_mistake_changes_nothing_and_says_what_to_type(bench: Bench) -> None:
+    bench.up(add(bench, "a", "--draft"), add(bench, "b", "--after 1 --draft"))
+    before = bench.counts()
+    bench.up(*MISTAKES).said(*MISTAKES.values())
+    assert bench.counts() == before and bench.value("SELECT count(*) FROM runs") == 0
