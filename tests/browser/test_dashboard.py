@@ -16,6 +16,7 @@ import pytest
 from site_gen.build import Builder
 from site_gen.render import Settings
 from tests.fakes.filled import Clock, Filled, fill
+from tests.fakes.filled_run import add_run
 from tests.needs import need
 
 CHROMIUM = Path("/usr/bin/chromium")
@@ -120,8 +121,17 @@ class Playing:
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory: pytest.TempPathFactory) -> Filled:
     clock = Clock(int(time.time() * 1000) - 7_200_000)
-    filled = asyncio.run(fill(tmp_path_factory.mktemp("site"), clock=clock))
+    filled = asyncio.run(_filled(tmp_path_factory.mktemp("site"), clock))
     build(filled, lambda: int(time.time() * 1000))
+    return filled
+
+
+async def _filled(folder: Path, clock: Clock) -> Filled:
+    """A busy day with a run under way, one that is paused, and one of many waves."""
+    filled = await fill(folder, clock=clock)
+    await add_run(filled)
+    await add_run(filled, sizes=(3, 4, 2), at=2, state="paused", title="web", seed=3)
+    await add_run(filled, sizes=(60, *(2,) * 30), at=12, title="docs", seed=5)
     return filled
 
 
@@ -136,7 +146,8 @@ def some_pages(filled: Filled) -> list[Path]:
     site = filled.folder / "site"
     tasks = [f"tasks/TASK-{filled.tasks[state][0]:03d}.html" for state in filled.tasks]
     names = ["index.html", "tasks.html", "events.html", *tasks,
-             f"sessions/{filled.sessions[1]}.html"]
+             f"sessions/{filled.sessions[1]}.html", "runs.html",
+             *(f"run/{n}.html" for n in (1, 2, 3)), "tasks/TASK-025.html", "tasks/TASK-046.html"]
     return [site / name for name in names]
 
 
@@ -159,7 +170,7 @@ def test_every_text_can_be_read(browser: Playing, filled: Filled, scheme: str) -
 def test_the_pages_say_all_without_the_script(browser: Playing, filled: Filled) -> None:
     page = filled.folder / "site" / "index.html"
     text = browser.look(page, "document.body.innerText", script=False)
-    assert "3 wait for a person" in text
+    assert "wait for a person" in text
     assert "UTC" in text
     assert "ago" not in text
 
@@ -189,3 +200,49 @@ def test_the_board_leads_to_a_task_and_its_log(browser: Playing, filled: Filled)
     log = browser.look(task, "document.querySelector('a[href*=sessions]').href")
     text = browser.look(Path(log.removeprefix("file://")), "document.body.innerText")
     assert "41 passed in 5.12s" in text
+
+
+# What lies over a dot's middle, for each dot that can be seen: the dot's own link.
+COVERED = """() => [...document.querySelectorAll('svg.dots a')].filter((link) => {
+  link.scrollIntoView({ block: 'center', inline: 'center' });
+  const box = link.querySelector('circle').getBoundingClientRect();
+  const top = document.elementFromPoint(box.x + box.width / 2, box.y + box.height / 2);
+  return !top || top.closest('a') !== link;
+}).length"""
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize("width", WIDTHS)
+def test_every_dot_of_a_run_can_be_pressed(browser: Playing, filled: Filled, width: str) -> None:
+    for run in (1, 2, 3):
+        page = filled.folder / "site" / "run" / f"{run}.html"
+        assert browser.look(page, COVERED, width=width) == 0
+        size = browser.look(page, "document.querySelector('svg.dots circle')"
+                            ".getBoundingClientRect().width", width=width)
+        assert 16 <= size <= 34
+
+
+@pytest.mark.browser
+def test_a_runs_waves_fit_a_phone_and_many_scroll_alone(browser: Playing, filled: Filled) -> None:
+    ask = "(() => { const e = document.querySelector('.waves'); " \
+          "return e.scrollWidth > e.clientWidth })()"
+    site = filled.folder / "site" / "run"
+    assert browser.look(site / "1.html", ask) is False
+    assert browser.look(site / "3.html", ask) is True
+
+
+@pytest.mark.browser
+def test_the_overview_leads_to_a_run_its_task_and_the_receipt(browser: Playing,
+                                                               filled: Filled) -> None:
+    def go(page: Path, selector: str) -> Path:
+        link = browser.look(page, f"document.querySelector({json.dumps(selector)}).href")
+        return Path(link.removeprefix("file://"))
+
+    run = go(filled.folder / "site" / "index.html", "a[href='run/1.html']")
+    opened = browser.look(run, "[...document.querySelectorAll('details[open] b')]"
+                          ".map((e) => e.innerText)")
+    assert opened == ["Wave 3"]
+    task = go(run, "details a[href$='TASK-025.html']")
+    text = browser.look(task, "document.body.innerText")
+    assert "41 passed, 2 skipped" in text
+    assert "Wave 3" not in text and "wave 1" in text

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from core.model import Event, Severity, run_ref, task_ref
 from core.store.database import Store, Tx
-from tests.fakes.filled import CHANGE, WORDS, Filled
+from tests.fakes.filled import CHANGE, LINES, WORDS, Filled, _line, _write_lines
 
 SIZES = (8, 9, 8, 7, 5, 3)
 """How many tasks each wave has."""
@@ -25,6 +25,7 @@ class FilledRun:
     id: int = 0
     waves: list[list[int]] = field(default_factory=list)
     chain: list[int] = field(default_factory=list)
+    worked_on: list[int] = field(default_factory=list)
 
     @property
     def tasks(self) -> list[int]:
@@ -40,6 +41,9 @@ async def add_run(filled: Filled, sizes: tuple[int, ...] = SIZES, at: int = 3,
     try:
         await store.write(lambda tx: _run(tx, filled, run, sizes, at, state, title,
                                           random.Random(seed)))
+        logs = [_line(f"run-{task:08x}", n, *line, filled.clock.now())
+                for task in run.worked_on for n, line in enumerate(LINES)]
+        await store.logs.write(lambda tx: _write_lines(tx, logs))
     finally:
         await store.close()
     return run
@@ -130,6 +134,7 @@ def _task(tx: Tx, filled: Filled, run: FilledRun, wave: int, n: int, state: str,
     tx.emit(Event("task.added", f"ann added {task_ref(task)} · {title}", task_id=task))
     if tried and state != "cancelled":
         _session(tx, task, state, started, ended, cost, rng)
+        run.worked_on.append(task)
     if state in ("done", "review"):
         _receipts(tx, task, ended, cost)
     if state == "review":
@@ -152,6 +157,8 @@ def _session(tx: Tx, task: int, state: str, started: int, ended: int, cost: floa
               worktree=f"data/sessions/run-{task:08x}/workspace", worktree_state="active",
               tokens_in=37_000, tokens_out=4_000, tool_calls=rng.randint(3, 40), model="opus",
               created_at=started, started_at=started, ended_at=ended if over else None)
+    tx.emit(Event("session.started", f"Work on {task_ref(task)} began", Severity.DEBUG,
+                  task_id=task, session_id=f"run-{task:08x}"))
 
 
 def _asked(tx: Tx, task: int) -> None:

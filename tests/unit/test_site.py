@@ -7,9 +7,7 @@ import contextlib
 import re
 import sqlite3
 from collections.abc import Iterator
-from html.parser import HTMLParser
 from pathlib import Path
-from urllib.parse import urldefrag
 
 import pytest
 
@@ -19,6 +17,7 @@ from site_gen.build import Builder
 from site_gen.pages import EVENTS, LINES, ROWS
 from site_gen.render import Renderer, Settings, cleaner, session_file
 from tests.fakes.filled import Filled, change, fill, remove, say
+from tests.site_bench import assert_sound, builder_of, contents, files, page, replaced
 
 
 @pytest.fixture
@@ -31,26 +30,6 @@ def site(filled: Filled) -> Iterator[Builder]:
     builder = builder_of(filled)
     yield builder
     builder.close()
-
-
-def builder_of(filled: Filled, **settings: object) -> Builder:
-    return Builder(filled.folder, filled.folder / "site", Settings(**settings),  # type: ignore[arg-type]
-                   filled.clock.now)
-
-
-def page(filled: Filled, name: str) -> str:
-    return (filled.folder / "site" / name).read_text(encoding="utf-8")
-
-
-def files(filled: Filled) -> dict[str, tuple[int, int]]:
-    """Every file with its inode and time: a replaced file has another inode."""
-    root = filled.folder / "site"
-    return {path.relative_to(root).as_posix(): (path.stat().st_ino, path.stat().st_mtime_ns)
-            for path in root.rglob("*") if path.is_file()}
-
-
-def replaced(before: dict[str, tuple[int, int]], after: dict[str, tuple[int, int]]) -> set[str]:
-    return {name for name, mark in after.items() if before.get(name) != mark}
 
 
 def test_every_task_session_and_list_has_its_page(site: Builder, filled: Filled) -> None:
@@ -128,11 +107,6 @@ async def test_step_by_step_gives_the_same_site_as_from_nothing(
     fresh.tick()
     fresh.close()
     assert contents(filled.folder / "site") == contents(tmp_path / "fresh")
-
-
-def contents(root: Path) -> dict[str, str]:
-    return {path.relative_to(root).as_posix(): path.read_text(encoding="utf-8")
-            for path in root.rglob("*") if path.is_file() and path.name != ".state.json"}
 
 
 def test_another_title_builds_everything_again(filled: Filled) -> None:
@@ -251,36 +225,9 @@ def chain(filled: Filled, name: str) -> list[str]:
     return found
 
 
-class Links(HTMLParser):
-    """What a page points at, and what it must never hold."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.targets: list[str] = []
-        self.inline: list[str] = []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        for key, value in attrs:
-            if key in ("href", "src") and value:
-                self.targets.append(value)
-            if key == "style" or key.startswith("on"):
-                self.inline.append(f"{tag} {key}")
-        if tag == "style" or (tag == "script" and not dict(attrs).get("src")):
-            self.inline.append(tag)
-
-
 def test_every_link_leads_to_a_file(site: Builder, filled: Filled) -> None:
     site.tick()
-    root = filled.folder / "site"
-    for path in root.rglob("*.html"):
-        links = Links()
-        links.feed(path.read_text(encoding="utf-8"))
-        assert links.inline == []
-        assert links.targets
-        for target in links.targets:
-            name, fragment = urldefrag(target)
-            assert not target.startswith(("/", "http", "javascript", "data"))
-            assert fragment or (path.parent / name).is_file(), (path, target)
+    assert_sound(filled.folder / "site")
 
 
 async def test_what_agents_say_is_text_only(filled: Filled, site: Builder) -> None:
