@@ -21,7 +21,7 @@ from bot.pages import Pages
 from bot.reception import Entrance, Reception
 from bot.site import Site
 from config.load import Configuration, load
-from core import crew
+from core import crew, runs
 from core.artifacts import Artifacts
 from core.commands.interpreter import Interpreter
 from core.drivers.claude import ClaudeDriver
@@ -77,7 +77,8 @@ async def build(
     outbox = Outbox(store, faces, clock, redact=redactor.text)
     reception = Reception(store, Interpreter(house, orchestrator.able), entrances, outbox.wake)
     pages = Pages(_site(configuration, data, house), TaskFolders(house), settings.tick_seconds)
-    store.state.before_commit.append(Notifier(house.audience, frozenset(faces)))
+    notifier = Notifier(house.audience, frozenset(faces), lambda tx: runs.slots(tx, house))
+    store.state.before_commit.append(notifier)
     crew.follow(house)
     store.state.listeners += [lambda events: outbox.wake(), pages.changed]
     return App(
