@@ -14,15 +14,17 @@ pytestmark = pytest.mark.faults
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path / "house")
+    house = House(tmp_path / "house", by_option=False)
+    house.settings |= {"BULLPEN_REPOS__SHOP__CHECK": "true",
+                       "BULLPEN_REPOS__SHOP__SOURCE": str(house.repo)}
     yield house
     house.clean()
 
 
 POINTS = (
     "before-intake:2", "after-intake", "after-intake:2", "after-claim",
-    "after-workspace", "after-spawn", "after-log", "after-exit", "after-collect", "in-approval",
-    "after-approval", "after-post", "after-merge", "after-removal",
+    "after-workspace", "after-spawn", "after-log", "after-exit", "after-receipt",
+    "after-collect", "in-approval", "after-approval", "after-post", "after-merge", "after-removal",
 )  # fmt: skip
 
 
