@@ -23,7 +23,7 @@ LONG, PATIENCE = 100.0, 60.0
 """Seconds after which a bot that hangs fails the test: a run until idle; one answer."""
 
 STATE = ("tasks", "gates", "sessions", "attempts", "iterations", "artifacts", "criteria",
-         "dependencies", "task_labels", "task_places", "events", "settings", "people")
+         "dependencies", "task_labels", "task_places", "events", "settings", "agents", "people")
 """What a refused command leaves as it is."""
 
 _WHO = {"GIT_AUTHOR_NAME": "Una", "GIT_AUTHOR_EMAIL": "una@localhost",
@@ -215,6 +215,11 @@ class Live:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._news.wait(), min(left, 0.1))
         return found
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; what is waited for next is what follows it."""
+        self._heard = len(self.screen)
+        self._process.send_signal(number)
 
     async def end(self) -> int:
         """Control-C, and the exit status."""
