@@ -155,9 +155,7 @@ async def after(desk: Desk, command: Command) -> Reply | Act:
         raise Unclear(f"Which tasks? /after {wanted.id} 12,13, or none, or +14, or -12.")
     signed = [part[0] in _SIGNS for part in said]
     if any(signed) and not all(signed):
-        raise Unclear(
-            f"Say all of them ({said[0].lstrip(_SIGNS)}, …) or what to add and take away."
-        )
+        raise Unclear("Say either 12,13 for all that it waits for, or +12 and -13 to change that.")
     numbers = [] if said == [_NONE] else [(part[0], task_id(part.lstrip(_SIGNS))) for part in said]
 
     def act(tx: Tx) -> Reply:

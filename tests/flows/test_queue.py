@@ -65,7 +65,7 @@ def test_an_agent_by_name_and_one_assigned_with_the_reason(bench: Bench) -> None
                    '/add "Letter"', "/assign 2 writer", "/assign 2", "/assign 3 writer",
                    "/assign 3 nobody", "/assign 1", "/resume", "/show 3", "/approve 1")
     ran.said("painter takes it", "It can't go to writer: writer lacks paint",
-             "TASK-002 is for painter.", "Fits", "Others:", "shell only runs commands",
+             "TASK-002 is for painter.", "Fits", "Others: writer lacks paint",
              "TASK-003 is for writer.", "No agent `nobody`", "TASK-001 is waiting for a decision",
              "written.txt", "done · merged")
     agents = bench.rows("SELECT agent FROM sessions ORDER BY task_id")
@@ -83,6 +83,46 @@ def test_a_draft_waits_in_the_inbox(bench: Bench) -> None:
                    "/approve 1")
     ran.said("In the inbox. /ready 1", "TASK-001", "TASK-001 is ready.",
              "TASK-001 is not in the inbox", "TASK-001 done")
+
+
+def test_the_queue_is_put_in_order_by_hand(bench: Bench) -> None:
+    ledger = bench.folder / "ledger"
+    ran = bench.up("/pause", *(f'/add "Task {n}" {_logs(ledger, n)}' for n in "abcdef"),
+                   "/move 6 top", "/move 1 bottom", "/move 2 down", "/move 5 up",
+                   "/move 3 before 5", "/move 4 after 1", "/move 4 after 1", "/queue",
+                   "/priority 4 high", "/move 1 before 4", "/priority 1 high", "/priority 1 high",
+                   "/move 4 top", "/move 4 top", "/resume", "/move 1 top")
+    ran.said("TASK-006 moved to the top, among what is medium.", "TASK-001 moved to the bottom",
+             "TASK-002 moved down", "TASK-005 moved up", "TASK-003 moved before TASK-005",
+             "TASK-004 moved after TASK-001", "6 ready",
+             "Paused: /resume lets it go on; at most 1 at once, 0 running; a failure pauses it.",
+             "1      TASK-006", "2      TASK-002", "3      TASK-003", "4      TASK-005",
+             "5      TASK-001", "6      TASK-004", "TASK-004 is high now.",
+             "TASK-004 is high and TASK-001 is medium: /priority 1 high first.",
+             "TASK-001 is high already.", "TASK-004 moved to the top, among what is high.",
+             "TASK-004 stands there already.", "TASK-001 is under review: only what waits")
+    assert ledger.read_text().split() == list("dafbce")
+
+
+def test_into_the_queue_and_out_of_it(bench: Bench) -> None:
+    ran = bench.up("/queue pause", '/add "One" --run "true" --draft', '/add "Two" --run "true"',
+                   '/add "Three" --run "true" --after 2', "/queue add 1", "/queue add 1", "/queue",
+                   "/queue remove 3", "/queue remove 3", "/queue remove 1", "/ready 3",
+                   "/queue add 1", "/queue clear", "/queue resume", "/queue remove 1", "/done 2",
+                   "/queue clear", "/queue -n 1")
+    ran.said("The queue is paused", "TASK-001 is in the queue.", "TASK-001 is in the queue already",
+             "2 ready", "1      TASK-002", "2      TASK-001", "TASK-003 is in the inbox.",
+             "TASK-003 is in the inbox: it isn't in the queue.", "TASK-001 is in the inbox.",
+             "TASK-003 is out of the inbox.", "Waits for the tasks that come before it.",
+             "There was nothing to clear", "The queue goes on.", "TASK-002 is ready for you",
+             "TASK-001 has begun: it isn't in the queue.", "1 ended task are forgotten")
+
+
+def test_the_queue_fits_a_phone(bench: Bench) -> None:
+    ran = bench.up("/pause", *(f'/add "Task {n}" --run "true"' for n in range(12)), "/queue",
+                   "/queue --page 2")
+    ran.said("12 ready · 1–10 of 12", "10     TASK-010", "/queue --page 2",
+             "12 ready · 11–12 of 12", "12     TASK-012")
 
 
 def test_an_urgent_task_goes_before_a_paused_queue_is_resumed_only_then(bench: Bench) -> None:
