@@ -76,7 +76,9 @@ async def build(
     orchestrator = Orchestrator(house, settings.tick_seconds)
     outbox = Outbox(store, faces, clock, redact=redactor.text)
     reception = Reception(store, Interpreter(house, orchestrator.able), entrances, outbox.wake)
-    pages = Pages(_site(configuration, data, house), TaskFolders(house), settings.tick_seconds)
+    pages = Pages(
+        _site(configuration, data, house, redactor), TaskFolders(house), settings.tick_seconds
+    )
     notifier = Notifier(house.audience, frozenset(faces), lambda tx: runs.slots(tx, house))
     store.state.before_commit.append(notifier)
     crew.follow(house)
@@ -107,15 +109,13 @@ def _calendar(timezone: str, store: Store) -> AsyncIOScheduler:
     return scheduler
 
 
-def _site(configuration: Configuration, data: Path, house: House) -> Site:
+def _site(configuration: Configuration, data: Path, house: House, redactor: Redactor) -> Site:
+    def now() -> dict[str, list[str]]:
+        able = [name for name, agent in house.agents.items() if house.missing(agent) is None]
+        return {"agents": able, "secrets": sorted(redactor.secrets)}
+
     settings = configuration.settings
-    return Site(
-        data,
-        interval=settings.tick_seconds,
-        secrets=secrets(configuration),
-        title=settings.site.title,
-        agents=tuple(name for name, agent in house.agents.items() if house.missing(agent) is None),
-    )
+    return Site(data, interval=settings.tick_seconds, title=settings.site.title, now=now)
 
 
 def _faces(

@@ -7,7 +7,7 @@ import contextlib
 import json
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,8 @@ class Site:
     """Keeps the pages of a data folder fresh. One per process and data folder.
 
     `interval` is in seconds and only told to the pages; whoever owns this calls `tick`.
-    `agents` are the names to show also while they are idle.
+    `agents` are the names to show also while they are idle. `now` tells `secrets` and `agents`
+    again at each tick, where they may change.
     """
 
     def __init__(
@@ -46,16 +47,18 @@ class Site:
         agents: Sequence[str] = (),
         out: Path | None = None,
         demo: bool = False,
+        now: Callable[[], Mapping[str, Sequence[str]]] | None = None,
     ) -> None:
         self._data = data
         self.out = out or data / "site"
-        self._settings = {
+        self._now = now
+        self._settings: dict[str, Any] = {
             "interval": interval,
             "title": title,
             "secrets": list(secrets),
             "agents": list(agents),
             "demo": demo,
-        }
+        } | self._fresh()
         self._child: asyncio.subprocess.Process | None = None
         self._turn: asyncio.Task[Report] | None = None
         self._again: asyncio.Task[Report] | None = None
@@ -118,6 +121,7 @@ class Site:
         return await self._tick()
 
     async def _tick(self) -> Report:
+        await self._renew()
         for last in (False, True):
             await self.start()
             try:
@@ -131,6 +135,16 @@ class Site:
                         f"python -m site_gen --data {self._data} --once to see why."
                     ) from error
         raise AssertionError("unreachable")
+
+    async def _renew(self) -> None:
+        """What the child was told has changed: it ends, and the next one is told anew."""
+        fresh = self._settings | self._fresh()
+        if fresh != self._settings:
+            self._settings = fresh
+            await self._bury()
+
+    def _fresh(self) -> dict[str, Any]:
+        return {key: list(value) for key, value in self._now().items()} if self._now else {}
 
     async def _send(self, line: str) -> None:
         stdin = self._running().stdin

@@ -28,13 +28,13 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self._secrets: frozenset[str] = frozenset()
+        self.secrets: frozenset[str] = frozenset()
         self.learn(secrets)
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Know these secrets too; what was one once stays one."""
-        self._secrets |= frozenset(secrets)
-        self._forms = forms(self._secrets)
+        self.secrets |= frozenset(secrets)
+        self._forms = forms(self.secrets)
         self.reach = max((len(form) for form in self._forms if "\n" in form), default=1) - 1
         """How many characters a known secret may go on after a line's end."""
         self.longest = len(self._forms[0]) if self._forms else 0
