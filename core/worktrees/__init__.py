@@ -13,6 +13,8 @@ from core.worktrees.scripts import (
     leftover_script,
     may_remove,
     read_inspection,
+    read_survey,
+    survey_script,
 )
 
 __all__ = [
@@ -22,5 +24,7 @@ __all__ = [
     "leftover_script",
     "may_remove",
     "read_inspection",
+    "read_survey",
     "remove_workspace",
+    "survey_script",
 ]

@@ -6,6 +6,7 @@ keeps a folder longer.
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -27,6 +28,14 @@ _INSPECT = """
 git rev-parse HEAD || exit 1
 git status --porcelain --untracked-files=normal --ignore-submodules=none
 git for-each-ref --no-merged=HEAD --format="stray %(refname)" refs/heads refs/stash
+"""
+# Beside an agent at work: takes no lock, refreshes no index. A name with a newline is two lies.
+_SURVEY = """
+export GIT_OPTIONAL_LOCKS=0
+{
+  [ -z "$1" ] || git diff --no-ext-diff --name-only --no-renames -z "$1" HEAD -- | tr '\\0' '\\n'
+  git status --porcelain --no-renames --untracked-files=all -z | tr '\\0' '\\n' | cut -c4-
+} | head -c 300000
 """
 
 
@@ -59,6 +68,18 @@ def read_inspection(output: str) -> Inspection:
     if not _SHA.match(head.strip()):
         return Inspection("", output.strip() or "no answer")
     return Inspection(head.strip(), rest.rstrip())
+
+
+def survey_script(base: str) -> tuple[str, ...]:
+    """The command that lists what a workspace has changed since the commit `base`, committed
+    or not; without a base what is not committed. For `read_survey`."""
+    return ("sh", "-c", _HERE + _SURVEY, "survey", base if _SHA.match(base) else "")
+
+
+def read_survey(output: str, most: int, longest: int) -> tuple[str, ...]:
+    """The names that `survey_script` printed: so many at most, none longer than that."""
+    names = (line for line in output.split("\n") if 0 < len(line) <= longest)
+    return tuple(itertools.islice(dict.fromkeys(names), most))
 
 
 def may_remove(status_output: str, head_in_workspace: str, collected_head: str) -> str | None:

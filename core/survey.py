@@ -1,0 +1,74 @@
+"""A look into the workspaces of agents that work in the same repository at the same time."""
+
+from __future__ import annotations
+
+import secrets
+import shutil
+from pathlib import Path
+
+from core import hotfiles
+from core.errors import BullpenError
+from core.house import House
+from core.model import Session, SessionState, Task
+from core.ports import Order
+from core.sessions.starting import environment
+from core.store import sessions, tasks
+from core.store.database import Tx
+from core.worktrees import read_survey, survey_script
+
+PATIENCE = 30.0
+"""Seconds that a look may take."""
+
+_SIDE_BY_SIDE = """
+SELECT s.id FROM sessions s JOIN tasks t ON t.id = s.task_id
+WHERE s.state = 'running' AND EXISTS (
+  SELECT 1 FROM sessions o JOIN tasks u ON u.id = o.task_id
+  WHERE o.state IN ('starting', 'running') AND o.task_id <> s.task_id AND u.repo IS t.repo)
+ORDER BY s.id
+"""
+
+
+async def side_by_side(house: House) -> list[str]:
+    """The running sessions that have company in their repository."""
+    return [row["id"] for row in await house.store.read(_SIDE_BY_SIDE)]
+
+
+async def survey(house: House, session_id: str) -> None:
+    """List what the session has changed so far, by a script inside its sandbox; whatever it
+    says is an agent's word. A look that fails tells nothing, and is tried at the next tick."""
+    session, task = await house.store.write(lambda tx: _load(tx, session_id))
+    if session.state is not SessionState.RUNNING:
+        return
+    folder = house.session_folder(session.id) / "survey" / secrets.token_hex(6)
+    order = Order(
+        session_id=session.id,
+        number=0,
+        folder=folder,
+        workspace=Path(session.worktree),
+        argv=survey_script(task.base_commit or ""),
+        env=environment(house, session.id, None),
+        log_cap=1 << 20,
+        output_limit=8 << 20,
+        wall_time=PATIENCE,
+        grace=1.0,
+    )
+    try:
+        ran = await house.sandboxes[session.sandbox].run(order)
+    except BullpenError:
+        return
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if ran.end.status == 0:
+        names = read_survey(ran.output, hotfiles.MOST, hotfiles.LONGEST)
+        await house.store.write(lambda tx: _take_in(tx, session_id, names))
+
+
+def _load(tx: Tx, session_id: str) -> tuple[Session, Task]:
+    session = sessions.get(tx, session_id)
+    return session, tasks.get(tx, session.task_id)
+
+
+def _take_in(tx: Tx, session_id: str, names: tuple[str, ...]) -> None:
+    session, task = _load(tx, session_id)
+    if session.state in (SessionState.RUNNING, SessionState.SUSPENDED):
+        hotfiles.seen(tx, task, names)
