@@ -20,6 +20,7 @@ from core.model import (
     SessionState,
     Severity,
     Task,
+    TaskState,
 )
 from core.planning import budgets as planning
 from core.planning.budgets import Amount, Level
@@ -109,14 +110,16 @@ def _emit(
 
 
 def _hold_all(tx: Tx, house: House, scope: Scope) -> int:
-    """Hold every session of the scope that is at work, but for those that may finish."""
+    """Hold every session of the scope that is at work, but for those that may finish; how many
+    rest for it now, also those that rested already."""
     held = 0
     for session in at_work(tx):
-        if session.unstoppable or session.held_for is not None or session.state not in _LIVE:
+        if session.unstoppable or session.state not in _LIVE:
             continue
         task = tasks.get(tx, session.task_id)
         if scope.holds(task, session.agent):
-            held += holding.try_to_hold(tx, house, task, "budget")
+            already = session.held_for is not None and task.state is TaskState.BLOCKED
+            held += already or holding.try_to_hold(tx, house, task, "budget")
     return held
 
 
@@ -262,6 +265,6 @@ def release(tx: Tx, house: House) -> list[Task]:
         session = sessions.get(tx, session_id)
         fresh = tasks.get(tx, task.id)
         held = "budget" in holding.reasons(tx, fresh)
-        if held and (session.unstoppable or not _used_up(tx, house, fresh, session.agent)):
+        if held and (session.unstoppable or not refuses(tx, house, fresh, session.agent)):
             gone.append(holding.let_go(tx, house, fresh, "budget"))
     return gone

@@ -102,5 +102,5 @@ def rests_until(now: int, reset_at: int | None, pause: float, tries: int) -> int
     longer with each try."""
     if reset_at is not None:
         return max(reset_at, now + 1000)
-    doubled = pause * 1000 * 2 ** min(tries - 1, 20)
+    doubled: float = pause * 1000 * 2.0 ** min(tries - 1, 20)
     return now + max(1000, round(min(doubled, LONGEST_REST)))

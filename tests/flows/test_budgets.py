@@ -1,0 +1,162 @@
+"""A budget: a gate at 80 %, a hard stop at 100 %, and each of the three answers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from tests.flows.bench import Bench, Live
+
+PRICES = '[models."scripted-1"]\ninput = 1000\noutput = 1000\nas_of = 2026-11-21\n'
+"""A token costs 0.001 USD."""
+START = '/add "Write a note" --budget 2usd'
+DONE: list[dict[str, Any]] = [{"write": "NOTES.md", "content": "noted\n"}, {"say": "I went on."}]
+
+
+@pytest.fixture(autouse=True)
+def claude(bench: Bench) -> None:
+    bench.install_claude()
+    bench.configure(PRICES, "config/prices.toml")
+
+
+def play(bench: Bench, *prompts: list[dict[str, Any]], agent: str = "", more: str = "") -> None:
+    """What the agent does at each prompt of its conversation."""
+    script = bench.folder / "play.json"
+    script.write_text(json.dumps(prompts))
+    bench.configure(f'[agents.claude]\ndriver = "claude"\n{agent}\n'
+                    f'[agents.claude.environment]\nFAKE_CLAUDE_SCRIPT = "{script}"\n{more}',
+                    "config/agents.toml")
+
+
+def works(tokens: int) -> list[dict[str, Any]]:
+    return [{"use": tokens}, {"sleep": 600}]
+
+
+async def stopped(bench: Bench, live: Live) -> None:
+    await live.until(lambda: bench.value("SELECT state FROM sessions WHERE task_id = 1")
+                     == "suspended", "its process is gone")
+    assert bench.states()[1] == "blocked"
+    assert bench.value("SELECT reason FROM task_reasons") == "budget"
+
+
+async def test_at_80_percent_a_gate_opens_and_work_goes_on(bench: Bench) -> None:
+    play(bench, [{"use": 1700}, {"sleep": 2}, *DONE])
+    async with bench.running() as live:
+        await live.say(START, "💰 G-1 · Budget of TASK-001", "1.70 of 2 USD spent (85%)",
+                       "Work goes on; when all is spent it stops until you answer.",
+                       "/approve G-1 +0.5 USD", "/approve G-1 finish", "/reject G-1")
+        await live.say("/inbox", "1 waits for you", "G-1")
+        await live.say("/gate G-1", "1.70 of 2 USD spent")
+        await live.told("TASK-001 is ready for you")
+    assert bench.value("SELECT tokens FROM budgets WHERE scope = 'task'") >= 1700
+
+
+async def test_at_100_percent_it_stops_and_more_lets_it_go_on(bench: Bench) -> None:
+    play(bench, works(2100), DONE)
+    async with bench.running() as live:
+        await live.say(START, "💰 G-1", "2.10 of 2 USD spent (105%)", "stops until you answer")
+        await stopped(bench, live)
+        await live.say("/task 1", "Its budget is used up")
+        await live.say("/approve G-1 a lot", "Say /approve G-1 +2usd")
+        await live.say("/approve G-1 +0.01usd", "is not enough", "/approve G-1 +0.5 USD")
+        await live.say("/approve G-1 +100k", "G-1 counts USD")
+        await live.say("/resume 1", "TASK-001 is not paused. Its budget is used up: /approve G-1")
+        await stopped(bench, live)
+        await live.say("/approve G-1 +2usd", "G-1: +2 USD. TASK-001 goes on.",
+                       "TASK-001 is ready for you")
+        await live.say("/approve G-1 +2usd", "G-1 was approved by")
+    assert bench.value("SELECT count(*) FROM sessions") == 1
+    assert bench.value("SELECT count(*) FROM gates WHERE kind = 'budget'") == 1
+    (told,) = (bench.data / "sessions").glob("*/prompt-01-again-02.md")
+    assert "its budget was used up; that is over" in told.read_text()
+
+
+async def test_alone_an_approval_grants_what_the_first_button_says(bench: Bench) -> None:
+    play(bench, works(2100), DONE)
+    async with bench.running() as live:
+        await live.say(START, "💰 G-1")
+        await stopped(bench, live)
+        await live.say("/approve 1", "G-1: +0.5 USD. TASK-001 goes on.")
+        await live.told("TASK-001 is ready for you")
+        # 2.10 of 2.50 is more than 80 % again, of the new limit.
+        assert bench.value("SELECT count(*) FROM gates WHERE kind = 'budget'") == 2
+
+
+async def test_finish_this_step_goes_on_whatever_it_costs_and_no_further(bench: Bench) -> None:
+    play(bench, works(2100), [{"use": 5000}, {"costs": 5}, *DONE], [{"say": "Again."}])
+    async with bench.running() as live:
+        await live.say(START, "💰 G-1")
+        await stopped(bench, live)
+        await live.say("/approve G-1 finish", "G-1: This step is finished, then it stops.",
+                       "TASK-001 goes on", "TASK-001 is ready for you")
+        assert bench.value("SELECT unstoppable FROM sessions") == 0
+        review = bench.value("SELECT id FROM gates WHERE kind = 'merge' AND state = 'open'")
+        await live.say(f"/reject G-{review} name the author", "💰", "7.1")
+        await live.until(lambda: bench.states()[1] == "blocked", "it is held before it begins")
+        assert bench.value("SELECT count(*) FROM attempts") == 2
+
+
+async def test_stop_fails_the_task_and_keeps_its_branch(bench: Bench) -> None:
+    play(bench, [{"write": "NOTES.md", "content": "begun\n"}, *works(2100)])
+    async with bench.running() as live:
+        await live.say(START, "💰 G-1")
+        await stopped(bench, live)
+        await live.say("/reject G-1", "G-1: Stopped TASK-001; the branch is kept.")
+        await live.say('/add "Another" --run "true"', "TASK-002 is ready for you")
+    assert bench.states()[1] == "failed"
+    assert bench.value("SELECT failure FROM tasks WHERE id = 1") == "budget"
+    assert bench.value("SELECT branch FROM tasks WHERE id = 1")
+    assert bench.value("SELECT state FROM sessions WHERE task_id = 1") == "terminated"
+
+
+async def test_a_result_that_came_in_before_the_stop_is_judged_when_there_is_more(
+        bench: Bench) -> None:
+    play(bench, [*DONE, {"costs": 2.5}])
+    async with bench.running() as live:
+        await live.say(START, "💰 G-1", "2.50 of 2 USD spent (125%)")
+        await stopped(bench, live)
+        assert bench.value("SELECT state FROM iterations") == "completed"
+        await live.say("/approve G-1 +2usd", "TASK-001 goes on.", "TASK-001 is ready for you")
+    assert bench.value("SELECT count(*) FROM attempts") == 1
+
+
+async def test_an_agents_day_stops_its_sessions_and_its_claims_but_nobody_elses(
+        bench: Bench) -> None:
+    play(bench, works(1100), DONE, agent='budget = "1usd"',
+         more='[agents.shell]\ndriver = "command"\n')
+    async with bench.running() as live:
+        await live.say('/add "Write a note"', "💰 G-1 · Budget of claude for", "1.10 of 1 USD")
+        await stopped(bench, live)
+        await live.say('/add "Another"', "TASK-002")
+        await live.say('/add "By hand" --run "true"', "TASK-003 is ready for you")
+        assert bench.states()[2] == "ready"
+        await live.say("/inbox", "Budget of claude")
+        await live.say("/approve G-1 +5usd", "TASK-001 goes on.", "TASK-001 is ready for you",
+                       "TASK-002 · claude is on it")
+
+
+async def test_the_day_of_all_stops_everything(bench: Bench) -> None:
+    play(bench, works(1100), DONE)
+    day = {"BULLPEN_BUDGET__DAY_USD": "1"}
+    async with bench.running(**day) as live:
+        await live.say('/add "Write a note"', "💰 G-1 · Everybody's budget for", "1.10 of 1 USD")
+        await stopped(bench, live)
+        await live.say('/add "By hand" --run "true"', "TASK-002")
+        await live.say("/approve G-1 +2", "G-1: +2 USD.", "TASK-002 is ready for you")
+
+
+async def test_a_model_without_a_price_counts_tokens_and_says_so_once(bench: Bench) -> None:
+    bench.configure("", "config/prices.toml")
+    result = {"type": "result", "subtype": "success", "is_error": False, "result": "done",
+              "modelUsage": {"scripted-1": {"inputTokens": 900, "outputTokens": 100}}}
+    play(bench, [*DONE, {"emit": result}, {"sleep": 600}])
+    async with bench.running() as live:
+        await live.say('/add "Write a note"', "There is no price for scripted-1: its tokens are "
+                       "counted, its cost is not. Add it to config/prices.toml")
+        await live.told("TASK-001 is ready for you")
+        await live.say("/cost", "1k tokens", "without a price")
+        live.screen = ""
+        await live.say('/add "Again"', "TASK-002 is ready for you")
+        assert "There is no price" not in live.screen
