@@ -151,3 +151,10 @@ def test_a_mistake_changes_nothing_and_says_what_to_type(bench: Bench) -> None:
     before = bench.counts()
     bench.up(*MISTAKES).said(*MISTAKES.values())
     assert bench.counts() == before and bench.value("SELECT count(*) FROM runs") == 0
+
+
+def test_a_file_that_two_of_them_changed_is_told_once(bench: Bench) -> None:
+    same = "--draft --run \"sh -c 'echo $$ > same.txt; echo 1 > other.txt'\" --lane import"
+    ran = bench.up(f'/add "a" {same}', f'/add "b" {same}', "/go import", "/reject 1 again")
+    ran.said("TASK-001 and TASK-002 both change other.txt, same.txt")
+    assert ran.out.count("both change") == 1
