@@ -19,6 +19,7 @@ from core.store.receipts import NewReceipt
 from tests.fakes.clock import FakeClock
 from tests.house_bench import ANN, bring, house
 
+
 @pytest.fixture
 async def home(tmp_path: Path) -> AsyncIterator[House]:
     store = await Store(tmp_path / "data", FakeClock().now).open()
