@@ -19,12 +19,11 @@ class AgentStatus(StrEnum):
 
 def agent_status(able: bool, sessions: Iterable[tuple[SessionState, bool]]) -> AgentStatus:
     """`able`: enabled and healthy. `sessions`: the state of each that is not over, and whether
-    it waits at a gate."""
+    it waits at a gate. One that works while another's result is reviewed is working."""
     found = list(sessions)
     if not able:
         return AgentStatus.OFFLINE
-    if any(waits for _, waits in found):
-        return AgentStatus.BLOCKED
-    if any(state in _WITH_PROCESS for state, _ in found):
+    live = [waits for state, waits in found if state in _WITH_PROCESS]
+    if live and not any(live):
         return AgentStatus.WORKING
-    return AgentStatus.IDLE
+    return AgentStatus.BLOCKED if any(waits for _, waits in found) else AgentStatus.IDLE

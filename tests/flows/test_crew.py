@@ -29,7 +29,8 @@ def test_an_agent_registered_by_chat_works_and_is_there_after_a_restart(bench: B
     ran = bench.up("/agent add runner --driver command --max 2 --skill make --budget 2usd",
                    "/agents", '/add "Make it" --run "true" --skill make', "/agent runner")
     ran.said("runner is registered: worker, command.", "3 agents", "runner", "idle",
-             "Ready. runner takes it", "runner · idle", "Registered by chat", "skills: make",
+             "Ready. runner takes it", "runner · blocked", "waits for a person",
+             "Registered by chat", "skills: make",
              "capacity: 0 of 2 at work: has room", "tasks: 1 (1 review)",
              "today: 0.00 of 2 USD")
     assert bench.value("SELECT agent FROM sessions") == "runner"
