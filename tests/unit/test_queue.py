@@ -13,10 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core import views
 from core.errors import Refused
 from core.model import Priority, Task, TaskState
 from core.planning import order
-from core.store import places, rows, tasks
+from core.store import claims, places, rows, tasks
 from core.store.database import Store, Tx
 from core.store.tasks import NewTask
 from tests.fakes.clock import FakeClock
@@ -98,6 +99,26 @@ def test_a_place_between_two_lies_between_them(low: int | None, high: int | None
     assert high is None or found < high
 
 
+async def test_the_queue_is_shown_as_it_is_claimed(store: Store, data_dir: Path) -> None:
+    def act(tx: Tx) -> list[int]:
+        for level in (Priority.LOW, Priority.HIGH, Priority.MEDIUM, Priority.HIGH):
+            add(tx, priority=level)
+        add(tx, draft=True)
+        places.move(tx, tasks.get(tx, 4), "top")
+        tx.run("UPDATE tasks SET begun = 1 WHERE id = 2")
+        return in_order(tx)
+
+    claimed = await store.write(act)
+    assert claimed == [2, 4, 3, 1]
+    page = await store.view(lambda db: views.queue(db, 3, 0))
+    assert ([task.id for task in page.items], page.total, page.more) == (claimed[:3], 4, 1)
+    rest = await store.view(lambda db: views.queue(db, 3, 3))
+    assert [task.id for task in rest.items] == claimed[3:]
+    shown = [await store.view(lambda db, task=task: views.place(db, task)) for task in
+             (*page.items, *rest.items)]
+    assert shown == [1, 2, 3, 4]
+
+
 # -- moving --------------------------------------------------------------------------------
 
 
@@ -175,7 +196,7 @@ async def test_places_are_compared_in_one_row_only(store: Store) -> None:
     def act(tx: Tx) -> None:
         add(tx)
         add(tx, priority=Priority.HIGH)
-        tasks.claim(tx, add(tx), "coder", TaskState.IN_FLIGHT)
+        claims.claim(tx, add(tx).id, "coder", TaskState.IN_FLIGHT)
 
     await store.write(act)
     for where, other, words in (("before", 2, "TASK-002 is high and TASK-001 is medium: "
