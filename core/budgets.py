@@ -243,19 +243,25 @@ def holds_back(tx: Tx, house: House, session: Session) -> bool:
 
 
 def roll_over(tx: Tx, house: House) -> int:
-    """Let go what an earlier day's budget held, or one that is larger now; how many budgets."""
+    """Let go what the budget of an earlier day or an ended run held, or one that is larger now;
+    how many budgets."""
     today = day_of(tx.now, house.policy.timezone)
     freed = 0
     for spent in budgets.stopped(tx):
         scope = named(tx, house, spent.scope, spent.key)
         past = spent.scope in ("agent", "day") and not spent.key.endswith(today)
+        past = past or (spent.scope == "run" and not _is_open(tx, int(spent.key)))
         if past or scope is None or not _over(tx, house, scope):
-            why = "a new day has begun" if past else "there is more now"
+            why = "its time is over" if past else "there is more now"
             budgets.over(tx, spent.scope, spent.key, why)
             freed += 1
     if freed:
         release(tx, house)
     return freed
+
+
+def _is_open(tx: Tx, run_id: int) -> bool:
+    return bool(tx.value("SELECT ended_at IS NULL FROM runs WHERE id = ?", (run_id,)))
 
 
 def release(tx: Tx, house: House) -> list[Task]:

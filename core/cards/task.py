@@ -30,7 +30,7 @@ def task_card(tx: Tx, task: Task) -> Reply:
     return Reply(
         title=f"{MARKS[task.state]} {task.ref} · {_headline(tx, task, session)}",
         lines=tuple(line for line in (task.title, *_facts(tx, task, session)) if line),
-        buttons=_task_buttons(task),
+        buttons=_task_buttons(tx, task),
         key=f"task:{task.id}",
         silent=True,
         extra=TOLD if task.state in _TOLD_STATES and task.failure != "killed" else {},
@@ -108,7 +108,8 @@ def _blocked_words(tx: Tx, task: Task) -> str:
 def _reason_words(tx: Tx, task: Task, reason: str) -> str:
     if reason == "limit":
         until = tx.value(
-            "SELECT words FROM limits JOIN sessions ON limits.account = coalesce(sessions.account, agent) "
+            "SELECT words FROM limits "
+            "JOIN sessions ON limits.account = coalesce(sessions.account, agent) "
             "WHERE task_id = ? AND lifted_at IS NULL ORDER BY created_at DESC",
             (task.id,),
         )
@@ -147,12 +148,16 @@ def _last_said(tx: Tx, session: Session) -> str:
     )
 
 
-def _task_buttons(task: Task) -> tuple[Button, ...]:
+def _task_buttons(tx: Tx, task: Task) -> tuple[Button, ...]:
     logs, cancel = Button("Logs", f"logs {task.id}"), Button("Cancel", f"cancel {task.id}")
     if task.state in (TaskState.PLANNING, TaskState.IN_FLIGHT):
         return (logs, Button("Stop", f"kill {task.id}", "danger"))
     if task.state is TaskState.FAILED:
         return failure_buttons(task)
+    if task.state is TaskState.BLOCKED and tx.value(
+        "SELECT 1 FROM task_reasons WHERE task_id = ? AND reason IN ('paused', 'limit')", (task.id,)
+    ):
+        return (Button("Resume", f"resume {task.id}", "primary"), logs, cancel)
     if task.state in (TaskState.READY, TaskState.BLOCKED, TaskState.INBOX):
         return (
             Button("Start now", f"start {task.id}", "primary"),

@@ -250,6 +250,7 @@ class Keeper:
             return
         tailer = await Tailer.at(self._house, self._id, self.poke)
         end = await tailer.sandbox.stop(tailer.folder, tailer.handle)
+        kill_point("after-exit")
         await self._settle(tailer, end)
 
     async def _stop_unstarted(self, attempt: Attempt) -> None:

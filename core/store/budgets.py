@@ -87,11 +87,16 @@ def open_gate(tx: Tx, scope: str, key: str) -> Gate | None:
     return None if row is None else rows.gate(row)
 
 
-def over(tx: Tx, scope: str, key: str, why: str) -> None:
-    """Nothing waits for it any more: its gate is off, and it stops nothing."""
+def close_gate(tx: Tx, scope: str, key: str, why: str) -> None:
+    """Nobody is asked about it any more."""
     gate = open_gate(tx, scope, key)
     if gate is not None:
         gates.cancel(tx, gate, why)
+
+
+def over(tx: Tx, scope: str, key: str, why: str) -> None:
+    """Nothing waits for it any more: its gate is off, and it stops nothing."""
+    close_gate(tx, scope, key, why)
     tx.run(
         "UPDATE budgets SET stopped = 0 WHERE scope = ? AND key = ? AND stopped = 1", (scope, key)
     )

@@ -11,7 +11,7 @@ from typing import Any
 from core import lifecycle
 from core.errors import Refused
 from core.model import Event, Run, RunState, Severity, WaveState, run_ref
-from core.store import clashes, rows
+from core.store import budgets, clashes, rows
 from core.store.database import Tx
 
 R, W = RunState, WaveState
@@ -137,6 +137,7 @@ def close(tx: Tx, run: Run, to: RunState, by: str = "") -> Run:
         "UPDATE tasks SET run_id = NULL, wave = NULL, held = NULL, held_by = NULL WHERE run_id = ?",
         (run.id,),
     )
+    budgets.close_gate(tx, "run", str(run.id), f"{run.ref} has ended")
     tx.emit(Event(f"run.{to.value}", _ended(run, by), run_id=run.id))
     return again(tx, run.id)
 
