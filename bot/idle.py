@@ -14,6 +14,13 @@ LOOK = 0.03
 """Seconds between two looks."""
 
 
+WAITING = """
+SELECT session_id FROM iterations JOIN sessions ON sessions.id = session_id
+WHERE iterations.state = 'waiting' AND (sessions.state = 'suspended' OR held_for IS NULL)
+"""
+"""Sessions that wait for a person; one that is just being stopped, to go on later, does not."""
+
+
 async def until_idle(
     store: Store, orchestrator: Orchestrator, reception: Reception, outbox: Outbox
 ) -> None:
@@ -28,7 +35,7 @@ async def until_idle(
 async def _quiet(store: Store, orchestrator: Orchestrator, reception: Reception) -> bool:
     if not reception.idle():
         return False
-    waiting = await store.read("SELECT session_id FROM iterations WHERE state = 'waiting'")
+    waiting = await store.read(WAITING)
     if not orchestrator.idle({row["session_id"] for row in waiting}):
         return False
     retries = await store.read(
