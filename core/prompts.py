@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from jinja2 import Environment, StrictUndefined, TemplateError
+from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError
 
-from core.errors import Broken
+from core.errors import Broken, Unclear
 from core.model import Repo, Task
 
 
 class Prompts:
-    """Templates by name: a step's type, `any` for every other, `again` for a send-back."""
+    """Templates by name: a step's type, `any` for every other, `again` for a send-back. Raises
+    Unclear, a line for each that can't be read."""
 
     def __init__(self, templates: Mapping[str, str]) -> None:
         # Prompts are plain text for an agent, never HTML: nothing is to be escaped here.
@@ -21,9 +22,17 @@ class Prompts:
             trim_blocks=True,
             lstrip_blocks=True,
         )
-        self._templates = {
-            name: self._environment.from_string(text) for name, text in templates.items()
-        }
+        faults: list[str] = []
+        self._templates = {name: self._read(name, text, faults) for name, text in templates.items()}
+        if faults:
+            raise Unclear("\n".join(faults))
+
+    def _read(self, name: str, text: str, faults: list[str]) -> Template:
+        try:
+            return self._environment.from_string(text)
+        except TemplateSyntaxError as error:
+            faults.append(f"prompts/{name}.md: line {error.lineno}: {error.message}")
+            return self._environment.from_string("")
 
     def first(self, kind: str, task: Task, repo: Repo, criteria: Sequence[str]) -> str:
         """The first prompt of a step. Raises Broken when the template can't be filled."""
