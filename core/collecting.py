@@ -32,6 +32,11 @@ OUTCOME = "outcome.json"
 REFUSED = "artifact.refused"
 _SEEN = 1000
 """Names that are looked at."""
+_KNOWN = """
+SELECT sha256 FROM artifacts WHERE task_id = ?1 AND name = ?2 AND version IN (
+  SELECT max(version) FROM artifacts WHERE task_id = ?1 AND name = ?2 UNION ALL
+  SELECT max(version) FROM artifacts WHERE task_id = ?1 AND name = ?2 AND author = ?3)
+"""
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MISSING, _LARGE = "missing", "larger than 20 MB"
@@ -53,7 +58,7 @@ async def take_in(house: House, session: Session, task: Task) -> None:
         except _No as no:
             refused.append(f"{name} ({no})")
             continue
-        if not await _is_new(house, task, name, data):
+        if not await _is_new(house, session, task, name, data):
             continue
         if name == RAW:
             refused.append(f"{name} (that is the task as it was given)")
@@ -170,18 +175,20 @@ def _regular(about: os.stat_result) -> None:
 # -- keeping -------------------------------------------------------------------------------
 
 
-async def _is_new(house: House, task: Task, name: str, data: bytes) -> bool:
-    newest = await house.store.read(
-        "SELECT sha256 FROM artifacts WHERE task_id = ? AND name = ? ORDER BY version DESC LIMIT 1",
-        (task.id, name),
-    )
-    return not newest or newest[0]["sha256"] != hashlib.sha256(data).hexdigest()
+async def _is_new(house: House, session: Session, task: Task, name: str, data: bytes) -> bool:
+    """Neither the newest version, nor what this agent wrote last: what a person has edited since
+    is not taken back by the agent's file that still lies there."""
+    known = await house.store.read(_KNOWN, (task.id, name, _author(session).key))
+    return hashlib.sha256(data).hexdigest() not in {row["sha256"] for row in known}
+
+
+def _author(session: Session) -> Actor:
+    return Actor("agent", session.agent, session.agent)
 
 
 def _keep(tx: Tx, house: House, session: Session, name: str, data: bytes) -> None:
     if sessions.get(tx, session.id).state is SessionState.SUSPENDED:
-        author = Actor("agent", session.agent, session.agent)
-        house.artifacts.keep(tx, session.task_id, name, data, author)
+        house.artifacts.keep(tx, session.task_id, name, data, _author(session))
 
 
 def _tell(tx: Tx, house: House, session: Session, refused: Sequence[str]) -> None:

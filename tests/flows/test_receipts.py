@@ -163,6 +163,16 @@ def test_a_change_that_became_another_one_is_seen_before_it_is_shown(shop: Bench
     assert len(receipts(shop)) == 2, "nothing moved since"
 
 
+def test_a_check_that_came_after_the_review_is_run_before_the_merge(shop: Bench) -> None:
+    shop.configure(f"[repos.shop]\nsource = '{shop.repo}'\n")
+    up(shop, add("Wave", "echo again >> wave.txt"))
+    assert receipts(shop) == []
+    configure(shop, "test $(wc -l < wave.txt) = 2")
+    up(shop, "/approve 1").said("test $(wc -l < wave.txt) = 2` failed", "G-2 · TASK-001")
+    assert receipts(shop) == [(1, "failed", False), (1, "passed", True)]
+    up(shop, "/approve 1").said("done · merged")
+
+
 def test_reopened_it_counts_no_more(shop: Bench) -> None:
     up(shop, add("Wave", "echo 1 >> wave.txt"), "/approve 1").said("done · merged")
     up(shop, "/reopen 1").said("G-2 · TASK-001")

@@ -81,6 +81,18 @@ async def test_only_what_has_changed_makes_a_new_version(scene: Scene) -> None:
     assert scene.home.artifacts.read(scene.task, "plan.md", 1) == b"one\n"
 
 
+async def test_what_a_person_has_edited_since_is_not_taken_back(scene: Scene) -> None:
+    scene.write("plan.md", "the agent's\n")
+    await scene.take_in()
+    await scene.home.store.write(
+        lambda tx: scene.home.artifacts.keep(tx, scene.task.id, "plan.md", b"Ann's\n", ANN))
+    await scene.take_in()
+    assert scene.home.artifacts.read(scene.task, "plan.md") == b"Ann's\n"
+    scene.write("plan.md", "the agent's, again\n")
+    await scene.take_in()
+    assert await scene.versions() == {"plan.md": 3}
+
+
 async def test_the_outcome_is_no_artifact(scene: Scene) -> None:
     scene.write("outcome.json", "{}")
     await scene.take_in()
