@@ -11,7 +11,7 @@ from core.artifacts import RAW
 from core.errors import Refused
 from core.house import House
 from core.model import Actor, Event, Task, TaskState
-from core.store import sessions, tasks
+from core.store import runs, sessions, tasks
 from core.store.database import Tx
 
 WAITING = (TaskState.INBOX, TaskState.READY, TaskState.BLOCKED)
@@ -58,6 +58,8 @@ def edit(tx: Tx, house: House, task: Task, wanted: Edit, actor: Actor) -> tuple[
         tx.update("tasks", {"id": task.id}, updated_at=tx.now, **columns, **_bound(columns, task))
     for kind in wanted.labels:
         _relabel(tx, task.id, kind, wanted.labels[kind])
+    if {"touches", "lane", "repo"} & set(changed):
+        runs.files_changed(tx, task)
     if "criteria" in changed:
         _set_criteria(tx, task.id, wanted.criteria or ())
     if wanted.raw is not None:

@@ -66,12 +66,14 @@ def started(tx: Tx, run_id: int, wave: int) -> list[Task]:
 
 
 def let_go(tx: Tx, run_id: int, wave: int, tasks: Sequence[Task]) -> None:
-    """Of these held tasks those may be claimed that overlap with nothing; the others wait for
+    """Of these ready tasks those may be claimed that overlap with nothing; the others wait for
     somebody's end, which is said once a task."""
     if not tasks:
         return
     wanted, _ = files.work(tx, tasks)
-    running, _ = files.work(tx, _occupying(tx, run_id, wave))
+    known = {task.id for task in tasks}
+    others = [one for one in _occupying(tx, run_id, wave) if one.id not in known]
+    running, _ = files.work(tx, others)
     found = batch(wanted, running)
     tx.run(
         "UPDATE tasks SET held = NULL, held_by = NULL WHERE id IN (SELECT value FROM json_each(?))",

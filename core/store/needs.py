@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 
 from core.errors import Refused, Unclear
 from core.model import ACTIVE, Event, Task, TaskState, task_ref
-from core.store import rows, tasks, unmet
+from core.store import rows, runs, tasks, unmet
 from core.store.database import Tx
 from core.store.unmet import SHOWN, listed
 
@@ -56,7 +56,9 @@ def set_needs(tx: Tx, task: Task, needed_ids: Iterable[int]) -> Task:
             payload={"changed": ["after"], "after": needed},
         )
     )
-    return _settle(tx, tasks.get(tx, task.id), left)
+    task = _settle(tx, tasks.get(tx, task.id), left)
+    runs.needs_changed(tx, task)
+    return tasks.get(tx, task.id)
 
 
 def _may_wait(task: Task) -> None:

@@ -87,6 +87,16 @@ def needs_changed(tx: Tx, task: Task) -> None:
         _look_again(tx, get(tx, task.run_id))
 
 
+def files_changed(tx: Tx, task: Task) -> None:
+    """It is said to touch other files than before: who waits for whom is looked at again."""
+    now = rows.task(tx.all("SELECT * FROM tasks WHERE id = ?", (task.id,))[0])
+    if now.run_id is None or now.held in ("run", "wave"):
+        return
+    run = get(tx, now.run_id)
+    again = [now] if now.state is TaskState.READY else []
+    clashes.let_go(tx, run.id, run.wave, [*again, *clashes.held_by(tx, now.id)])
+
+
 def standing(tx: Tx, run: Run) -> int | None:
     """The first failed or cancelled task that something in the run still needs."""
     found = tx.value(_STANDING, (run.id,))

@@ -14,12 +14,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import acts, runs
+from core.acts import editing
 from core.errors import BullpenError, Refused, Unclear
 from core.house import House
 from core.lifecycle import Act
 from core.model import ACTIVE, Run, RunState, Severity, Task, TaskState, WaveState
 from core.planning.overlap import overlap
-from core.store import claims, clashes, files, tasks
+from core.store import claims, clashes, files, needs, tasks
 from core.store import runs as stored
 from core.store.database import Tx, connect
 from core.store.tasks import NewTask
@@ -349,9 +350,10 @@ def test_dropping_the_need_lets_a_paused_run_go_on(here: Scene) -> None:
     c = here.add(a)
     here.go()
     here.finish(a, T.FAILED)
-    here.tx.run("DELETE FROM dependencies WHERE task_id = ?", (c,))
-    stored.needs_changed(here.tx, here.task(c))
+    needs.set_needs(here.tx, here.task(c), [])
     assert here.run().state is RunState.RUNNING and here.claimable() == [b]
+    here.finish(b)
+    assert here.claimable() == [c]
 
 
 # -- stopping ----------------------------------------------------------------------------------
@@ -429,6 +431,23 @@ def test_a_task_that_waits_for_another_reason_gives_its_files_free(here: Scene) 
     assert here.claimable() == [b]
     tasks.lift(here.tx, here.task(a), "paused")
     assert here.task(a).held_by == b
+
+
+def test_naming_other_files_changes_who_waits(here: Scene) -> None:
+    a, b = here.add(touches=["x"]), here.add(touches=["x"])
+    c = here.add(touches=["y"])
+    here.go()
+
+    def touch(task_id: int, glob: str) -> None:
+        editing.edit(here.tx, here.house, here.task(task_id),
+                  editing.Edit(labels={"touches": (glob,)}), ANN)
+
+    touch(b, "z")
+    assert here.claimable() == [a, b, c]
+    touch(c, "x")
+    assert here.claimable() == [a, b] and here.task(c).held_by == a
+    touch(a, "other")
+    assert here.claimable() == [a, b, c]
 
 
 def test_what_a_lane_tends_to_change_is_learnt(here: Scene) -> None:
