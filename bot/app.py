@@ -19,7 +19,7 @@ from bot.life import App, Options, Poller, live
 from bot.outbox import Outbox
 from bot.pages import Pages
 from bot.reception import Entrance, Reception
-from bot.site import Site
+from bot.site import Site, crew_told
 from config.load import Configuration, load
 from core import crew, runs
 from core.artifacts import Artifacts
@@ -110,12 +110,13 @@ def _calendar(timezone: str, store: Store) -> AsyncIOScheduler:
 
 
 def _site(configuration: Configuration, data: Path, house: House, redactor: Redactor) -> Site:
-    def now() -> dict[str, list[str]]:
-        able = [name for name, agent in house.agents.items() if house.missing(agent) is None]
-        return {"agents": able, "secrets": sorted(redactor.secrets)}
-
     settings = configuration.settings
-    return Site(data, interval=settings.tick_seconds, title=settings.site.title, now=now)
+    return Site(
+        data,
+        interval=settings.tick_seconds,
+        title=settings.site.title,
+        now=lambda: {"secrets": sorted(redactor.secrets), **crew_told(house)},
+    )
 
 
 def _faces(

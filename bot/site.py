@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import Broken
+from core.house import House
+from core.model import Agent
 
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 _LIMIT = 1 << 20
@@ -33,8 +35,9 @@ class Site:
     """Keeps the pages of a data folder fresh. One per process and data folder.
 
     `interval` is in seconds and only told to the pages; whoever owns this calls `tick`.
-    `agents` are the names to show also while they are idle. `now` tells `secrets` and `agents`
-    again at each tick, where they may change.
+    `agents` are the names to show also while they are idle. `now` tells at each tick what may
+    change: `secrets`, and of the crew what `site_gen.crew` knows (`agents` in full, `slots`,
+    `timezone`, `day_tokens`, `day_usd`).
     """
 
     def __init__(
@@ -47,7 +50,7 @@ class Site:
         agents: Sequence[str] = (),
         out: Path | None = None,
         demo: bool = False,
-        now: Callable[[], Mapping[str, Sequence[str]]] | None = None,
+        now: Callable[[], Mapping[str, Any]] | None = None,
     ) -> None:
         self._data = data
         self.out = out or data / "site"
@@ -144,7 +147,7 @@ class Site:
             await self._bury()
 
     def _fresh(self) -> dict[str, Any]:
-        return {key: list(value) for key, value in self._now().items()} if self._now else {}
+        return dict(self._now()) if self._now else {}
 
     async def _send(self, line: str) -> None:
         stdin = self._running().stdin
@@ -183,3 +186,32 @@ def _report(answer: dict[str, Any]) -> Report:
 def _environment() -> dict[str, str]:
     """No token of the bot's own reaches the child by its environment."""
     return {key: os.environ[key] for key in _ENVIRONMENT if key in os.environ}
+
+
+def crew_told(house: House) -> dict[str, Any]:
+    """What the pages tell of the crew and of budgets, as it is now."""
+    policy = house.policy
+    return {
+        "slots": policy.max_concurrent,
+        "timezone": policy.timezone,
+        "day_tokens": policy.day_tokens,
+        "day_usd": policy.day_usd,
+        "agents": [_member(house, agent) for agent in house.agents.values()],
+    }
+
+
+def _member(house: House, agent: Agent) -> dict[str, Any]:
+    return {
+        "name": agent.name,
+        "missing": house.missing(agent),
+        "capacity": agent.max_concurrent_tasks,
+        "role": agent.role.value,
+        "driver": agent.driver,
+        "model": agent.model,
+        "lane": agent.lane,
+        "types": list(agent.types),
+        "skills": sorted(agent.skills),
+        "languages": sorted(agent.languages),
+        "budget_tokens": agent.budget_tokens,
+        "budget_usd": agent.budget_usd,
+    }

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from core import views
 from core.views import Changes
 from site_gen.memory import Memory
-from site_gen.pages import Pages
+from site_gen.pages import Around, Pages
 from site_gen.render import Renderer, Settings, assets
 from site_gen.replace import Folder
 
@@ -46,7 +46,7 @@ class Builder:
         self._folder = Folder(out)
         self._memory = Memory.load(out)
         self._key = self._memory.key_of(settings)
-        self._pages = Pages(self._folder, Renderer(settings), settings.slots)
+        self._pages = Pages(self._folder, Renderer(settings), settings.crew)
         self._version: tuple[int, int] | None = None
         self._passing: int | None = None
 
@@ -57,7 +57,7 @@ class Builder:
         """Bring the pages up to now. Costs what has changed, not what there is."""
         begun = time.perf_counter()
         now = self._now()
-        day = views.day_start(now)
+        day = f"{views.day_start(now)} {views.date_of(now, self._settings.crew.timezone)}"
         version = views.data_version(self._db)
         passes = self._passing is not None and now >= self._passing
         if version != self._version or day != self._memory.day or passes:
@@ -67,7 +67,7 @@ class Builder:
         written, removed = self._folder.take()
         return Report(written, removed, time.perf_counter() - begun, self._memory.seq)
 
-    def _update(self, now: int, day: int) -> None:
+    def _update(self, now: int, day: str) -> None:
         """All within one snapshot, so that no page contradicts another."""
         self._db.execute("BEGIN")
         try:
@@ -81,7 +81,7 @@ class Builder:
         finally:
             self._db.execute("COMMIT")
         known.key, known.seq, known.log_seq = self._key, last, log_last
-        known.day, known.at = day, now
+        known.day, known.at, known.crew = day, now, self._settings.crew.mark
         known.save(self._folder)
 
     def _everything(self, now: int) -> None:
@@ -100,33 +100,51 @@ class Builder:
             known.hold(run, views.held_in(db, run))
         pages.task_lists(db, None, now)
         pages.events(db, 0)
+        pages.agents(db, None, now)
+        pages.money(db, now)
+        known.money = views.money_mark(db)
         pages.front(db, now)
         self._folder.sweep(pages.kept.__contains__)
 
-    def _changes(self, now: int, day: int) -> None:
+    def _changes(self, now: int, day: str) -> None:
         db, pages, known = self._db, self._pages, self._memory
         changes = views.changed_since(db, known.seq)
         heard = views.sessions_heard(db, known.log_seq)
         passed = views.passed(db, known.at, now)
-        if not changes and not heard and not passed and day == known.day:
+        anew = day != known.day or self._settings.crew.mark != known.crew
+        spent = views.money_mark(db)
+        if not changes and not heard and not passed and not anew and spent == known.money:
             return
-        near, led = self._forget(changes)
+        around = self._forget(changes)
         sessions = changes.sessions | heard | views.sessions_of_tasks(db, changes.edited)
         owners = views.session_tasks(db, sessions)
         tasks = changes.tasks | views.task_neighbours(db, changes.tasks) | set(owners.values())
-        runs = changes.runs | views.runs_of(db, changes.tasks) | led
-        tasks |= near | self._held(runs)
+        runs = changes.runs | views.runs_of(db, changes.tasks) | around.runs
+        tasks |= around.tasks | self._held(runs)
         for part in _parts(sorted(tasks)):
             pages.tasks(db, part)
         pages.sessions(db, sorted(owners))
         if changes.tasks or passed:
             pages.task_lists(db, tasks | passed, now)
-        if changes:
+        if changes or anew:
             # What ends anywhere says something about how long a run may still take.
             pages.runs(db, runs | views.open_runs(db))
             pages.events(db, known.seq, views.event_seqs(db, changes.deleted))
-        if changes or passed or day != known.day:
+        self._crew(changes, owners, now, anew)
+        pages.agents(db, around.agents, now)
+        if spent != known.money or anew or changes.deleted:
+            pages.money(db, now)
+            known.money = spent
+        if changes or passed or anew:
             pages.front(db, now)
+
+    def _crew(self, changes: Changes, owners: Mapping[str, int], now: int, anew: bool) -> None:
+        """The pages of agents of whom something is told; everybody's on a new day."""
+        if anew:
+            self._pages.agents(self._db, None, now)
+        elif changes or owners:
+            told = views.agents_of(self._db, changes.tasks | set(owners.values()))
+            self._pages.agents(self._db, told | changes.agents, now)
 
     def _held(self, runs: Iterable[int]) -> set[int]:
         """The tasks of those runs of which something else is said to hold them back; all of a
@@ -137,18 +155,18 @@ class Builder:
             found |= views.members(self._db, run) if changed is None else changed
         return found
 
-    def _forget(self, changes: Changes) -> tuple[set[int], set[int]]:
-        """Remove the pages of deleted tasks and of their sessions; returns the tasks and the
-        runs whose pages led there."""
-        near: set[int] = set()
-        led: set[int] = set()
+    def _forget(self, changes: Changes) -> Around:
+        """Remove the pages of deleted tasks and of their sessions; returns whose pages led
+        there."""
+        found = Around()
         for task in changes.deleted:
-            tasks, runs = self._pages.forget(self._db, task)
-            near |= tasks
-            led |= runs
+            around = self._pages.forget(task)
+            found.tasks.update(around.tasks - changes.deleted)
+            found.runs.update(around.runs)
+            found.agents.update(around.agents)
         if changes.deleted:
             self._pages.forget_sessions(self._db)
-        return near - changes.deleted, led
+        return found
 
     def _heartbeat(self, now: int) -> None:
         beat = json.dumps({"at": now, "interval": self._settings.interval})

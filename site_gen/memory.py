@@ -17,7 +17,8 @@ NAME = ".state.json"
 @dataclass(slots=True)
 class Memory:
     """The newest event and log line that the pages show, the time when they were made and the
-    day that was today; for each run what is said to hold its tasks back.
+    day that was today; for each run what is said to hold its tasks back; marks of the crew
+    and of what was spent.
 
     `key` stands for look, settings and secrets, salted and slow to guess, since the folder
     may be served.
@@ -27,8 +28,10 @@ class Memory:
     key: str = ""
     seq: int = 0
     log_seq: int = 0
-    day: int = 0
+    day: str = ""
     at: int = 0
+    crew: str = ""
+    money: str = ""
     held: dict[str, dict[str, str]] = field(default_factory=dict)
 
     @staticmethod
@@ -57,9 +60,7 @@ class Memory:
 
     def key_of(self, settings: Settings) -> str:
         """The key that these settings have today, in this version."""
-        said = json.dumps(
-            [look(), settings.title, settings.agents, settings.demo, sorted(settings.secrets)]
-        )
+        said = json.dumps([look(), settings.title, settings.demo, sorted(settings.secrets)])
         return hashlib.scrypt(
             said.encode(), salt=self.salt.encode(), n=4096, r=8, p=1, dklen=16
         ).hex()

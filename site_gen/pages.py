@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from typing import Any
 
 from core import views
 from core.model import task_ref
-from core.views import Db, SessionStory, TaskPage
-from site_gen import run_pages
+from core.views import Db, SessionRow, SessionStory, TaskPage
+from site_gen import crew_pages, run_pages
+from site_gen.crew import Crew, Member
 from site_gen.render import Renderer, session_file
 from site_gen.replace import Folder
 
@@ -22,6 +24,15 @@ CARDS = 8
 NEWS = 25
 
 
+@dataclass(frozen=True, slots=True)
+class Around:
+    """What the pages of deleted tasks led to: tasks, runs, agents."""
+
+    tasks: set[int] = field(default_factory=set)
+    runs: set[int] = field(default_factory=set)
+    agents: set[str] = field(default_factory=set)
+
+
 def blocks(last: int, size: int) -> int:
     """How many full pages lie before the newest one, which is never nearly empty."""
     return max(0, last // size - 1)
@@ -30,10 +41,10 @@ def blocks(last: int, size: int) -> int:
 class Pages:
     """Renders pages into the folder. `kept` are the names of all that it made."""
 
-    def __init__(self, folder: Folder, renderer: Renderer, slots: int = 1) -> None:
+    def __init__(self, folder: Folder, renderer: Renderer, crew: Crew) -> None:
         self._folder = folder
         self._renderer = renderer
-        self._slots = slots
+        self._crew = crew
         self._marks: dict[str, tuple[int, ...]] = {}
         self.kept: set[str] = set()
 
@@ -63,8 +74,20 @@ class Pages:
     def runs(self, db: Db, ids: Collection[int] | None) -> None:
         """Those runs' pages, and the list of runs; None means all."""
         if ids is None or ids:
-            run_pages.runs(db, self.put, views.run_ids(db) if ids is None else ids, self._slots)
-            run_pages.run_list(db, self.put, self._slots)
+            run_pages.runs(
+                db, self.put, views.run_ids(db) if ids is None else ids, self._crew.slots
+            )
+            run_pages.run_list(db, self.put, self._crew.slots)
+
+    def agents(self, db: Db, names: Iterable[str] | None, now: int) -> None:
+        """Those agents' pages; None means all."""
+        if names is None:
+            names = views.agents_ever(db) | set(self._crew.by_name)
+        crew_pages.agents(db, self.put, names, self._crew, now)
+
+    def money(self, db: Db, now: int) -> None:
+        """The page about money."""
+        crew_pages.money(db, self.put, self._crew, now)
 
     def task_lists(self, db: Db, changed: Collection[int] | None, now: int) -> None:
         """The lists of all tasks by id that the changed ones stand in; None means all."""
@@ -118,23 +141,36 @@ class Pages:
             root="",
             it=views.overview(db, now),
             gates=views.open_gates(db),
-            crew=views.agents(db),
+            crew=self._members(db),
+            resting=views.resting(db),
             board={column.state.value: column for column in views.board(db, CARDS, now)},
-            runs=views.runs(db, CARDS, 0, self._slots),
+            runs=views.runs(db, CARDS, 0, self._crew.slots),
             days=views.done_per_day(db, now),
             news=news,
             gone=run_pages.gone(db, news),
         )
 
-    def forget(self, db: Db, task: int) -> tuple[set[int], set[int]]:
-        """Remove the page of a deleted task; returns the tasks and the runs that it led to: what
-        lies around it is known to its page alone by now."""
+    def _members(self, db: Db) -> list[tuple[Member, str, tuple[SessionRow, ...]]]:
+        """Who is on the crew or still at work, how each stands, and the sessions."""
+        at_work = {row.name: row.sessions for row in views.agents(db)}
+        known = self._crew.by_name
+        found = [known.get(name, Member(name)) for name in sorted(known.keys() | at_work.keys())]
+        return [
+            (one, crew_pages.status(one.missing is not None, sessions), sessions)
+            for one in found
+            for sessions in [at_work.get(one.name, ())]
+        ]
+
+    def forget(self, task: int) -> Around:
+        """Remove the page of a deleted task; returns where it led to: what lies around the task
+        is known to its page alone by now."""
         name = f"tasks/{task_ref(task)}.html"
         text = self._folder.read(name)
         self._folder.drop(name)
-        return (
+        return Around(
             {int(found) for found in re.findall(r'href="TASK-(\d+)\.html"', text)},
             {int(found) for found in re.findall(r'href="\.\./run/(\d+)\.html"', text)},
+            set(re.findall(r'href="\.\./agents/([\w-]+)\.html"', text)),
         )
 
     def forget_sessions(self, db: Db) -> None:
@@ -186,7 +222,7 @@ class Pages:
         else:
             self._marks[session_id] = marks
 
-    def put(self, name: str, template: str, **values: Any) -> None:
+    def put(self, name: str, template: str, /, **values: Any) -> None:
         self._folder.put(name, self._renderer.page(template, **values))
         self.kept.add(name)
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from importlib import resources
 from importlib.metadata import PackageNotFoundError, version
@@ -20,6 +20,7 @@ from core.model import gate_ref, run_ref, task_ref
 from core.redaction import Redactor
 from core.views import estimate
 from site_gen import words
+from site_gen.crew import Crew, crew_of
 from site_gen.log import log_markup
 
 _CONTROL = re.compile(
@@ -32,15 +33,13 @@ _SHORT = 80
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """What the bot tells the child. `interval` is in seconds; `secrets` never reach a page;
-    `slots`: how many tasks go at once, as configured."""
+    """What the bot tells the child. `interval` is in seconds; `secrets` never reach a page."""
 
     interval: float = 60.0
     title: str = "Bullpen"
     secrets: tuple[str, ...] = ()
-    agents: tuple[str, ...] = ()
     demo: bool = False
-    slots: int = 1
+    crew: Crew = field(default_factory=Crew)
 
     def __repr__(self) -> str:
         return f"Settings(title={self.title!r}, interval={self.interval}, secrets=…)"
@@ -55,9 +54,8 @@ class Settings:
             interval=float(said.get("interval", 60.0)),
             title=str(said.get("title", "Bullpen")),
             secrets=tuple(map(str, said.get("secrets", ()))),
-            agents=tuple(map(str, said.get("agents", ()))),
             demo=bool(said.get("demo", False)),
-            slots=int(said.get("slots", 1)),
+            crew=crew_of(said),
         )
 
 

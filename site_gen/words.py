@@ -32,6 +32,12 @@ RUNS = {
     "cancelled": ("–", "cancelled", "cancelled"),
 }
 """A run's or wave's state: icon, word, and the task's state whose colour it has."""
+AGENTS = {
+    "offline": ("–", "offline", "cancelled"),
+    "working": ("▶", "working", "in_flight"),
+    "blocked": ("◆", "waits for a person", "review"),
+    "idle": ("○", "idle", "ready"),
+}
 RUN_ORDER = (
     "done",
     "in_flight",
@@ -80,8 +86,9 @@ ANSWERS = {
 
 @lru_cache(64)
 def badge(state: str, of: str = "task") -> Markup:
-    """A task's state (a run's: `of` is "run") as icon and word; its colour only repeats them."""
-    icon, word, look = (*STATES[state], state) if of == "task" else RUNS[state]
+    """A state `of` a task, a run or an agent as icon and word; its colour only repeats them."""
+    known = {"run": RUNS, "agent": AGENTS}.get(of)
+    icon, word, look = (*STATES[state], state) if known is None else known[state]
     return Markup('<span class="s s-{}"><i aria-hidden="true">{}</i> {}</span>').format(
         look, icon, word
     )

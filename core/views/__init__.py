@@ -62,8 +62,19 @@ from core.views.logs import (
     log_tail,
     sessions_heard,
 )
+from core.views.money import Spent, Used, cost
 from core.views.reading import Db, Page, open_reader
 from core.views.receipts import receipts
+from core.views.record import (
+    LaneRecord,
+    agents_ever,
+    agents_of,
+    budgets,
+    date_of,
+    money_mark,
+    records,
+    resting,
+)
 from core.views.runs import RunPage, RunRow, RunTask, WavePart, run_page, runs
 from core.views.story import (
     Artifact,
@@ -90,6 +101,7 @@ __all__ = [
     "Filter",
     "Finding",
     "GateRow",
+    "LaneRecord",
     "LogLine",
     "Overview",
     "Page",
@@ -99,14 +111,21 @@ __all__ = [
     "RunTask",
     "SessionRow",
     "SessionStory",
+    "Spent",
     "TaskPage",
     "TaskRow",
+    "Used",
     "WavePart",
     "Workload",
     "agents",
+    "agents_ever",
+    "agents_of",
     "board",
+    "budgets",
     "changed_since",
+    "cost",
     "data_version",
+    "date_of",
     "day_start",
     "done_per_day",
     "estimate",
@@ -124,6 +143,7 @@ __all__ = [
     "log_marks",
     "log_tail",
     "members",
+    "money_mark",
     "next_passing",
     "open_gates",
     "open_reader",
@@ -133,6 +153,8 @@ __all__ = [
     "place",
     "queue",
     "receipts",
+    "records",
+    "resting",
     "run_ids",
     "run_page",
     "runs",

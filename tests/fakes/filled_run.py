@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import random
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from core.model import Event, Severity, run_ref, task_ref
 from core.store.database import Store, Tx
@@ -88,6 +89,7 @@ def _run(tx: Tx, filled: Filled, run: FilledRun, sizes: tuple[int, ...], at: int
         run.chain.append(run.waves[-1][0])
         _needs(tx, run, number, rng)
     _counted(tx, run, at, state, begun)
+    _spent(tx, run)
     _bound(tx, run, at)
     tx.emit(Event("run.started", f"{run_ref(run.id)} started: {sum(sizes)} tasks in "
                   f"{len(sizes)} waves", run_id=run.id))
@@ -217,6 +219,23 @@ def _counted(tx: Tx, run: FilledRun, at: int, state: str, begun: int) -> None:
            "outcome IN ('failed', 'cancelled')), cost_usd = (SELECT total(cost_usd) FROM tasks "
            "WHERE run_id = runs.id), tokens = (SELECT sum(tokens) FROM tasks WHERE "
            "run_id = runs.id) WHERE id = ?", (run.id,))
+
+
+def _spent(tx: Tx, run: FilledRun) -> None:
+    """What it cost, as it is kept by run, task, agent and day; how its sessions ended."""
+    day = datetime.fromtimestamp(tx.now / 1000, UTC).strftime("%Y-%m-%d")
+    for scope, key, which in (("run", f"'{run.id}'", "1"), ("day", f"'{day}'", "1"),
+                              ("agent", f"s.agent || ' {day}'", "1"),
+                              ("task", "cast(t.id AS TEXT)", "s.state <> 'terminated'")):
+        tx.run(f"INSERT INTO budgets (scope, key, tokens, cost_usd, updated_at) "
+               f"SELECT '{scope}', {key}, sum(t.tokens), total(t.cost_usd), ? FROM tasks t "
+               f"JOIN sessions s ON s.task_id = t.id WHERE t.run_id = ? AND {which} GROUP BY 2 "
+               "ON CONFLICT DO UPDATE SET tokens = budgets.tokens + excluded.tokens, "
+               "cost_usd = budgets.cost_usd + excluded.cost_usd", (tx.now, run.id))
+    tx.run("INSERT INTO records SELECT agent, 'billing', sum(outcome = 'completed'), "
+           "sum(outcome <> 'completed') FROM sessions JOIN tasks ON tasks.id = task_id "
+           "WHERE run_id = ? AND outcome IS NOT NULL GROUP BY 1 ON CONFLICT DO UPDATE SET "
+           "completed = completed + excluded.completed", (run.id,))
 
 
 def _bound(tx: Tx, run: FilledRun, at: int) -> None:

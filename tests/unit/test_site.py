@@ -144,7 +144,8 @@ async def test_the_page_knows_the_day(site: Builder, filled: Filled) -> None:
     before = files(filled)
     filled.clock.go(2 * 86_400)
     site.tick()
-    assert replaced(before, files(filled)) - {"heartbeat.js", ".state.json"} == {"index.html"}
+    assert replaced(before, files(filled)) - {"heartbeat.js", ".state.json"} == {
+        "index.html", "cost.html"}
     assert "<b>0</b> done" in page(filled, "index.html")
 
 

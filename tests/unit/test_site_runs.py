@@ -224,7 +224,9 @@ async def test_a_tasks_end_writes_its_run_and_the_overview(site: Builder, filled
     site.tick()
     neighbours = {name for name in written(before, filled) if name.startswith("tasks/")}
     assert f"tasks/{task_ref(task)}.html" in neighbours
-    assert written(before, filled) - neighbours == {
+    crew = {name for name in written(before, filled) if name.startswith("agents/")}
+    assert len(crew) == 2  # who worked on it, and to whom it is assigned
+    assert written(before, filled) - neighbours - crew == {
         "run/1.html", "runs.html", "index.html", "tasks.html", "events.html"}
     assert other.id == 2
     assert "17 of 40 done · ✕ 4 failed" in text_of(page(filled, "run/1.html"))
