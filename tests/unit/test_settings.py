@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from config import tuning
 from config.load import PACKAGED, Configuration, load, repo_name
-from config.settings import Settings
+from config.settings import Api, Settings
 from core.errors import Unclear
 from core.model import Role, Severity
 
@@ -213,3 +214,66 @@ def test_own_agents_and_prompts_replace_packaged_ones_by_name(tmp_path: Path) ->
     assert (agents["claude"].model, agents["claude"].skills) == ("opus", frozenset({"sql"}))
     assert agents["mine"].options == {"command": "true"}
     assert found.prompts["any"] == "Do {{ task.title }}"
+
+
+def test_budgets_pauses_and_a_queue_at_rest(tmp_path: Path) -> None:
+    (tmp_path / "bullpen.toml").write_text(
+        "[queue]\nmax_concurrent = 0\n[budget]\nday_usd = 20\nday_tokens = 5000000\n"
+        "warn_at = 1\n[limits]\npause_seconds = 60\n",
+        encoding="utf-8",
+    )
+    settings = _load(tmp_path).settings
+    assert settings.queue.max_concurrent == 0
+    assert (settings.budget.day_usd, settings.budget.day_tokens) == (20.0, 5_000_000)
+    assert (settings.budget.warn_at, settings.limits.pause_seconds) == (1.0, 60.0)
+
+
+@pytest.mark.parametrize(
+    ("toml", "fault"),
+    [
+        ("[queue]\nmax_concurrent = -1", "queue.max_concurrent: must be greater than or equal"),
+        ("[budget]\nday_usd = 0", "budget.day_usd: must be greater than 0"),
+        ("[budget]\nday_usd = inf", "budget.day_usd: must be a finite number"),
+        ("[budget]\nwarn_at = 1.1", "budget.warn_at: must be less than or equal to 1"),
+        ("[budget]\nwarn_at = 0", "budget.warn_at: must be greater than 0"),
+        ("[limits]\npause_seconds = 0", "limits.pause_seconds: must be greater than 0"),
+        ("[budget]\nday_eur = 1", "budget.day_eur: unknown key"),
+    ],
+)
+def test_no_budget_and_no_pause_that_makes_no_sense(tmp_path: Path, toml: str, fault: str) -> None:
+    (line,) = _faults(tmp_path, toml)
+    assert line.startswith(f"bullpen.toml: {fault}")
+
+
+# -- changed by hand -------------------------------------------------------------------------
+
+
+def test_what_can_be_changed_by_hand_is_the_numbers_and_two_more() -> None:
+    found = tuning.settable(Settings())
+    sections = {key.partition(".")[0] for key in found}
+    assert sections == {"queue", "budget", "limits", "retry", "qa", "default_workflow", "timezone"}
+    assert found["queue.max_concurrent"] == 1
+    assert found["budget.day_usd"] is None
+
+
+@pytest.mark.parametrize(
+    ("key", "said", "value"),
+    [
+        ("queue.max_concurrent", "0", 0),
+        ("queue.paused", "yes", True),
+        ("retry.base_seconds", "0.5", 0.5),
+        ("budget.day_usd", None, None),
+        ("timezone", "Europe/Berlin", "Europe/Berlin"),
+    ],
+)
+def test_a_word_becomes_what_its_key_takes(key: str, said: object, value: object) -> None:
+    before = Settings(api=Api(port=7))
+    after = tuning.changed(before, {key: said})
+    assert tuning.settable(after)[key] == value
+    assert after.api.port == 7, "the rest stays"
+
+
+@pytest.mark.parametrize("key", ["api.port", "data_dir", "queue", "queue.nope", "telegram.token"])
+def test_nothing_else_is_changed_by_hand(key: str) -> None:
+    with pytest.raises(Unclear, match="unknown key"):
+        tuning.changed(Settings(), {key: "1"})
