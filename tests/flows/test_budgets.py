@@ -147,6 +147,40 @@ async def test_the_day_of_all_stops_everything(bench: Bench) -> None:
         await live.say("/approve G-1 +2", "G-1: +2 USD.", "TASK-002 is ready for you")
 
 
+def test_what_was_spent_is_told_by_day_agent_lane_model_and_run(bench: Bench) -> None:
+    play(bench, [*DONE, {"costs": 0.5}], agent='budget = "5usd"')
+    ran = bench.up("/cost", '/add "One" --lane api --budget 2usd', '/add "Two" --lane api',
+                   "/go api --budget 10usd", "/cost", "/cost today", "/cost --agent claude",
+                   "/cost --lane api", "/cost --run 1", "/cost --run 9", "/cost yesterday",
+                   "/cost --agent nobody", "/cost --agent claude --lane api",
+                   BULLPEN_BUDGET__DAY_USD="8")
+    ran.said("today 0.00 USD · 7 days 0.00 USD · in all 0.00 USD",
+             "today 1.0", "7 days 1.0", "in all 1.0",
+             "By agent (7 days): claude 1.0", "By lane (7 days): api 1.0",
+             "By model (7 days): scripted-1 1.0",
+             "Budget of everybody today: 1.0", "of 8 USD (13%)",
+             "Budget of claude today: 1.0", "of 5 USD (20%)", "Budget of RUN-001",
+             "Budget of TASK-001: 0.50 of 2 USD (25%)",
+             "By agent (today)", "claude: today 1.0", "Lane api: 1.0", "for 2 tasks",
+             "RUN-001: 0.00 USD", "TASK-001 0.50 USD", "No run `9`", "/cost [today|week]", "No agent `nobody`",
+             "One at a time")
+    for reply in ran.out.split("today ")[1:]:
+        assert len(reply.split("\n\n")[0].splitlines()) <= 12, "it fits a phone"
+
+
+async def test_a_run_stops_at_its_budget_and_goes_on_with_more(bench: Bench) -> None:
+    play(bench, works(1100), DONE)
+    async with bench.running() as live:
+        await live.say("/pause", "The queue is paused")
+        await live.say('/add "One" --lane api', "TASK-001")
+        await live.say('/add "Two" --lane api', "TASK-002")
+        await live.say("/go api --budget 1usd", "RUN-001")
+        await live.say("/resume", "💰 G-1 · Budget of RUN-001", "1.10 of 1 USD spent (110%)")
+        await stopped(bench, live)
+        assert bench.states()[2] == "ready"
+        await live.say("/approve G-1 +5usd", "TASK-001 goes on.", "TASK-001 is ready for you")
+
+
 async def test_a_model_without_a_price_counts_tokens_and_says_so_once(bench: Bench) -> None:
     bench.configure("", "config/prices.toml")
     result = {"type": "result", "subtype": "success", "is_error": False, "result": "done",

@@ -64,7 +64,7 @@ async def test_a_paused_task_loses_its_process_and_goes_on_where_it_was(bench: B
         await live.say("/pause 1", "TASK-001 is paused. /resume 1 lets it go on.")
         await live.until(lambda: state(bench) == RESTS, "it is suspended")
         assert not agents_at_work(bench)
-        await live.say("/task 1", "Paused: /resume 1 lets it go on")
+        await live.say("/task 1", "Paused: /resume 1 lets it go on", "/resume 1   /logs 1")
         conversation = bench.value("SELECT driver_session FROM sessions")
         await live.say("/resume 1", "TASK-001 goes on.", "TASK-001 is ready for you")
     assert bench.value("SELECT count(*) FROM sessions") == 1
@@ -127,3 +127,21 @@ def test_what_can_not_be_paused_says_so(bench: Bench) -> None:
     ran.said("TASK-001 is in the inbox: nothing to pause.",
              "TASK-001 is in the inbox: nothing to resume.", "No task 7", "No RUN-009",
              "One at a time", "`it` is no task")
+
+
+def test_a_bot_that_dies_while_it_stops_an_agent_finds_its_way(bench: Bench) -> None:
+    play(bench, [{"permission": "true"}], REST)
+    bench.up(START, "/pause 1", status=-9, BULLPEN_KILL_AT="after-exit")
+    assert state(bench)[:2] == ("blocked", "running") and not agents_at_work(bench)
+    ran = bench.up("/task 1", "/resume 1")
+    ran.said("Paused: /resume 1", "TASK-001 goes on.", "TASK-001 is ready for you")
+    assert bench.value("SELECT count(*) FROM sessions") == 1
+    assert bench.value("SELECT attempts FROM tasks") == 0
+
+
+def test_the_brake_pauses_runs_too_and_runs_are_paused_by_their_name(bench: Bench) -> None:
+    ran = bench.up('/add "One" --lane a --run "true"', '/pause', '/add "Two" --lane a --run "true"',
+                   "/go a", "/pause RUN-1", "/resume run 1", "/killall yes", "/resume RUN-1",
+                   "/resume", status=1)
+    ran.said("RUN-001 is paused. /resume RUN-001 lets it go on.", "RUN-001 goes on.",
+             "The queue is paused", "RUN-001 goes on.", "The queue goes on.")
