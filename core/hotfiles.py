@@ -1,54 +1,61 @@
-"""Files that two worktrees change at once: told once a pair of tasks, in one message."""
+"""A look into the workspaces of agents that work in the same repository at the same time."""
 
 from __future__ import annotations
 
-import posixpath
-from collections.abc import Iterable, Sequence
+import secrets
+import shutil
+from pathlib import Path
 
-from core.cards.words import path as shown
-from core.model import AgentEvent, AgentEventKind, Event, Session, Severity, Task, task_ref
-from core.store import files, tasks
+from core import overlaps
+from core.errors import BullpenError
+from core.house import House
+from core.model import Session, SessionState, Task
+from core.ports import Order
+from core.sessions.starting import environment
+from core.store import sessions, tasks
 from core.store.database import Tx
+from core.worktrees import read_survey, survey_script
 
-MOST, LONGEST = 500, 300
-"""Names, and characters of one, that are taken from an agent at a time."""
-_NAMED = 3
-
-
-def seen(tx: Tx, task: Task, paths: Iterable[str]) -> None:
-    """The task has changed these files, named from its repository's root; whoever else is at
-    one of them is told of, with both tasks. A further file edits that message."""
-    taken = list(dict.fromkeys(path for path in paths if 0 < len(path) <= LONGEST))[:MOST]
-    for other, shared in files.record(tx, task, taken).items():
-        first, second = sorted((task.id, other))
-        tx.emit(
-            Event(
-                "task.overlapped",
-                f"{task_ref(first)} and {task_ref(second)} both change {_named(shared)}",
-                Severity.WARNING,
-                task_id=first,
-                run_id=task.run_id,
-                payload={"key": f"overlap:{first}:{second}", "other": second, "paths": shared[:20]},
-            )
-        )
+PATIENCE = 30.0
+"""Seconds that a look may take."""
 
 
-def reported(tx: Tx, session: Session, events: Sequence[AgentEvent]) -> None:
-    """What an agent itself says that it changed."""
-    said = [str(one.data.get("path")) for one in events if one.kind is AgentEventKind.FILE_CHANGE]
-    inside = [found for path in said if (found := relative(session.worktree, path))]
-    if inside:
-        seen(tx, tasks.get(tx, session.task_id), inside)
+async def survey(house: House, session_id: str) -> None:
+    """List what the session has changed so far, by a script inside its sandbox; whatever it
+    says is an agent's word. A look that fails tells nothing, and is tried at the next tick."""
+    session, task = await house.store.write(lambda tx: _load(tx, session_id))
+    if session.state is not SessionState.RUNNING:
+        return
+    folder = house.session_folder(session.id) / "survey" / secrets.token_hex(6)
+    order = Order(
+        session_id=session.id,
+        number=0,
+        folder=folder,
+        workspace=Path(session.worktree),
+        argv=survey_script(task.base_commit or ""),
+        env=environment(house, session.id, None),
+        log_cap=1 << 20,
+        output_limit=8 << 20,
+        wall_time=PATIENCE,
+        grace=1.0,
+    )
+    try:
+        ran = await house.sandboxes[session.sandbox].run(order)
+    except BullpenError:
+        return
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    if ran.end.status == 0:
+        names = read_survey(ran.output, overlaps.MOST, overlaps.LONGEST)
+        await house.store.write(lambda tx: _take_in(tx, session_id, names))
 
 
-def relative(workspace: str, path: str) -> str | None:
-    """The path from the workspace's root; None for what lies outside, and for git's own."""
-    found = posixpath.normpath(posixpath.join(workspace, path))
-    root = posixpath.normpath(workspace) + "/"
-    name = found.removeprefix(root)
-    return None if name == found or name.split("/")[0] == ".git" else name
+def _load(tx: Tx, session_id: str) -> tuple[Session, Task]:
+    session = sessions.get(tx, session_id)
+    return session, tasks.get(tx, session.task_id)
 
 
-def _named(paths: Sequence[str]) -> str:
-    names = ", ".join(shown(path) for path in paths[:_NAMED])
-    return names + (f" (+{len(paths) - _NAMED})" if len(paths) > _NAMED else "")
+def _take_in(tx: Tx, session_id: str, names: tuple[str, ...]) -> None:
+    session, task = _load(tx, session_id)
+    if session.state in (SessionState.RUNNING, SessionState.SUSPENDED):
+        overlaps.seen(tx, task, names)

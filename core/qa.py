@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from core import checks, collecting, hotfiles
+from core import checks, collecting, overlaps
 from core.errors import Broken, BullpenError
 from core.house import House
 from core.killpoints import kill_point
@@ -167,7 +167,7 @@ def _take(tx: Tx, session: Session, work: Work) -> Task:
         "UPDATE tasks SET change = ?, head_commit = ? WHERE id = ?",
         (msgspec.json.encode(change).decode(), change.head, task.id),
     )
-    hotfiles.seen(tx, task, (file.path for file in change.files))
+    overlaps.seen(tx, task, (file.path for file in change.files))
     counted = receipts.valid(tx, task.id)
     if counted is not None and counted.patch_id != change.patch_id:
         receipts.make_stale(tx, task.id, receipts.OTHER_CHANGE)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core import hotfiles, limits
+from core import limits, overlaps
 from core.errors import Unclear
 from core.house import House
 from core.model import (
@@ -44,7 +44,7 @@ def absorb(
     session = sessions.get(tx, session_id)
     for event in events:
         _one(tx, house, sessions.get(tx, session_id), attempt, event)
-    hotfiles.reported(tx, session, events)
+    overlaps.reported(tx, session, events)
     calls = sum(event.kind is K.TOOL_CALL for event in events)
     tx.run(
         "UPDATE sessions SET tool_calls = tool_calls + ?, last_activity_at = ? WHERE id = ?",

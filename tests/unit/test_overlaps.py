@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core import hotfiles, survey
+from core import hotfiles, overlaps
 from core.house import House
 from core.lifecycle import Situation
 from core.model import AgentEvent, AgentEventKind, Event, TaskState
@@ -32,7 +32,7 @@ async def home(tmp_path: Path) -> AsyncIterator[House]:
 
 async def see(home: House, task_id: int, *paths: str) -> list[Event]:
     def act(tx: Tx) -> list[Event]:
-        hotfiles.seen(tx, tasks.get(tx, task_id), paths)
+        overlaps.seen(tx, tasks.get(tx, task_id), paths)
         return [event for event in tx.events if event.type == "task.overlapped"]
 
     return await home.store.write(act)
@@ -87,7 +87,7 @@ async def test_what_an_agent_says_is_taken_with_care(home: House) -> None:
         said = ["src/a.py", f"{session.worktree}/src/b.py", "/etc/passwd", "../../x", "x" * 400,
                 f"{session.worktree}/.git/config", f"{session.worktree}/../other/c.py", ""]
         events = [AgentEvent(AgentEventKind.FILE_CHANGE, "", {"path": path}) for path in said]
-        hotfiles.reported(tx, session, [*events, AgentEvent(AgentEventKind.TEXT, "src/t.py")])
+        overlaps.reported(tx, session, [*events, AgentEvent(AgentEventKind.TEXT, "src/t.py")])
         return [row[0] for row in tx.all("SELECT path FROM touched WHERE task_id = 1 ORDER BY 1")]
 
     assert await home.store.write(act) == ["src/a.py", "src/b.py"]
@@ -98,7 +98,7 @@ async def test_no_more_names_are_taken_than_fit(home: House) -> None:
     await two(home)
     await see(home, 1, *(f"f{n}" for n in range(2000)))
     (row,) = await home.store.read("SELECT count(*) FROM touched")
-    assert row[0] == hotfiles.MOST
+    assert row[0] == overlaps.MOST
     assert read_survey("a\n\nb\na\n" + "x" * 301 + "\nc", 2, 300) == ("a", "b")
 
 
@@ -129,8 +129,8 @@ def workspace(folder: Path, name: str) -> tuple[Path, str]:
     return path, base
 
 
-async def place(home: House, folder: Path) -> None:
-    """Both tasks work, each in a workspace of its own."""
+async def place(home: House, folder: Path) -> list[str]:
+    """Both tasks work, each in a workspace of its own; returns their sessions."""
     await two(home)
     for task_id in (1, 2):
         path, base = workspace(folder, f"workspace-{task_id}")
@@ -140,16 +140,15 @@ async def place(home: House, folder: Path) -> None:
             tx.run("UPDATE tasks SET base_commit = ? WHERE id = ?", (base, number))
 
         await home.store.write(act)
+    return [row["id"] for row in await home.store.read("SELECT id FROM sessions ORDER BY task_id")]
 
 
 async def test_a_look_into_the_workspaces_finds_what_was_changed(
     home: House, tmp_path: Path
 ) -> None:
-    await place(home, tmp_path)
-    found = await survey.side_by_side(home)
-    assert len(found) == 2
+    found = await place(home, tmp_path)
     for session_id in found:
-        await survey.survey(home, session_id)
+        await hotfiles.survey(home, session_id)
     rows = await home.store.read("SELECT path FROM touched WHERE task_id = 1 ORDER BY path")
     assert [row["path"] for row in rows] == ["done.py", "new folder/ü.py", "old.py"]
     told = await home.store.read("SELECT text FROM events WHERE type = 'task.overlapped'")
@@ -158,24 +157,17 @@ async def test_a_look_into_the_workspaces_finds_what_was_changed(
     assert not list(home.session_folder(found[0]).glob("survey/*"))
 
 
-async def test_alone_in_a_repository_nobody_is_looked_at(home: House) -> None:
-    await two(home, Situation.WORKING, Situation.DECIDING)
-    assert await survey.side_by_side(home) == []
-
-
 async def test_a_workspace_that_is_gone_tells_nothing(home: House, tmp_path: Path) -> None:
-    await place(home, tmp_path)
-    for session_id in await survey.side_by_side(home):
+    for session_id in await place(home, tmp_path):
         await home.store.write(lambda tx: tx.run("UPDATE sessions SET worktree = '/nowhere/x'"))
-        await survey.survey(home, session_id)
+        await hotfiles.survey(home, session_id)
     assert not await home.store.read("SELECT 1 FROM touched")
 
 
 async def test_a_session_that_has_ended_meanwhile_tells_nothing(
     home: House, tmp_path: Path
 ) -> None:
-    await place(home, tmp_path)
-    (first, _) = await survey.side_by_side(home)
+    first, _ = await place(home, tmp_path)
 
     def over(tx: Tx) -> None:
         session = sessions.get(tx, first)
@@ -183,5 +175,5 @@ async def test_a_session_that_has_ended_meanwhile_tells_nothing(
         tasks.move(tx, tasks.get(tx, session.task_id), TaskState.CANCELLED)
 
     await home.store.write(over)
-    await survey.survey(home, first)
+    await hotfiles.survey(home, first)
     assert not await home.store.read("SELECT 1 FROM touched")
