@@ -158,3 +158,23 @@ def test_a_file_that_two_of_them_changed_is_told_once(bench: Bench) -> None:
     ran = bench.up(f'/add "a" {same}', f'/add "b" {same}', "/go import", "/reject 1 again")
     ran.said("TASK-001 and TASK-002 both change other.txt, same.txt")
     assert ran.out.count("both change") == 1
+
+
+def test_agents_at_work_side_by_side_are_looked_at(lane: Bench) -> None:
+    """Neither says which files it changes; it is seen while both are still at work."""
+    told = f"{lane.data}/bullpen.db"
+    wait = lane.folder / "wait.py"
+    wait.write_text(
+        "import pathlib, sqlite3, time\n"
+        "pathlib.Path('same.txt').write_text('1')\n"
+        f"db = sqlite3.connect('file:{told}?mode=ro', uri=True, timeout=30)\n"
+        "said = \"SELECT 1 FROM events WHERE type = 'task.overlapped'\"\n"
+        "end = time.monotonic() + 60\n"
+        "while not db.execute(said).fetchone() and time.monotonic() < end:\n"
+        "    time.sleep(0.05)\n")
+    ran = lane.up(*(f'/add "{name}" --lane import --run "python3 {wait}" --draft'
+                    for name in ("a", "b")), "/go import", BULLPEN_TICK_SECONDS="0.3")
+    ran.said("TASK-001 and TASK-002 both change same.txt", "RUN-001 is done")
+    seen, first = (lane.value(f"SELECT min(seq) FROM events WHERE type = '{kind}'")
+                   for kind in ("task.overlapped", "iteration.completed"))
+    assert seen < first
