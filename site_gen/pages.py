@@ -80,9 +80,12 @@ class Pages:
             run_pages.run_list(db, self.put, self._crew.slots)
 
     def agents(self, db: Db, names: Iterable[str] | None, now: int) -> None:
-        """Those agents' pages; None means all."""
+        """Those agents' pages; None means all, and no others."""
         if names is None:
             names = views.agents_ever(db) | set(self._crew.by_name)
+            there = {session_file(name) for name in names}
+            for gone in self._folder.stems("agents") - there:
+                self._folder.drop(f"agents/{gone}.html")
         crew_pages.agents(db, self.put, names, self._crew, now)
 
     def money(self, db: Db, now: int) -> None:
@@ -175,8 +178,7 @@ class Pages:
 
     def forget_sessions(self, db: Db) -> None:
         """Remove the pages of sessions that are no more."""
-        folder = self._folder.root / "sessions"
-        names = {path.stem for path in folder.glob("*.html")}
+        names = self._folder.stems("sessions")
         # A later page is named after its session with a number: both readings are asked for.
         stems = {name: {name, name.rpartition("-")[0]} for name in names}
         there = views.session_tasks(db, {stem for both in stems.values() for stem in both})

@@ -31,6 +31,10 @@ class Folder:
     def has(self, name: str) -> bool:
         return (self.root / name).exists()
 
+    def stems(self, folder: str) -> set[str]:
+        """The names of that folder's pages, without their ending."""
+        return {path.stem for path in (self.root / folder).glob("*.html")}
+
     def read(self, name: str) -> str:
         """What a file says; nothing where it isn't there."""
         return (_content(self.root / name) or b"").decode("utf-8", "replace")
