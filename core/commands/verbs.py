@@ -91,7 +91,10 @@ _TABLE: list[tuple[Form, object]] = [
         change.kill,
     ),
     (Form("killall", "/killall (asks once)", O, "stop everything", group="work"), brake.killall),
-    (Form("pause", "/pause [42 or RUN-7]", O, "claim nothing new; or let one rest", group="work"), brake.pause),
+    (
+        Form("pause", "/pause [42 or RUN-7]", O, "claim nothing new; let one rest", group="work"),
+        brake.pause,
+    ),
     (Form("resume", "/resume [42 or RUN-7]", O, "go on", group="work"), brake.resume),
     (Form("whoami", "/whoami", V, "your id and role", group="here"), people.whoami),
     *fitting.TABLE,

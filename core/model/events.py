@@ -52,10 +52,10 @@ class AgentEvent:
     tool_call `{id, name, input}` · tool_result `{id, is_error}` · file_change
     `{path, added, removed}` · usage `{tokens_in, tokens_out, cost_usd}` (what this session
     process has used so far, not a difference; with `message`, its id: that answer of the model's
-    alone, until the next total; `cached` of the tokens in the provider had kept; `model`) · permission_request `{request, tool, input}` ·
-    question `{request, questions: [{question, options: [label]}]}` · limit `{reset_at}` (ms,
-    or None) · outcome `{name}` · finished `{ok, error}` (the driver's verdict; `text` is the
-    agent's closing words).
+    alone, until the next total; `cached` of the tokens in the provider had kept; `model`) ·
+    permission_request `{request, tool, input}` · question `{request, questions: [{question,
+    options: [label]}]}` · limit `{reset_at}` (ms, or None) · outcome `{name}` · finished
+    `{ok, error}` (the driver's verdict; `text` is the agent's closing words).
     """
 
     kind: AgentEventKind

@@ -162,8 +162,8 @@ def test_what_was_spent_is_told_by_day_agent_lane_model_and_run(bench: Bench) ->
              "Budget of claude today: 1.0", "of 5 USD (20%)", "Budget of RUN-001",
              "Budget of TASK-001: 0.50 of 2 USD (25%)",
              "By agent (today)", "claude: today 1.0", "Lane api: 1.0", "for 2 tasks",
-             "RUN-001: 0.00 USD", "TASK-001 0.50 USD", "No run `9`", "/cost [today|week]", "No agent `nobody`",
-             "One at a time")
+             "RUN-001: 0.00 USD", "TASK-001 0.50 USD", "No run `9`", "/cost [today|week]",
+             "No agent `nobody`", "One at a time")
     for reply in ran.out.split("today ")[1:]:
         assert len(reply.split("\n\n")[0].splitlines()) <= 12, "it fits a phone"
 

@@ -50,8 +50,8 @@ def agents_at_work(bench: Bench) -> list[str]:
     return found
 
 
-WORK = [{"say": "I begin."}, {"sleep": 600}]
-REST = [{"write": "NOTES.md", "content": "noted\n"}, {"say": "I went on."}]
+WORK: list[dict[str, Any]] = [{"say": "I begin."}, {"sleep": 600}]
+REST: list[dict[str, Any]] = [{"write": "NOTES.md", "content": "noted\n"}, {"say": "I went on."}]
 RESTS = ("blocked", "suspended", "waiting")
 
 

@@ -14,6 +14,7 @@ from core import cards
 from core.house import House
 from core.lifecycle import Situation
 from core.model import AgentEvent, AgentEventKind, Session, Task
+from core.ports import Exit
 from core.prices import Price
 from core.sessions.usage import take_in
 from core.store import budgets, sessions, tasks
@@ -92,7 +93,7 @@ async def test_a_further_attempt_begins_to_count_anew(at: At) -> None:
     def act(tx: Tx) -> None:
         task, session = at.working(tx)
         at.said(tx, session.id, tokens_in=10, tokens_out=0, cost_usd=0.5)
-        sessions.attempt_ended(tx, sessions.get_attempt(tx, session.id), sessions.Exit(status=0))
+        sessions.attempt_ended(tx, sessions.get_attempt(tx, session.id), Exit(status=0))
         sessions.new_attempt(tx, session.id)
         seen = at.said(tx, session.id, tokens_in=20, tokens_out=0, cost_usd=0.25)
         assert (seen.tokens_in, seen.cost_usd) == (30, 0.75)
