@@ -7,16 +7,15 @@ import contextlib
 import signal
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from typing import Protocol, TextIO
 
 from bot import feeding, logs
+from bot.hangup import Hangup
 from bot.idle import until_idle
 from bot.outbox import Outbox
 from bot.pages import Pages
 from bot.reception import Reception
-from core import reloading
-from core.errors import Broken, BullpenError
+from core.errors import Broken
 from core.house import House
 from core.orchestrator import Orchestrator
 from core.store import people
@@ -99,7 +98,7 @@ async def live(app: App) -> int:
     stop = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    hangup = partial(_hangup, app, stop, _has_terminal(app))
+    hangup = Hangup(app.house, app.options.input, app.say, stop)
     asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, hangup)
     address = await app.server.start()
     app.calendar.start()
@@ -112,32 +111,6 @@ async def live(app: App) -> int:
     finally:
         app.calendar.shutdown(wait=False)
         await leave(app)
-
-
-def _hangup(app: App, stop: asyncio.Event, terminal: bool) -> None:
-    """Read the configuration anew; but where its terminal was closed, leave."""
-    if terminal and not _has_terminal(app):
-        stop.set()
-    else:
-        app.tasks.append(asyncio.create_task(_reload(app), name="reload"))
-
-
-def _has_terminal(app: App) -> bool:
-    with contextlib.suppress(OSError, ValueError):
-        return app.options.input.isatty()
-    return False
-
-
-async def _reload(app: App) -> None:
-    try:
-        found = await reloading.reload(app.house)
-        await app.store.write(lambda tx: reloading.tell(tx, found, "a signal"))
-    except BullpenError as error:
-        log.error("not loaded anew", faults=str(error).splitlines())
-        app.say("Nothing was loaded, the files have faults:", str(error))
-    else:
-        log.info("loaded anew", changes=found.changes, restart=found.restart)
-        app.say("Loaded anew. What runs goes on.", *found.changes)
 
 
 def _start(app: App) -> None:

@@ -21,6 +21,15 @@ class Queue:
     because: int | None = None
 
 
+def rests(queue: Queue) -> str:
+    """Why nothing new is begun, and what to type; empty while it goes on."""
+    if queue.paused:
+        return "the queue is paused: /resume lets it go on"
+    if queue.max_concurrent == 0:
+        return "nothing is started: /set queue.max_concurrent 1 lets one go on"
+    return ""
+
+
 def load(tx: Tx, policy: Policy) -> Queue:
     rows = {key: row.value for key, row in settings.changed(tx, "queue").items()}
     paused, because = _paused(rows.get(settings.PAUSED), policy.paused)

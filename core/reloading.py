@@ -28,6 +28,17 @@ class Reloaded:
     faults: tuple[str, ...]
     over: tuple[str, ...] = ()
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """All of it for a person."""
+        lines = [*self.changes] or ["Nothing in the files is other than before."]
+        if self.restart:
+            lines.append(f"Only after a restart: {', '.join(self.restart)}.")
+        if self.over:
+            lines.append("Changed by hand, and stronger than the files:")
+            lines += [f"· {line}" for line in self.over]
+        return (*lines, *(f"! {line}" for line in self.faults))
+
 
 async def reload(house: House) -> Reloaded:
     """Read all files anew; from now on they count. What runs goes on. Raises BullpenError, a

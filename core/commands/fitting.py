@@ -37,8 +37,8 @@ def who_takes_it(tx: Tx, desk: Desk, task: Task) -> str:
         return f"Ready, but {held_words(task)}."
     if task.not_before is not None and task.not_before > tx.now:
         return f"Ready, but not before {clock(task.not_before, tx.now)}."
-    if queue.load(tx, desk.house.policy).paused:
-        return "Ready, but the queue is paused: /resume lets it go on."
+    if rests := queue.rests(queue.load(tx, desk.house.policy)):
+        return f"Ready, but {rests}."
     found = dispatch.candidates(tx, desk.house, task, desk.able)
     if task.assignee is not None:
         return _assigned_words(desk, task, found)

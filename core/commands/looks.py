@@ -31,7 +31,8 @@ async def status(desk: Desk, command: Command) -> Reply:
 
 async def _queue_words(desk: Desk) -> str:
     settings = await desk.house.store.write(lambda tx: queue.load(tx, desk.house.policy))
-    return "The queue is paused: /resume lets it go on." if settings.paused else ""
+    rests = queue.rests(settings)
+    return f"{rests[:1].upper()}{rests[1:]}." if rests else ""
 
 
 async def inbox(desk: Desk, command: Command) -> Reply:

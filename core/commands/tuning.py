@@ -10,7 +10,7 @@ from core.commands.grammar import Command, Form
 from core.commands.reply import Button, Reply
 from core.errors import BullpenError, Unclear
 from core.model import Event, Role
-from core.reloading import Reloaded, said
+from core.reloading import said
 from core.store import settings
 from core.store.database import Tx
 
@@ -28,19 +28,9 @@ async def reload(desk: Desk, command: Command) -> Reply | Act:
 
     def act(tx: Tx) -> Reply:
         reloading.tell(tx, found, desk.actor.name or desk.actor.key)
-        return Reply("Loaded. What runs goes on.", tuple(_told(found)))
+        return Reply("Loaded. What runs goes on.", found.lines)
 
     return act
-
-
-def _told(found: Reloaded) -> list[str]:
-    lines = list(found.changes) or ["Nothing in the files is other than before."]
-    if found.restart:
-        lines.append(f"Only after a restart: {', '.join(found.restart)}.")
-    if found.over:
-        lines.append("Changed by hand, and stronger than the files:")
-        lines += [f"· {line}" for line in found.over]
-    return lines + [f"! {line}" for line in found.faults]
 
 
 # -- set -----------------------------------------------------------------------------------

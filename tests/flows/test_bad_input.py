@@ -136,6 +136,10 @@ WRONG = {
     "/status now please": "stands alone",
     "/whoami --really": "It takes no options",
     "/help dance": "There is no /dance",
+    "/agent nobody": "No agent `nobody`",
+    "/agents here": "/agents stands alone",
+    "/set nonsense 1": "There is no setting",
+    "/reload now": "/reload stands alone",
 }
 """What is typed, and what the answer holds."""
 

@@ -170,7 +170,9 @@ def test_nobody_at_once_then_two_and_it_is_kept(bench: Bench) -> None:
     both = "sh -c 'touch ../../../{0}; until test -e ../../../{1}; do sleep 0.05; done'"
     ran = bench.up("/set queue.max_concurrent 0", f'/add "a" --run "{both.format("a", "b")}"',
                    f'/add "b" --run "{both.format("b", "a")}"', "/set", "/reload")
-    ran.said("queue.max_concurrent is 0 now.", "Configured: 1.", "max_concurrent 0 (file: 1)",
+    ran.said("queue.max_concurrent is 0 now.", "Configured: 1.",
+             "Ready, but nothing is started: /set queue.max_concurrent 1 lets one go on.",
+             "max_concurrent 0 (file: 1)",
              "queue.max_concurrent is 0, configured 1: /set queue.max_concurrent default")
     bench.up("/status")
     assert bench.states() == {1: "ready", 2: "ready"}, "kept over the restart"

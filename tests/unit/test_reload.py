@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
+import os
 import subprocess
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bot.configuring import Sources, read
+from bot.hangup import Hangup
 from core import crew, reloading
 from core.errors import BullpenError
 from core.house import Current, House
@@ -144,3 +148,40 @@ async def test_a_new_secret_is_known_before_it_can_be_said(home: House) -> None:
           'environment = { API_KEY = "zebra-finch" }\n')
     await reloading.reload(home)
     assert configured.sources.redactor.text("it is zebra-finch") == "it is [redacted]"
+
+
+# -- the signal ------------------------------------------------------------------------------
+
+
+async def test_a_terminal_that_was_closed_is_a_reason_to_leave(home: House) -> None:
+    ours, theirs = os.openpty()
+    said: list[str] = []
+    stop = asyncio.Event()
+    with os.fdopen(theirs) as terminal:
+        hangup = Hangup(home, terminal, lambda *lines: said.extend(lines), stop)
+        hangup()
+        assert not stop.is_set(), "the terminal is there: somebody sent the signal"
+        await _until(lambda: said)
+        os.close(ours)
+        hangup()
+    assert stop.is_set()
+
+
+async def test_without_a_terminal_it_reads_anew_or_says_why_not(home: House) -> None:
+    said: list[str] = []
+    stop = asyncio.Event()
+    hangup = Hangup(home, io.StringIO(), lambda *lines: said.extend(lines), stop)
+    write("config/agents.toml", '[agents.new]\ndriver = "command"\n')
+    hangup()
+    await _until(lambda: "Agents: new is new." in said)
+    assert "new" in home.agents
+    write("config/agents.toml", "[agents")
+    hangup()
+    await _until(lambda: "agents.toml: no valid TOML" in " ".join(said))
+    assert not stop.is_set()
+
+
+async def _until(ready: Callable[[], object]) -> None:
+    async with asyncio.timeout(20):
+        while not ready():
+            await asyncio.sleep(0.01)
