@@ -2,47 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-
-import msgspec
+from dataclasses import replace
 
 from core import checks, git
 from core.checks import Command
 from core.house import House
 from core.killpoints import kill_point
-from core.model import Change, Check, Event, Gate, Receipt, Session, Severity, Task, TaskState
+from core.model import Change
+from core.outcomes import Approved, Seen, hold, noted, nothing, routed
 from core.ports import NOWHERE, Merged, MergeOrder
 from core.receipts import Built, see
 from core.store import receipts, rows, tasks
 from core.store.database import Tx
-from core.store.receipts import NewReceipt
-from core.workflow import Onward, enter, follow
 
 _TRIES = 5
-
-
-@dataclass(frozen=True, slots=True)
-class Approved:
-    """A task that is to be merged: who approved it, what was seen, and whose sandbox it is."""
-
-    task: Task
-    gate: Gate | None
-    receipt: Receipt | None
-    session: Session | None
-    commands: Sequence[Command] = ()
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """What would be merged, and what Bullpen saw of it (None: there is nothing to run)."""
-
-    change: Change
-    receipt: NewReceipt | None = None
-
-    @property
-    def failed(self) -> list[Check]:
-        return [check for check in self.receipt.checks if not check.passed] if self.receipt else []
 
 
 async def merge(house: House, task_id: int) -> bool:
@@ -51,7 +24,7 @@ async def merge(house: House, task_id: int) -> bool:
     False when it can't be done for now: the approval waits, and stays valid."""
     approved = await _approved(house, task_id)
     if approved.task.change is None or approved.task.change.empty:
-        await house.store.write(lambda tx: _nothing(tx, house, task_id))
+        await house.store.write(lambda tx: nothing(tx, house, task_id))
         return True
     order = _order(house, approved, approved.task.change)
     for _ in range(_TRIES):
@@ -132,7 +105,7 @@ async def _seen_again(house: House, approved: Approved, merged: Merged) -> bool:
     """The same change on the branch as it stands now: checked again, the approval stays. False
     when that has sent the task elsewhere, or it is not to be merged any more."""
     seen = await _see(house, approved, merged)
-    return await house.store.write(lambda tx: _noted(tx, house, approved, merged, seen))
+    return await house.store.write(lambda tx: noted(tx, house, approved, merged, seen))
 
 
 async def _see(house: House, approved: Approved, merged: Merged) -> Seen:
@@ -142,41 +115,6 @@ async def _see(house: House, approved: Approved, merged: Merged) -> Seen:
         return Seen(change)
     built = Built(commit, base, change)
     return Seen(change, await see(house, approved.session, task, built, approved.commands))
-
-
-def _noted(tx: Tx, house: House, approved: Approved, merged: Merged, seen: Seen) -> bool:
-    task = tasks.get(tx, approved.task.id)
-    if task.state is not approved.task.state or task.step != approved.task.step:
-        return False
-    _store(tx, task, approved, seen)
-    if seen.failed:
-        _apart(tx, house, task, merged, seen.failed)
-    return not seen.failed
-
-
-def _store(tx: Tx, task: Task, approved: Approved, seen: Seen) -> None:
-    if seen.receipt is not None and approved.session is not None:
-        receipts.store(tx, task, approved.session.id, seen.receipt)
-
-
-def _apart(tx: Tx, house: House, task: Task, merged: Merged, failed: Sequence[Check]) -> None:
-    """No line conflicts, and yet the two don't go together: the agent mends it."""
-    words = "; ".join(f"`{check.command}` failed" for check in failed)
-    tx.emit(
-        Event(
-            "merge.conflict",
-            f"{task.ref} doesn't go together with the main branch, which has moved: {words}",
-            Severity.WARNING,
-            task_id=task.id,
-        )
-    )
-    prompt = house.prompts.again(
-        "Bullpen",
-        "The main branch has moved. Your change merges with it without a conflict, but together "
-        f"the checks fail. Merge the commit {merged.base} into your branch and mend it.",
-        [f"{check.command}\n{check.said}" for check in failed],
-    )
-    follow(tx, house, task, "merge.conflict", Onward(prompt=prompt, cause="conflict"))
 
 
 # -- the end -------------------------------------------------------------------------------
@@ -191,91 +129,5 @@ async def _end(house: House, approved: Approved, merged: Merged) -> bool:
         # What is shown and approved next is what would be merged, not what the branch held by
         # itself; what is merged then is the branch again.
         seen = await _see(house, approved, merged)
-    await house.store.write(lambda tx: _routed(tx, house, approved, merged, seen))
+    await house.store.write(lambda tx: routed(tx, house, approved, merged, seen))
     return merged.outcome != "refused"
-
-
-def _nothing(tx: Tx, house: House, task_id: int) -> None:
-    task = tasks.get(tx, task_id)
-    if task.state is TaskState.REVIEW:
-        follow(tx, house, task, "pr.merged")
-
-
-def _routed(tx: Tx, house: House, approved: Approved, merged: Merged, seen: Seen | None) -> None:
-    task = tasks.get(tx, approved.task.id)
-    if task.state not in (TaskState.REVIEW, TaskState.IN_FLIGHT):
-        _too_late(tx, task, merged)
-    elif merged.outcome == "pr.merged":
-        tx.run(
-            "UPDATE tasks SET merge_commit = ?, hold = NULL WHERE id = ?", (merged.commit, task.id)
-        )
-        tx.emit(
-            Event(
-                "pr.merged", f"{task.ref} is merged as {(merged.commit or '')[:7]}", task_id=task.id
-            )
-        )
-        follow(tx, house, tasks.get(tx, task.id), "pr.merged")
-    elif merged.outcome == "merge.conflict":
-        _conflict(tx, house, task, merged)
-    elif merged.outcome == "stale" and seen is not None:
-        _stale(tx, house, task, approved, merged, seen)
-    else:
-        hold(tx, task, merged.detail)
-
-
-def _too_late(tx: Tx, task: Task, merged: Merged) -> None:
-    if merged.outcome == "pr.merged":
-        tx.run("UPDATE tasks SET merge_commit = ? WHERE id = ?", (merged.commit, task.id))
-        tx.emit(
-            Event(
-                "pr.merged",
-                f"{task.ref} was merged just before it was {task.state.value}",
-                Severity.WARNING,
-                task_id=task.id,
-            )
-        )
-
-
-def _conflict(tx: Tx, house: House, task: Task, merged: Merged) -> None:
-    files = ", ".join(merged.files) or "some files"
-    tx.emit(
-        Event(
-            "merge.conflict",
-            f"{task.ref} conflicts with the main branch in {files}",
-            Severity.WARNING,
-            task_id=task.id,
-        )
-    )
-    prompt = house.prompts.again(
-        "Bullpen",
-        "The main branch has moved, and your change conflicts with it. Merge the "
-        f"commit {merged.commit or 'of the main branch'} into your branch and resolve it.",
-        list(merged.files),
-    )
-    follow(tx, house, task, "merge.conflict", Onward(prompt=prompt, cause="conflict"))
-
-
-def _stale(
-    tx: Tx, house: House, task: Task, approved: Approved, merged: Merged, seen: Seen
-) -> None:
-    """What would be merged is no longer what was approved: a new gate shows it, unless it fails."""
-    tx.run(
-        "UPDATE tasks SET change = ?, hold = NULL WHERE id = ?",
-        (msgspec.json.encode(seen.change).decode(), task.id),
-    )
-    receipts.make_stale(tx, task.id, receipts.OTHER_CHANGE)
-    _store(tx, task, approved, seen)
-    task = tasks.get(tx, task.id)
-    if seen.failed:
-        _apart(tx, house, task, merged, seen.failed)
-        return
-    workflow = house.workflow(task.workflow)
-    gate = next(step for step in workflow.steps if step.outcomes.get("approved") == task.step)
-    words = "The main branch has moved, and the change is no longer the one you approved."
-    enter(tx, house, task, gate.id, Onward(summary=words))
-
-
-def hold(tx: Tx, task: Task, why: str) -> None:
-    """The approval waits and stays valid."""
-    words = f"{task.ref} is approved, but can't be merged yet: {why}"
-    tasks.hold(tx, task, why, words, "forge.failed")
