@@ -124,7 +124,6 @@ def wave_card(tx: Tx, run: Run, event: Event) -> Reply:
     took = [duration(lasted["ended_at"] - lasted["started_at"])] if lasted else []
     return Reply(
         f"🌊 {run.ref} · wave {number} of {run.waves} is over: {' · '.join([done, *other, *took])}",
-        tuple(holds(tx, run)),
         silent=True,
     )
 

@@ -12,7 +12,7 @@ from core.commands.grammar import Command, Form, Option, task_id
 from core.commands.reply import Button, Reply, Table
 from core.commands.words import money, number, run_id
 from core.errors import Unclear
-from core.model import Role, Run, TaskState, WaveState, task_ref
+from core.model import Role, Run, RunState, TaskState, WaveState, task_ref
 from core.planning import forecast
 from core.store import clashes, run_rows
 from core.store import runs as stored
@@ -162,8 +162,9 @@ async def show(desk: Desk, command: Command) -> Reply:
         raise Unclear(f"No run {wanted}. /runs lists them.")
     lines = [progress, *holds, *_waves(page)]
     if len(page.critical) > 1:
-        lines.append(f"Longest chain left: {_chain(page.critical)}")
-    if run.ended_at is None:
+        left = " left" if run.ended_at is None else ""
+        lines.append(f"Longest chain{left}: {_chain(page.critical)}")
+    if run.state is RunState.RUNNING:
         words = forecast.words(page.forecast)
         lines.append(f"{words[0].upper()}{words[1:]}.")
     return Reply(

@@ -51,7 +51,7 @@ def test_a_lane_goes_wave_by_wave(lane: Bench) -> None:
              "No estimate yet: fewer than three tasks have ended", "6 tasks",
              "RUN-001 · lane import · 6 tasks in 3 waves",
              "RUN-001 is done · lane import · 6 of 6 done", "completed",
-             "RUN-001 · lane import · completed", "Longest chain left")
+             "RUN-001 · lane import · completed", "Longest chain: TASK-001 → ")
     assert set(lane.states().values()) == {"done"}
     done = ledger(lane)
     assert [sorted(done[:2]), sorted(done[2:5]), done[5:]] == [["a", "b"], ["c", "d", "e"], ["f"]]
