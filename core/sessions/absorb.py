@@ -27,6 +27,7 @@ from core.store.database import Tx
 K = AgentEventKind
 WEIGHTY = frozenset({K.STARTED, K.PERMISSION_REQUEST, K.QUESTION, K.OUTCOME, K.LIMIT, K.FINISHED})
 """Events that go into state at once; the rest waits for the next flush."""
+_TAKEN = WEIGHTY | {K.USAGE}
 
 
 def absorb(
@@ -43,7 +44,8 @@ def absorb(
         return
     session = sessions.get(tx, session_id)
     for event in events:
-        _one(tx, house, sessions.get(tx, session_id), attempt, event)
+        if event.kind in _TAKEN:  # the rest is for the log: there may be very much of it
+            _one(tx, house, sessions.get(tx, session_id), attempt, event)
     overlaps.reported(tx, session, events)
     calls = sum(event.kind is K.TOOL_CALL for event in events)
     tx.run(

@@ -89,7 +89,7 @@ def take_in(tx: Tx, house: House, session: Session, attempt: Attempt, event: Age
     before = account.sum()
     message = event.data.get("message")
     if message:
-        account.message(str(message), _used(house, session, event.data))
+        account.message(str(message)[:100], _used(house, session, event.data))
     else:
         account.said(_used(house, session, event.data))
         _say_unpriced(tx, session, account.total)

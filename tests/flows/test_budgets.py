@@ -53,6 +53,17 @@ async def test_at_80_percent_a_gate_opens_and_work_goes_on(bench: Bench) -> None
     assert bench.value("SELECT tokens FROM budgets WHERE scope = 'task'") >= 1700
 
 
+async def test_from_the_gate_on_to_the_end_the_same_card_tells_it(bench: Bench) -> None:
+    play(bench, [{"use": 1700}, {"sleep": 1.5}, {"use": 700}, {"sleep": 600}], DONE)
+    async with bench.running() as live:
+        await live.say(START, "1.70 of 2 USD spent (85%)", "⚠️ Budget of TASK-001 is used up: "
+                       "2.40 of 2 USD spent. Work stops until G-1 is answered.")
+        await stopped(bench, live)
+        await live.say("/gate G-1", "2.40 of 2 USD spent (120%)", "/approve G-1 +1 USD")
+        assert bench.value("SELECT count(*) FROM gates") == 1
+        await live.say("/approve G-1", "G-1: +1 USD. TASK-001 goes on.")
+
+
 async def test_at_100_percent_it_stops_and_more_lets_it_go_on(bench: Bench) -> None:
     play(bench, works(2100), DONE)
     async with bench.running() as live:
