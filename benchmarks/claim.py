@@ -11,8 +11,10 @@ each time. `python benchmarks/claim.py [TASKS …]` (10000 and 100000 by default
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -111,6 +113,8 @@ def _nothing(_number: int) -> None:
 
 
 async def _claimers(store: Store) -> None:
+    """Each in a transaction of its own; the writer commits them in groups."""
+
     async def one() -> None:
         for _ in range(EACH):
             await store.write(take)
@@ -118,31 +122,61 @@ async def _claimers(store: Store) -> None:
     await asyncio.gather(*(one() for _ in range(CLAIMERS)))
 
 
-async def at_once(many: int) -> dict[str, float]:
-    """Claims a second of each contender: medians of rounds in which all take turns."""
-    taken: dict[str, list[float]] = {}
-    with tempfile.TemporaryDirectory() as name, ThreadPoolExecutor(CLAIMERS) as pool:
-        folder = Path(name)
-        store = await Store(folder, lambda: NOW).open()
-        await store.write(lambda tx: add_tasks(tx, many))
-        await store.write(claims.demands)
-        rivals = {"sqlite3, one by one": Bare(folder, 1), "sqlite3, in groups": Bare(folder, 32)}
-        huey = Huey(folder, many)
-        for _ in range(ROUNDS):
-            for words, rival in rivals.items():
-                taken.setdefault(words, []).append(rate(CLAIMS, rival.claim))
-                await store.write(_back)
-            taken.setdefault("huey", []).append(rate(CLAIMS, lambda: huey.claim(pool)))
-            huey.fill()
-            begun = asyncio.get_running_loop().time()
-            await _claimers(store)
-            seconds = asyncio.get_running_loop().time() - begun
-            taken.setdefault("Bullpen", []).append(CLAIMS / seconds)
-            await store.write(_back)
-        for rival in rivals.values():
+async def _dispatches(store: Store) -> None:
+    """As a dispatch does it: all that may start now, in one transaction."""
+    for _ in range(EACH):
+        await store.write(lambda tx: [take(tx) for _ in range(CLAIMERS)])
+
+
+class Field:
+    """All contenders on data of that size."""
+
+    def __init__(self, folder: Path, many: int, store: Store, pool: ThreadPoolExecutor) -> None:
+        self._store = store
+        self._bare = {"sqlite3, one by one": Bare(folder, 1),
+                      "sqlite3, in groups of 32": Bare(folder, CLAIMERS)}
+        self._huey, self._pool = Huey(folder, many), pool
+        self.taken: dict[str, list[float]] = {}
+
+    async def round(self) -> None:
+        for words, rival in self._bare.items():
+            self._note(words, rate(CLAIMS, rival.claim))
+            await self._store.write(_back)
+        self._note("huey", rate(CLAIMS, lambda: self._huey.claim(self._pool)))
+        self._huey.fill()
+        for words, way in (("Bullpen", _claimers), ("Bullpen, 32 in one dispatch", _dispatches)):
+            begun = time.perf_counter()
+            await way(self._store)
+            self._note(words, CLAIMS / (time.perf_counter() - begun))
+            await self._store.write(_back)
+
+    def _note(self, words: str, found: float) -> None:
+        self.taken.setdefault(words, []).append(found)
+
+    def close(self) -> None:
+        for rival in self._bare.values():
             rival.close()
-        await store.close()
-    return {words: statistics.median(rates) for words, rates in taken.items()}
+
+
+async def at_once(all_sizes: list[int]) -> dict[int, dict[str, float]]:
+    """Claims a second of each contender at each size: medians of rounds in which all of them
+    take turns, so that whatever else the machine does falls on all alike."""
+    async with contextlib.AsyncExitStack() as stack:
+        pool = stack.enter_context(ThreadPoolExecutor(CLAIMERS))
+        fields = {}
+        for many in all_sizes:
+            folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+            store = await Store(folder, lambda: NOW).open()
+            stack.push_async_callback(store.close)
+            await store.write(lambda tx, many=many: add_tasks(tx, many))
+            await store.write(claims.demands)
+            fields[many] = Field(folder, many, store, pool)
+            stack.callback(fields[many].close)
+        for _ in range(ROUNDS):
+            for field in fields.values():
+                await field.round()
+        return {many: {words: statistics.median(found) for words, found in field.taken.items()}
+                for many, field in fields.items()}
 
 
 def _back(tx: Tx) -> None:
@@ -211,11 +245,14 @@ def _take_joined(tx: Tx) -> None:
 
 
 def main() -> None:
-    found = {many: asyncio.run(at_once(many)) for many in sizes()}
+    found = asyncio.run(at_once(sizes()))
     first, last = min(found), max(found)
     table(
-        ["32 claimers at once, claims/s", *(f"{many} tasks" for many in found)],
-        [[words, *(f"{found[many][words]:.0f}" for many in found)] for words in found[first]],
+        ["32 claimers at once, claims/s", *(f"{many} tasks" for many in found),
+         *(f"{many}: × huey" for many in found)],
+        [[words, *(f"{found[many][words]:.0f}" for many in found),
+          *(f"{found[many][words] / found[many]['huey']:.1f}" for many in found)]
+         for words in found[first]],
     )
     over = min(rates["Bullpen"] / rates["huey"] for rates in found.values())
     flat = found[last]["Bullpen"] / found[first]["Bullpen"]

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from site_gen.build import Builder
+from site_gen.crew import Crew, Member
 from site_gen.render import Settings
 from tests.fakes.filled import Clock, Filled, fill
 from tests.fakes.filled_run import add_run
@@ -136,7 +137,9 @@ async def _filled(folder: Path, clock: Clock) -> Filled:
 
 
 def build(filled: Filled, now: Callable[[], int]) -> Path:
-    builder = Builder(filled.folder, filled.folder / "site", Settings(), now)
+    crew = Crew((Member("coder-1", capacity=3, budget_usd=2.0),
+                 Member("off-1", missing="off-1 is disabled.")), slots=4, day_usd=20.0)
+    builder = Builder(filled.folder, filled.folder / "site", Settings(crew=crew), now)
     builder.tick()
     builder.close()
     return filled.folder / "site"
@@ -146,7 +149,8 @@ def some_pages(filled: Filled) -> list[Path]:
     site = filled.folder / "site"
     tasks = [f"tasks/TASK-{filled.tasks[state][0]:03d}.html" for state in filled.tasks]
     names = ["index.html", "tasks.html", "events.html", *tasks,
-             f"sessions/{filled.sessions[1]}.html", "runs.html",
+             f"sessions/{filled.sessions[1]}.html", "runs.html", "cost.html", "agents/coder-1.html",
+             "agents/off-1.html",
              *(f"run/{n}.html" for n in (1, 2, 3)), "tasks/TASK-025.html", "tasks/TASK-046.html"]
     return [site / name for name in names]
 
