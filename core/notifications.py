@@ -46,14 +46,14 @@ class Notifier:
             self._tell(tx, task, own, events)
             if task.run_id is not None and any(e.type != "task.progress" for e in own):
                 found[task.run_id] = None
-        alone = [event for event in events if event.task_id is None]
+        for run_id in found:
+            own = [e for e in events if e.run_id == run_id and e.task_id is None]
+            self._tell_run(tx, runs.get(tx, run_id), own)
+        alone = [e for e in events if e.task_id is None and e.run_id is None]
         self._gates(tx, None, alone, self._places(tx, None, alone))
         for event in alone:
-            if event.gate_id is None and event.run_id is None:
+            if event.gate_id is None:
                 self._single(tx, None, event, self._places(tx, None, [event]))
-        for run_id in found:
-            run = runs.get(tx, run_id)
-            self._tell_run(tx, run, [event for event in alone if event.run_id == run_id])
 
     def _tell(
         self, tx: Tx, task: Task, events: Sequence[Event], all_events: Sequence[Event]
@@ -97,6 +97,7 @@ class Notifier:
             began = any(event.type == "run.started" for event in events)
             live += [place for place in hears if place not in followed] if began else followed
         self._send(tx, list(dict.fromkeys(live)), card, deliveries.PROGRESS, silent=True)
+        self._gates(tx, None, events, places)
         for event in events:
             if event.gate_id is None:
                 self._of_run(tx, run, event, places)

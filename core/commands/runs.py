@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 
-from core import cards, runs, views
+from core import cards, queue, runs, views
 from core.commands import amounts
 from core.commands.desk import Act, Desk
 from core.commands.grammar import Command, Form, Option, task_id
@@ -40,7 +41,11 @@ async def go(desk: Desk, command: Command) -> Reply | Act:
         plan = runs.plan(tx, desk.house, wanted)
         run = runs.begin(tx, plan, desk.actor, title, budget)
         run_rows.follow(tx, run.id, desk.place.platform, desk.place.chat, desk.place.message)
-        return _begun(run, plan, budget)
+        reply = _begun(run, plan, budget)
+        if not queue.load(tx, desk.house.policy).paused:
+            return reply
+        waits = "The queue is paused: nothing begins before /resume."
+        return replace(reply, lines=(*reply.lines, waits))
 
     return act
 
@@ -207,7 +212,11 @@ def _standing(task: views.RunTask) -> str:
         return task.outcome
     if task.state in (TaskState.PLANNING, TaskState.IN_FLIGHT):
         return "in work"
-    return {TaskState.REVIEW: "for you", TaskState.BLOCKED: "blocked"}.get(task.state, "")
+    return {
+        TaskState.REVIEW: "for you",
+        TaskState.BLOCKED: "blocked",
+        TaskState.INBOX: "in the inbox",
+    }.get(task.state, "")
 
 
 def _chain(tasks: Sequence[int]) -> str:

@@ -163,9 +163,13 @@ def _settle(tx: Tx, run: Run, after: Task) -> Run:
 
 def _stop_for(tx: Tx, run: Run, task: Task) -> Run:
     """Something that has not ended needs what failed: pause, and say so where it is heard."""
+    first = run.because is None
     run = waves.pause(tx, run, because=run.because or task.id)
     if task.wave == run.wave:
         waves.move_wave(tx, run, WaveState.FAILED)
+        if first:
+            said = f"{run.ref}: wave {run.wave} of {run.waves} has failed, with {task.ref}"
+            tx.emit(Event("wave.failed", said, run_id=run.id, payload={"wave": run.wave}))
     tx.emit(
         Event(
             "run.paused",

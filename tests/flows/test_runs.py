@@ -129,7 +129,8 @@ def test_stop_asks_once_and_returns_what_has_not_begun(bench: Bench) -> None:
 def test_a_person_pauses_and_resumes_it(lane: Bench) -> None:
     ran = lane.up("/pause", add(lane, "a", "--draft"), add(lane, "b", "--after 1 --draft"),
                   "/go import", "/pause RUN-1", "/pause run 1", "/resume", "/runs", "/resume RUN-1")
-    ran.said("RUN-001 is paused. /resume RUN-001", "RUN-001 is paused already",
+    ran.said("The queue is paused: nothing begins before /resume",
+             "RUN-001 is paused. /resume RUN-001", "RUN-001 is paused already",
              "The queue goes on", "paused", "RUN-001 goes on.", "2 of 2 done")
     assert ledger(lane) == ["a", "b"]
 

@@ -14,9 +14,9 @@ from core.audience import Audience, Place, Rule
 from core.commands.reply import Reply
 from core.house import House
 from core.lifecycle import Act
-from core.model import Severity, TaskState
+from core.model import GateKind, Severity, TaskState
 from core.notifications import Notifier
-from core.store import claims, deliveries, run_rows, tasks
+from core.store import claims, deliveries, gates, run_rows, tasks
 from core.store import runs as stored
 from core.store.database import Store, Tx
 from core.store.tasks import NewTask
@@ -204,6 +204,17 @@ async def test_a_run_of_many_owes_few_messages(stage: Stage) -> None:
     await stage.go()
     found = await stage.finish(root)
     assert {place: len(replies) for place, replies in found.items()} == {CREW: 2, ANNS: 2}
+
+
+async def test_a_gate_of_the_run_is_told_to_who_follows_it(stage: Stage) -> None:
+    await stage.add()
+    await stage.go()
+    found = await stage.do(lambda tx: gates.open_gate(tx, gates.NewGate(
+        GateKind.BUDGET, None, "The run's budget is used up", scope="run", run_id=1,
+        subject="1")))
+    for place in (CREW, ANNS):
+        (gate,) = plain(found[place])
+        assert gate.key == "gate:1" and not gate.silent
 
 
 # -- its page ----------------------------------------------------------------------------------

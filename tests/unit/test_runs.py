@@ -206,6 +206,7 @@ def test_a_failure_that_is_needed_pauses_and_alerts_and_its_repair_goes_on(here:
     run = here.run()
     assert (run.state, run.because, run.failed) == (RunState.PAUSED, a, 1)
     assert here.waves() == ["failed", "pending"]
+    assert here.told("wave.failed") == ["RUN-001: wave 1 of 2 has failed, with TASK-001"]
     alert = next(event for event in here.tx.events if event.type == "run.paused")
     assert alert.severity is Severity.CRITICAL and alert.run_id == 1
     assert here.task(b).held == "run" and here.claimable() == []
