@@ -129,3 +129,39 @@ def test_an_urgent_task_goes_before_a_paused_queue_is_resumed_only_then(bench: B
     ran = bench.up("/pause", '/add "Now" --run "true" -p urgent', "/status", "/resume")
     ran.said("The queue is paused", "Ready, but the queue is paused", "1 queued",
              "The queue goes on.", "TASK-001 is ready for you")
+
+
+async def test_how_many_at_once_is_changed_while_they_run_and_kept(bench: Bench) -> None:
+    def running() -> int:
+        return int(bench.value(
+            "SELECT count(*) FROM sessions WHERE state IN ('starting', 'running')"))
+
+    async with bench.running() as live:
+        await live.say("/set queue.max_concurrent 0", "queue.max_concurrent")
+        for name in "abc":
+            await live.say(f'/add "{name}" --run "sleep 300"', "TASK-00")
+        await live.say("/queue", "3 ready", "at most 0 at once, 0 running")
+        assert running() == 0
+        await live.say("/set queue.max_concurrent 2", "queue.max_concurrent")
+        await live.until(lambda: running() == 2, "two of them")
+        await live.say("/queue", "1 ready", "at most 2 at once, 2 running")
+        await live.say("/set queue.max_concurrent 1000000", "queue.max_concurrent")
+        await live.until(lambda: running() == 3, "all of them")
+        await live.say("/set queue.max_concurrent 1", "queue.max_concurrent")
+        await live.say("/set queue.stop_on_failure false", "queue.stop_on_failure")
+        await live.say("/queue pause", "paused")
+        assert running() == 3, "what runs goes on"
+    ran = bench.up("/queue")
+    ran.said("Paused: /resume lets it go on; at most 1 at once", "a failure does not pause it")
+
+
+async def test_a_failure_pauses_the_queue_only_where_it_should(bench: Bench) -> None:
+    async with bench.running() as live:
+        await live.say("/set queue.stop_on_failure false", "queue.stop_on_failure")
+        await live.say('/add "Breaks" --run "false"', "TASK-001 failed")
+        await live.say('/add "Works" --run "true"', "TASK-002 is ready for you")
+        await live.say("/set queue.stop_on_failure true", "queue.stop_on_failure")
+        await live.say('/add "Breaks too" --run "false"', "TASK-003 failed",
+                       "The queue is paused because TASK-003 failed")
+        await live.say('/add "Waits" --run "true"', "the queue is paused")
+        await live.say("/delete 3 yes", "TASK-003 is deleted.", "TASK-004 is ready for you")
