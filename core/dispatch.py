@@ -24,7 +24,7 @@ from core.model import (
     TaskState,
     WorktreeState,
 )
-from core.planning import Match
+from core.planning import Match, Needs
 from core.sessions.starting import first_prompt
 from core.store import claims, rows, sessions, tasks
 from core.store.claims import Demand, Head
@@ -193,19 +193,31 @@ def _best(tx: Tx, house: House, head: Head, room: Room) -> Match | None:
         claims.tell(tx, head.demand, head.id, why)
         return None
     found = _judged(tx, step, key, room)
-    claims.tell(tx, head.demand, head.id, _nobody(house, head.demand, found))
+    claims.tell(tx, head.demand, head.id, _nobody(house, head.demand, step, found))
     return planning.best(found)
 
 
-def _nobody(house: House, demand: Demand, found: list[Match]) -> str | None:
+def _nobody(house: House, demand: Demand, step: Step, found: list[Match]) -> str | None:
     """Why nobody at all fits; None when somebody does, though without room perhaps."""
     name = demand.key.assignee
     if name is None or found:
-        return planning.lacking(found, demand.key.needs)
+        lacking = planning.lacking(found, demand.key.needs)
+        return lacking and (disabled(house, step, demand.key.needs) or lacking)
     agent = house.agents.get(name)
     if agent is None:
         return f"it is for {name}, who is no longer configured: /assign gives it to another"
     return f"it is for {name}: {house.missing(agent) or 'that agent is not here now'}"
+
+
+def disabled(house: House, step: Step, needs: Needs) -> str | None:
+    """Who could do it, but is disabled; None where there is no such agent."""
+    rest = [agent for _, agent in sorted(house.agents.items()) if not agent.enabled]
+    fitting = [
+        agent
+        for agent in rest
+        if planning.match(replace(agent, enabled=True), step, needs, 0).eligible
+    ]
+    return " ".join(str(house.missing(agent)) for agent in fitting[:2]).rstrip(".") or None
 
 
 def _judged(tx: Tx, step: Step, key: claims.Key, room: Room) -> list[Match]:

@@ -136,7 +136,7 @@ class House:
     def missing(self, agent: Agent) -> str | None:
         """Why this agent can't work here, in one line; None when it can."""
         if not agent.enabled:
-            return f"{agent.name} is disabled."
+            return f"{agent.name} is disabled: /agent enable {agent.name}."
         return (
             self.drivers[agent.driver].missing(agent.options)
             or self.sandboxes[agent.sandbox].missing()

@@ -78,7 +78,8 @@ def _changes(before: Configured, fresh: Configured) -> Iterator[str]:
 def _how(then: object, now: object) -> str:
     plain = (bool, int, float, str, type(None))
     both = isinstance(then, plain) and isinstance(now, plain)
-    return f"{said(then)} → {said(now)}" if both and len(f"{then}{now}") < 40 else "changed"
+    short = both and len(words := f"{said(then)} → {said(now)}") < 40 and "\n" not in words
+    return words if short else "changed"
 
 
 def by_hand(tx: Tx, house: House) -> Iterator[str]:

@@ -80,7 +80,10 @@ async def reject(desk: Desk, command: Command) -> Reply | Act:
         gate = acts.reject(tx, desk.house, found, desk.actor, desk.place, command.text)
         if gate.kind is GateKind.PERMISSION:
             return Reply(f"{gate.ref} denied.", silent=True)
-        return Reply(f"{gate.ref} sent back to {gate.agent or 'the agent'}.", silent=True)
+        words = f"{gate.ref} sent back to {gate.agent or 'the agent'}."
+        agent = desk.house.agents.get(gate.agent or "")
+        missing = desk.house.missing(agent) if agent is not None else None
+        return Reply(words, (f"It waits: {missing}",) if missing else (), silent=not missing)
 
     return act
 

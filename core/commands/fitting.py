@@ -47,7 +47,8 @@ def who_takes_it(tx: Tx, desk: Desk, task: Task) -> str:
         return f"Ready. {best.agent.name} takes it (fits {best.score})."
     if any(match.eligible for match in found):
         return "Ready. Whoever fits is busy: " + "; ".join(_why_nots(found)[:3]) + "."
-    return "; ".join(_why_nots(found)) or INSTALL
+    off = dispatch.disabled(desk.house, desk.house.step(task), claims.key_of(tx, task).needs)
+    return (f"Ready, but {off}." if off else "; ".join(_why_nots(found))) or INSTALL
 
 
 def _assigned_words(desk: Desk, task: Task, found: Sequence[Match]) -> str:

@@ -98,7 +98,8 @@ def test_a_disabled_agent_starts_nothing_and_says_why(bench: Bench) -> None:
                     "config/agents.toml")
     ran = bench.up("/agent disable only", '/add "Do it" --skill x', "/agents", "/agent only",
                    "/candidates 1")
-    ran.said("only is disabled: it starts nothing new.", "only is disabled.", "offline",
+    ran.said("only is disabled: it starts nothing new.",
+             "Ready, but only is disabled: /agent enable only.", "offline",
              "only · offline", "Changed by hand: enabled", "only can't work here: only is disabled")
     assert bench.states() == {1: "ready"}
     assert bench.value("SELECT count(*) FROM sessions") == 0
@@ -107,6 +108,15 @@ def test_a_disabled_agent_starts_nothing_and_says_why(bench: Bench) -> None:
     bench.up("/agent enable only").said("only is enabled.")
     assert bench.states() == {1: "review"}
     assert overrides(bench) == {}, "as in the file again, so nothing is kept"
+
+
+def test_what_is_sent_back_to_a_disabled_agent_says_that_it_waits(bench: Bench) -> None:
+    ran = bench.up('/add "Make it" --run "true"', "/agent disable shell", "/reject 1 again")
+    ran.said("G-1 sent back to shell.", "It waits: shell is disabled: /agent enable shell.")
+    assert bench.states() == {1: "in_flight"}
+    bench.up("/agent enable shell")
+    assert bench.states() == {1: "review"}
+    assert bench.value("SELECT count(*) FROM iterations") == 2
 
 
 async def test_what_a_disabled_agent_works_on_goes_on(bench: Bench) -> None:
