@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import partial
 
-from core import budgets, limits, qa
+from core import budgets, hotfiles, limits, qa
 from core.dispatch import dispatch
 from core.errors import BullpenError
 from core.house import House
@@ -24,7 +26,7 @@ from core.waiting import woken
 
 SESSIONS = """
 SELECT sessions.id, sessions.state, sessions.agent, iterations.state AS work, iterations.qa,
-       tasks.state AS task
+       tasks.state AS task, tasks.repo
 FROM sessions INDEXED BY sessions_open JOIN tasks ON tasks.id = sessions.task_id
 LEFT JOIN iterations ON iterations.session_id = sessions.id AND iterations.number =
   (SELECT max(number) FROM iterations WHERE session_id = sessions.id)
@@ -47,10 +49,13 @@ ACTIVE = ("planning", "in_flight", "review")
 
 @dataclass(slots=True)
 class Found:
-    """What a turn saw: sessions that need a keeper, work to judge, merge or tidy away. `due`:
-    when the first task whose retry is pending may be claimed, ms since the epoch."""
+    """What a turn saw: sessions that need a keeper, those of them that run beside others in the
+    same repository, work to judge, merge or tidy away. `due`: when the first task whose retry
+    is pending may be claimed or the first account works again, ms since the epoch; `rested`:
+    one does now; `spent`: a budget is used up."""
 
     live: list[str]
+    beside: list[str]
     going_on: int
     unjudged: list[str]
     forging: list[int]
@@ -74,6 +79,7 @@ class Orchestrator:
         self._turns = 0
         self._turning = False
         self._fruitless: object = None
+        self._surveyed = time.monotonic()
         house.store.state.listeners.append(self._hear)
 
     # -- the loop --------------------------------------------------------------------------
@@ -132,9 +138,20 @@ class Orchestrator:
             self._jobs.start(f"merge {task_id}", partial(self._merge, task_id))
         for session_id in found.untidy:
             self._jobs.start(f"tidy {session_id}", partial(tidy, self._house, session_id))
+        self._survey(found.beside)
         if found.claimable or found.going_on:
             await self._dispatch(found.due)
         return found
+
+    def _survey(self, beside: Sequence[str]) -> None:
+        """Each tick, not each turn: which files do they change who work beside each other?"""
+        now = time.monotonic()
+        if now - self._surveyed < self._interval:
+            return
+        self._surveyed = now
+        for session_id in beside:
+            work = partial(hotfiles.survey, self._house, session_id)
+            self._jobs.start(f"survey {session_id}", work)
 
     def _hear(self, events: Sequence[Event]) -> None:
         for event in events:
@@ -155,6 +172,7 @@ class Orchestrator:
         rested = glance["rested"]
         return Found(
             live=[row["id"] for row in open_sessions if row["state"] in LIVE],
+            beside=_beside(open_sessions),
             going_on=sum(_goes_on(row) for row in open_sessions),
             unjudged=[row["id"] for row in open_sessions if _unjudged(row)],
             forging=[row["id"] for row in active if self._forges(row)],
@@ -242,3 +260,10 @@ def _unjudged(row: Row) -> bool:
         and row["qa"] == "pending"
         and row["task"] in ACTIVE
     )
+
+
+def _beside(open_sessions: Sequence[Row]) -> list[str]:
+    """Running sessions of repositories in which more than one runs."""
+    running = [row for row in open_sessions if row["state"] == "running"]
+    many = Counter(row["repo"] for row in running)
+    return [row["id"] for row in running if many[row["repo"]] > 1]
