@@ -44,7 +44,7 @@ class Notifier:
                 continue
             own = [event for event in events if event.task_id == task_id]
             self._tell(tx, task, own, events)
-            if task.run_id is not None and any(e.type != "task.progress" for e in own):
+            if task.run_id is not None and any(map(_counts, own)):
                 found[task.run_id] = None
         for run_id in found:
             own = [e for e in events if e.run_id == run_id and e.task_id is None]
@@ -229,6 +229,11 @@ def _stands(tx: Tx, place: Place, card: Reply) -> bool:
 def _by_hand(event: Event) -> bool:
     """A task that somebody killed: who did it knows, and its live message says it to others."""
     return event.payload.get("act") == "kill"
+
+
+def _counts(event: Event) -> bool:
+    """Whether a run's message may read otherwise after what happened to one of its tasks."""
+    return event.type.startswith(("task.", "gate.")) and event.type != "task.progress"
 
 
 def _about(event: Event) -> int | None:
