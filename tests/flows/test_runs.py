@@ -179,3 +179,13 @@ def test_agents_at_work_side_by_side_are_looked_at(lane: Bench) -> None:
     seen, first = (lane.value(f"SELECT min(seq) FROM events WHERE type = '{kind}'")
                    for kind in ("task.overlapped", "iteration.completed"))
     assert seen < first
+
+
+def test_what_the_lane_changed_before_is_learnt_and_the_preview_says_so(lane: Bench) -> None:
+    log = '--lane import --run "sh -c \'date >> log.txt\'"'
+    ran = lane.up(f'/add "a" {log}', f'/add "b" {log} --after 1', f'/add "c" {log} --after 2')
+    ran = lane.up(f'/add "d" {log} --draft', f'/add "e" {log} --draft', "/go import --dry",
+                  "/go import")
+    ran.said("TASK-005 after TASK-004: both touch log.txt (learnt)",
+             "from 3 tasks of this lane.", "TASK-005 waits for TASK-004: both touch log.txt",
+             "RUN-001 is done")
