@@ -55,7 +55,7 @@ async def take_in(house: House, session: Session, task: Task) -> None:
     for name in names:
         try:
             data = await asyncio.to_thread(_read, folder, name)
-        except _No as no:
+        except (_No, OSError) as no:
             refused.append(f"{name} ({no})")
             continue
         if not await _is_new(house, session, task, name, data):
