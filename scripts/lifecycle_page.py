@@ -15,6 +15,8 @@ NOUNS = {
     "IterationState": "Iteration",
     "GateState": "Gate",
     "WorktreeState": "Worktree",
+    "RunState": "Run",
+    "WaveState": "Wave",
     "IntakeState": "Intake",
 }
 HEAD = """\
@@ -66,6 +68,7 @@ def _situation(situation: Situation) -> str:
 def _next(move: Move) -> tuple[str, ...]:
     states = (move.task, move.session, move.iteration, move.gate, move.worktree)
     then = ["by the workflow"] * move.by_workflow + ["next iteration"] * move.next_iteration
+    then += ["it is gone"] * move.gone
     if not any(states) and not then:
         then = ["stays as it is"]
     return (*(f"`{state}`" if state else "" for state in states), ", ".join(then))

@@ -1,7 +1,7 @@
 """Walks the main roads as a user would, and prints what a user sees.
 
-Three roads on one machine, with the demo repository: a task by the terminal; a question, a
-kill -9 and a rejection by Telegram; a failing task that is repaired. Ends with status 1 when
+Four roads on one machine, with the demo repository: a task by the terminal; three tasks as a
+run in waves; a question, a kill -9 and a rejection by Telegram; a failing task that is repaired. Ends with status 1 when
 a road didn't end as it should. `--keep DIR` keeps everything for a look.
 """
 
@@ -34,6 +34,16 @@ FIRST = (
     "/status",
 )
 """Lines of the README's first five minutes."""
+WAVES = (
+    '/add "List the fruit" --lane shop --draft --run "sh -c \'echo apple > fruit.txt\'"',
+    '/add "List the drinks" --lane shop --draft --run "sh -c \'echo water > drinks.txt\'"',
+    '/add "Print the menu" --lane shop --draft --after 2,3 '
+    '--run "sh -c \'cat fruit.txt drinks.txt > menu.txt\'"',
+    "/go shop --dry",
+    "/go shop",
+    "/run 1",
+)
+"""Its lines about a run, and the approvals that it asks for."""
 QUESTION = "On which days is the shop open?"
 HOURS = "# Opening hours\n\nEvery day, 8 to 18.\n"
 PLAY = [
@@ -69,6 +79,20 @@ def quick(machine: Machine, chat: Chat) -> None:
     show(machine.git("log", "--oneline", "-3"))
 
 
+def waves(machine: Machine, chat: Chat) -> None:
+    """Three tasks as a run in two waves, by the terminal: looked at first, then approved."""
+    lines = [*(readme(line) for line in WAVES), *(f"/approve {task}" for task in (2, 3, 4))]
+    tell("bullpen up --until-idle, and you type:")
+    show("\n".join(lines))
+    tell("you see:")
+    seen = machine.until_idle(*lines, "/runs")
+    show(seen)
+    expect("Wave 2: TASK-004" in seen, "the waves before anything runs")
+    expect("RUN-001 is done" in seen, "the run's end")
+    expect((machine.demo / "menu.txt").read_text() == "apple\nwater\n", "the menu, of both lists")
+    expect(machine.rows("SELECT state, done FROM runs") == [("completed", 3)], "the run's row")
+
+
 def telegram(machine: Machine, chat: Chat) -> None:
     """Pairing, a question, a kill -9 of the bot while the agent works, a rejection, a merge."""
     with machine.up() as bot:
@@ -87,27 +111,27 @@ def telegram(machine: Machine, chat: Chat) -> None:
     with machine.up():
         question = chat.waits_for(QUESTION, button="Every day")
         chat.presses("Every day", question)
-        first = chat.waits_for("TASK-002 is ready for you", button="Approve & merge")
+        first = chat.waits_for("TASK-005 is ready for you", button="Approve & merge")
         chat.says("Write the times with minutes, please.", reply_to=first)
         second = chat.waits_for(
-            "TASK-002 is ready for you", button="Approve & merge", after=first["id"]
+            "TASK-005 is ready for you", button="Approve & merge", after=first["id"]
         )
         chat.presses("Approve & merge", second)
-        chat.waits_for("TASK-002 done")
-        chat.waits_for("TASK-002 · done")
+        chat.waits_for("TASK-005 done")
+        chat.waits_for("TASK-005 · done")
     tell("the chat as it stands now:")
     show(chat.picture())
     expect("08:00" in (machine.demo / "HOURS.md").read_text(), "the second version, merged")
     expect(
         machine.rows(
             "SELECT count(*), max(number) FROM iterations JOIN sessions ON id = "
-            "session_id WHERE task_id = 2"
+            "session_id WHERE task_id = 5"
         )
         == [(2, 2)],
         "two iterations",
     )
     expect(
-        machine.rows("SELECT count(*) FROM sessions WHERE task_id = 2") == [(1,)],
+        machine.rows("SELECT count(*) FROM sessions WHERE task_id = 5") == [(1,)],
         "one session, taken over by the second bot",
     )
 
@@ -116,7 +140,7 @@ def running(machine: Machine) -> bool:
     return bool(
         machine.rows(
             "SELECT 1 FROM attempts JOIN sessions ON id = session_id "
-            "WHERE task_id = 2 AND attempts.state = 'running'"
+            "WHERE task_id = 5 AND attempts.state = 'running'"
         )
     )
 
@@ -137,17 +161,17 @@ def failing(machine: Machine, chat: Chat) -> None:
     before = chat.last()
     with machine.up():
         chat.says(f'/add Take over the price list --run "{command}"')
-        failed = chat.waits_for("TASK-003 failed", chat=CRITICAL)
-        chat.waits_for("TASK-003 failed")
+        failed = chat.waits_for("TASK-006 failed", chat=CRITICAL)
+        chat.waits_for("TASK-006 failed")
         tell("in the critical channel:")
         show(chat.picture(CRITICAL))
         tell("you put the price list where it belongs")
         prices.write_text("milk,1.20\n")
-        chat.says("/retry 3 the price list is there now")
-        review = chat.waits_for("TASK-003 is ready for you", button="Approve & merge")
+        chat.says("/retry 6 the price list is there now")
+        review = chat.waits_for("TASK-006 is ready for you", button="Approve & merge")
         chat.presses("Approve & merge", review)
-        chat.waits_for("TASK-003 done")
-        chat.waits_for("TASK-003 · done")
+        chat.waits_for("TASK-006 done")
+        chat.waits_for("TASK-006 · done")
     tell("the chat as it stands now:")
     show(chat.picture(after=before))
     tell("the critical channel as it stands now:")
@@ -156,7 +180,7 @@ def failing(machine: Machine, chat: Chat) -> None:
     expect((machine.demo / "prices.csv").is_file(), "the price list in the repository")
 
 
-ROADS: tuple[Callable[[Machine, Chat], None], ...] = (quick, telegram, failing)
+ROADS: tuple[Callable[[Machine, Chat], None], ...] = (quick, waves, telegram, failing)
 
 
 def prepare(base: Path, chat: Chat) -> Machine:
@@ -183,7 +207,7 @@ def walk(machine: Machine, chat: Chat) -> int:
         except Astray as error:
             print(f"\nThis road did not end as it should: {error}")
             return 1
-        if number == 1:
+        if number == 2:
             machine.settings["TELEGRAM_BOT_TOKEN"] = TOKEN
             machine.settings["BULLPEN_TELEGRAM__API_BASE"] = chat.url
     print("\nAll roads ended as they should.")
