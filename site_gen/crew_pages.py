@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from typing import Any
 
 from core import views
-from core.model import ACTIVE
 from core.views import Db
 from site_gen.crew import Crew
 from site_gen.render import session_file
@@ -38,8 +37,8 @@ def _agent(db: Db, name: str, crew: Crew, now: int, resting: dict[str, int]) -> 
         "agent": name,
         "member": member,
         "status": status(member is None or member.missing is not None, sessions),
-        "load": views.workload(db, name),
-        "active": ACTIVE,
+        "places": views.with_process(db, name),
+        "under_way": views.under_way(db, name),
         "records": views.records(db, name),
         "sessions": sessions,
         "cost": views.cost(db, now, crew.timezone, agent=name),

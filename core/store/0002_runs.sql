@@ -279,3 +279,6 @@ ALTER TABLE attempts ADD COLUMN usage TEXT;
 CREATE INDEX events_of_run ON events (run_id, seq) WHERE run_id IS NOT NULL;
 -- When a task that need not be remembered leaves the pages' lists, a day after its end.
 CREATE INDEX tasks_passing ON tasks (ended_at) WHERE ephemeral = 1 AND ended_at IS NOT NULL;
+-- An agent's newest sessions, one step each, however many it has had.
+DROP INDEX sessions_of_agent;
+CREATE INDEX sessions_of_agent ON sessions (agent, created_at);

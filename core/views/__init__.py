@@ -74,6 +74,8 @@ from core.views.record import (
     money_mark,
     records,
     resting,
+    under_way,
+    with_process,
 )
 from core.views.runs import RunPage, RunRow, RunTask, WavePart, run_page, runs
 from core.views.story import (
@@ -173,6 +175,8 @@ __all__ = [
     "task_range",
     "task_rows",
     "there",
+    "under_way",
     "versions",
+    "with_process",
     "workload",
 ]

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from core.days import day_of
+from core.model import TaskState
 from core.planning.budgets import Amount, share
 from core.views import money
 from core.views.money import Used
@@ -34,6 +35,26 @@ def records(db: Db, agent: str) -> tuple[LaneRecord, ...]:
             (agent,),
         )
     )
+
+
+def under_way(db: Db, agent: str) -> dict[TaskState, int]:
+    """The tasks that the agent has begun and that go on or are blocked, by state."""
+    rows = db.execute(
+        "SELECT state, count(*) FROM tasks INDEXED BY tasks_active WHERE state IN"
+        " ('planning', 'in_flight', 'review', 'blocked') AND assignee = ? GROUP BY state",
+        (agent,),
+    )
+    return {TaskState(row[0]): row[1] for row in rows}
+
+
+def with_process(db: Db, agent: str) -> int:
+    """How many of the agent's sessions hold a place."""
+    found = db.execute(
+        "SELECT count(*) FROM sessions INDEXED BY sessions_open WHERE state <> 'terminated'"
+        " AND state IN ('starting', 'running', 'terminating') AND agent = ?",
+        (agent,),
+    ).fetchone()
+    return int(found[0])
 
 
 def agents_of(db: Db, tasks: Iterable[int]) -> frozenset[str]:

@@ -118,14 +118,14 @@ def _task(tx: Tx, filled: Filled, run: FilledRun, wave: int, n: int, state: str,
     ended = started + rng.randint(300_000, 1_200_000)
     tried = state not in ("blocked", "ready") or (state == "blocked" and "question" in title)
     over = state in ("done", "cancelled")
-    cost = round(rng.uniform(0.1, 0.9), 2) if tried else 0.0
+    cost, agent = round(rng.uniform(0.1, 0.9), 2) if tried else 0.0, rng.choice(CREW)
     task = tx.insert(
         "tasks", title=title, slug="task", state=state, priority=rng.choice((1, 1, 1, 2)),
         workflow="quick", step="review" if state == "review" else "work", repo="shop",
         lane="billing", created_by="ann", created_at=begun - 60_000, updated_at=started,
         run_id=run.id, wave=wave, held="wave" if state == "ready" else None, begun=int(tried),
         started_at=started if tried else None, ended_at=ended if over else None,
-        assignee=rng.choice(CREW) if tried else None, tokens=41_000 if tried else 0, cost_usd=cost,
+        assignee=agent if tried else None, tokens=41_000 if tried else 0, cost_usd=cost,
         failure="exit status 2" if state == "failed" else None, budget_usd=1.5,
         change=json.dumps(CHANGE) if state in ("done", "review") else None,
         head_commit="3fa91c2" + "0" * 33 if state in ("done", "review") else None,
@@ -135,7 +135,7 @@ def _task(tx: Tx, filled: Filled, run: FilledRun, wave: int, n: int, state: str,
               outcome=state if state in ("done", "failed", "cancelled") else None)
     tx.emit(Event("task.added", f"ann added {task_ref(task)} · {title}", task_id=task))
     if tried and state != "cancelled":
-        _session(tx, task, state, started, ended, cost, rng)
+        _session(tx, task, state, started, ended, cost, agent)
         run.worked_on.append(task)
     if state in ("done", "review"):
         _receipts(tx, task, ended, cost)
@@ -150,14 +150,14 @@ def title_of(wave: int, n: int) -> str:
 
 
 def _session(tx: Tx, task: int, state: str, started: int, ended: int, cost: float,
-             rng: random.Random) -> None:
+             agent: str) -> None:
     over = state in ("done", "failed")
     tx.insert("sessions", id=f"run-{task:08x}", task_id=task, step="work",
-              agent=rng.choice(CREW), driver="claude", sandbox="host", cost_usd=cost,
+              agent=agent, driver="claude", sandbox="host", cost_usd=cost,
               state="terminated" if over else "suspended" if state == "review" else "running",
               outcome={"done": "completed", "failed": "failed"}.get(state),
               worktree=f"data/sessions/run-{task:08x}/workspace", worktree_state="active",
-              tokens_in=37_000, tokens_out=4_000, tool_calls=rng.randint(3, 40), model="opus",
+              tokens_in=37_000, tokens_out=4_000, tool_calls=3 + task % 37, model="opus",
               created_at=started, started_at=started, ended_at=ended if over else None)
     tx.emit(Event("session.started", f"Work on {task_ref(task)} began", Severity.DEBUG,
                   task_id=task, session_id=f"run-{task:08x}"))
