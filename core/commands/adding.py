@@ -35,6 +35,9 @@ async def add(desk: Desk, command: Command) -> Reply | Act:
             buttons=(
                 Button("Start now", f"start {task.id}"),
                 Button("Assign…", f"assign {task.id}", ask="To which agent?"),
+                Button(
+                    "Edit…", f"edit {task.id}", ask="The new title? Next lines: the description."
+                ),
                 Button("Cancel", f"cancel {task.id}"),
             ),
         )

@@ -151,6 +151,9 @@ async def test_how_many_at_once_is_changed_while_they_run_and_kept(bench: Bench)
         await live.say("/set queue.stop_on_failure false", "queue.stop_on_failure")
         await live.say("/queue pause", "paused")
         assert running() == 3, "what runs goes on"
+        for task in (1, 2, 3):
+            await live.say(f"/cancel {task}", f"TASK-00{task} cancelled")
+        await live.until(lambda: running() == 0, "all of them have ended")
     ran = bench.up("/queue")
     ran.said("Paused: /resume lets it go on; at most 1 at once", "a failure does not pause it")
 
