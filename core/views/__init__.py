@@ -90,8 +90,8 @@ from core.views.story import (
     sessions_of_tasks,
     task_page,
     task_pages,
-    versions,
 )
+from core.views.versions import versions
 
 __all__ = [
     "AgentRow",

@@ -124,18 +124,6 @@ def task_pages(db: Db, ids: Iterable[int], events: int = 200) -> tuple[TaskPage,
     return tuple(parts.page(task) for task in tasks)
 
 
-def versions(db: Db, task_id: int) -> tuple[Artifact, ...]:
-    """Every version of every artifact of a task, by name, the newest last."""
-    return tuple(
-        Artifact(*row)
-        for row in db.execute(
-            "SELECT name, version, kind, author, sha256, size, created_at FROM artifacts"
-            " WHERE task_id = ? ORDER BY name, version",
-            (task_id,),
-        )
-    )
-
-
 def session_story(db: Db, session_id: str) -> tuple[SessionStory, str] | None:
     """One session with its turns, and the title of its task; None when there is none."""
     row = db.execute("SELECT task_id FROM sessions WHERE id = ?", (session_id,)).fetchone()
