@@ -81,15 +81,17 @@ from core.views.runs import RunPage, RunRow, RunTask, WavePart, run_page, runs
 from core.views.story import (
     Artifact,
     Criterion,
+    TaskPage,
+    task_page,
+    task_pages,
+)
+from core.views.turns import (
     Finding,
     QaResult,
     SessionStory,
-    TaskPage,
     session_story,
     session_tasks,
     sessions_of_tasks,
-    task_page,
-    task_pages,
 )
 from core.views.versions import versions
 
