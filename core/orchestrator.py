@@ -15,8 +15,9 @@ from core.errors import BullpenError
 from core.house import House
 from core.jobs import Jobs
 from core.killpoints import kill_point
-from core.merging import hold, merge
+from core.merging import merge
 from core.model import Agent, Event, StepKind
+from core.outcomes import hold
 from core.policy import Policy
 from core.sessions import Keeper
 from core.store import claims, tasks

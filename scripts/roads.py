@@ -1,8 +1,8 @@
 """Walks the main roads as a user would, and prints what a user sees.
 
 Four roads on one machine, with the demo repository: a task by the terminal; three tasks as a
-run in waves; a question, a kill -9 and a rejection by Telegram; a failing task that is repaired. Ends with status 1 when
-a road didn't end as it should. `--keep DIR` keeps everything for a look.
+run in waves; a question, a kill -9 and a rejection by Telegram; a failing task that is repaired.
+Ends with status 1 when a road didn't end as it should. `--keep DIR` keeps everything for a look.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core.cards.words import TOLD, counted, duration
+from core.cards.words import PROGRESS, TOLD, counted, duration
 from core.commands.reply import Button, Reply
 from core.model import Event, Run, RunState, Task, task_ref
 from core.planning.forecast import span
@@ -27,14 +27,14 @@ def run_key(run_id: int) -> str:
 
 def run_card(tx: Tx, run: Run, slots: int) -> Reply:
     """The message that is edited in place while the run goes on. `slots`: how many tasks go at
-    once."""
+    once. Progress is no news where it can't be edited: waves, failures and the end are told."""
     return Reply(
         title=f"{MARKS[run.state]} {run.ref} · {run.title} · {_where(run)}",
         lines=tuple(line for line in (progress(tx, run, slots), *holds(tx, run)) if line),
         buttons=run_buttons(run),
         key=run_key(run.id),
         silent=True,
-        extra=TOLD if run.ended_at is not None else {},
+        extra=TOLD if run.ended_at is not None else PROGRESS if run.done or run.failed else {},
     )
 
 
@@ -49,8 +49,8 @@ def _where(run: Run) -> str:
 def progress(tx: Tx, run: Run, slots: int) -> str:
     """`18 of 40 done · 5 in work · 1 failed · about 25–40 min`."""
     words = [f"{run.done} of {run.total} done"]
-    if run.ended_at is None and (at_work := run_facts.in_work(tx.all, run.id)):
-        words.append(f"{len(at_work)} in work")
+    if run.ended_at is None:
+        words += _under_way(tx, run)
     if run.failed:
         words.append(f"{run.failed} failed")
     if run.state is RunState.RUNNING:
@@ -59,6 +59,20 @@ def progress(tx: Tx, run: Run, slots: int) -> str:
     if run.ended_at is not None:
         words += _spent(run)
     return " · ".join(words)
+
+
+def _under_way(tx: Tx, run: Run) -> list[str]:
+    """`5 in work · 2 wait for you`."""
+    at_work = len(run_facts.in_work(tx.all, run.id))
+    waiting = int(
+        tx.value(
+            "SELECT count(DISTINCT gates.task_id) FROM gates JOIN tasks ON tasks.id = gates.task_id"
+            " WHERE gates.state = 'open' AND tasks.run_id = ?",
+            (run.id,),
+        )
+    )
+    words = [f"{at_work - waiting} in work"] if at_work > waiting else []
+    return words + ([f"{waiting} wait for you"] if waiting else [])
 
 
 def holds(tx: Tx, run: Run) -> list[str]:

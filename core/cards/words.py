@@ -10,6 +10,9 @@ _PATH = 80
 TOLD = {"told": "elsewhere"}
 """Marks an edit whose news another message brings: a face that can't edit leaves it out."""
 
+PROGRESS = {"told": "progress"}
+"""Marks an edit that is progress only: a face that can't edit leaves it out too."""
+
 
 def changed(change: Change) -> str:
     """`importer.py +26 −9 · test_speed.py +31 −0`, at most five files."""

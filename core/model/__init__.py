@@ -18,6 +18,7 @@ from core.model.events import (
     Event,
     Place,
 )
+from core.model.runs import Check, Receipt, Run, Wave
 from core.model.states import (
     ACTIVE,
     COMPLEXITIES,
@@ -47,15 +48,11 @@ from core.model.states import (
 from core.model.work import (
     Attempt,
     Change,
-    Check,
     FileChange,
     Gate,
     Iteration,
-    Receipt,
-    Run,
     Session,
     Task,
-    Wave,
 )
 
 __all__ = [
