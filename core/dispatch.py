@@ -52,13 +52,15 @@ WHERE state <> 'terminated' AND state IN ('starting', 'running', 'terminating')
 
 @dataclass(slots=True)
 class Room:
-    """What is free: the agents that work here, the sessions each holds, the most of all."""
+    """What is free: the agents that work here, the sessions each holds, the most of all; and
+    what isn't: accounts that rest, agents and runs whose budget is used up."""
 
     agents: Mapping[str, Agent]
     load: Counter[str]
     most: int
     resting: Mapping[str, int] = field(default_factory=dict)
     spent: set[str] = field(default_factory=set)
+    runs: set[int] = field(default_factory=set)
 
     @property
     def full(self) -> bool:
@@ -165,19 +167,22 @@ def _claim_ready(tx: Tx, house: House, room: Room) -> list[Session]:
         best = _best(tx, house, head, room)
         if best is None:
             continue
-        refused = budgets.refuses(tx, house, tasks.get(tx, head.id), best.agent.name)
+        task = tasks.get(tx, head.id)
+        refused = budgets.refuses(tx, house, task, best.agent.name)
         if refused == "day":
             break
+        passed = head.passed
         if refused == "agent":
-            room.spent.add(best.agent.name)
-            heapq.heappush(heads, head)  # somebody else may
-            continue
-        session = None if refused else _try(tx, house, head.id, best.agent)
-        if session is not None:
-            started.append(session)
-            room.load[session.agent] += 1
-        passed = head.passed + (session is None)
-        following = claims.head(tx, head.demand, passed) if passed < PATIENCE else None
+            room.spent.add(best.agent.name)  # somebody else may
+        elif refused == "run":
+            room.runs.add(task.run_id or 0)  # and all the others of it
+        else:
+            session = None if refused else _try(tx, house, task, best.agent)
+            if session is not None:
+                started.append(session)
+                room.load[session.agent] += 1
+            passed += session is None
+        following = claims.head(tx, head.demand, passed, room.runs) if passed < PATIENCE else None
         if following is not None:
             heapq.heappush(heads, following)
     return started
@@ -242,25 +247,23 @@ def _rested(match: Match, room: Room) -> Match:
     return replace(match, free=False, why_not=words)
 
 
-def _try(tx: Tx, house: House, task_id: int, agent: Agent) -> Session | None:
+def _try(tx: Tx, house: House, task: Task, agent: Agent) -> Session | None:
     """One task's claim. What is wrong with one task holds up no other, and is said once."""
     try:
         with tx.attempt():
-            return _claim(tx, house, task_id, agent)
+            return _claim(tx, house, task, agent)
     except BullpenError as error:
-        task = tasks.get(tx, task_id)
         tasks.hold(tx, task, str(error), f"{task.ref} waits: {error}")
         return None
 
 
-def _claim(tx: Tx, house: House, task_id: int, agent: Agent) -> Session:
-    ready = tasks.get(tx, task_id)
-    step = house.step(ready)
-    prompt = first_prompt(tx, house, ready, step.prompt or step.type)
+def _claim(tx: Tx, house: House, task: Task, agent: Agent) -> Session:
+    step = house.step(task)
+    prompt = first_prompt(tx, house, task, step.prompt or step.type)
     state = step.state if step.state is not TaskState.READY else TaskState.IN_FLIGHT
-    claims.claim(tx, task_id, agent.name, state)
+    claims.claim(tx, task.id, agent.name, state)
     return sessions.begin(
-        tx, ready, agent, prompt, str(house.data / "sessions" / "{id}" / "workspace")
+        tx, task, agent, prompt, str(house.data / "sessions" / "{id}" / "workspace")
     )
 
 

@@ -54,6 +54,7 @@ _HEAD = """
 SELECT id, priority, begun, position FROM tasks INDEXED BY tasks_claim
 WHERE state = 'ready' AND held IS NULL AND demand = ?
   AND (not_before IS NULL OR not_before <= ?)
+  AND (run_id IS NULL OR run_id NOT IN (SELECT value FROM json_each(?)))
   AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.task_id = tasks.id
                   AND sessions.state IN ('starting', 'running', 'terminating'))
 ORDER BY priority DESC, begun DESC, position IS NULL, position, id LIMIT 1 OFFSET ?
@@ -136,9 +137,10 @@ def key_of(tx: Tx, task: Task) -> Key:
     return _made(task.workflow, task.step, bound, task.lane, command, labels[task.id])
 
 
-def head(tx: Tx, demand: Demand, passed: int = 0) -> Head | None:
-    """The best task of that demand which may be claimed now; the first `passed` are left out."""
-    row = tx.one(_HEAD, (demand.id, tx.now, passed))
+def head(tx: Tx, demand: Demand, passed: int = 0, without: Collection[int] = ()) -> Head | None:
+    """The best task of that demand which may be claimed now; the first `passed` and those of
+    the runs `without` are left out."""
+    row = tx.one(_HEAD, (demand.id, tx.now, json.dumps(list(without)) if without else "[]", passed))
     if row is None:
         return None
     task_id, priority, begun, position = row
