@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import random
 import sys
+import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from graphlib import TopologicalSorter
@@ -102,9 +103,9 @@ def main() -> None:
 def _batches() -> None:
     lines = []
     for kind in ("each its own files", "forty folders", "wildcards first"):
-        works = files(1000, kind)
-        lines.append([kind, f"{micros(3, lambda w=works: batch(w)) / 1000:.0f} ms",
-                      str(len(batch(works).go))])
+        works, begun = files(1000, kind), time.perf_counter()
+        go = batch(works).go
+        lines.append([kind, f"{(time.perf_counter() - begun) * 1000:.0f} ms", str(len(go))])
     table(["1000 tasks with files", "who may go", "go at once"], lines)
 
 
