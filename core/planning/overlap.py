@@ -66,7 +66,8 @@ def batch(tasks: Sequence[Work], running: Iterable[Work] = ()) -> Batch:
 
 def overlap(a: str, b: str) -> bool:
     """Whether some path is matched by both globs."""
-    return _share(_segments(a), _segments(b))
+    one, other = _segments(a), _segments(b)
+    return _ends_meet(one, other) and _share(one, other)
 
 
 def exactly(path: str) -> str:
@@ -152,6 +153,17 @@ def _segments(glob: str) -> tuple[str, ...]:
         return (*parts[: -1 if parts[-1] == _DEEP else None], _SOME, _DEEP)
     plain = all(_WILD.isdisjoint(part) for part in parts)
     return (*parts, _DEEP) if plain else tuple(parts)
+
+
+def _ends_meet(a: tuple[str, ...], b: tuple[str, ...]) -> bool:
+    """Whether the last segments can be the same, back to the first that stands for any number:
+    quickly said, and mostly no where both begin with a wildcard."""
+    for one, other in zip(reversed(a), reversed(b), strict=False):
+        if _DEEP in (one, other):
+            return True
+        if not _meet(one, other):
+            return False
+    return True
 
 
 @lru_cache(maxsize=16384)
