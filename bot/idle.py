@@ -38,9 +38,10 @@ async def _quiet(store: Store, orchestrator: Orchestrator, reception: Reception)
     waiting = await store.read(WAITING)
     if not orchestrator.idle({row["session_id"] for row in waiting}):
         return False
+    # A try that is due soon is waited for; a time that a person has set may be days away.
     retries = await store.read(
-        "SELECT 1 FROM tasks INDEXED BY tasks_ready WHERE state = 'ready' AND not_before > ? "
-        "LIMIT 1",
+        "SELECT 1 FROM tasks INDEXED BY tasks_due WHERE state = 'ready' "
+        "AND not_before IS NOT NULL AND not_before > ? AND attempts > 0 LIMIT 1",
         (store.now(),),
     )
     if not retries:

@@ -268,3 +268,9 @@ def test_what_failed_or_was_dropped_says_who_waits(bench: Bench) -> None:
              "TASK-001 failed", "TASK-003 waits for it", "The queue is paused",
              "TASK-001 · failed", "TASK-003 waits for it", "TASK-002 · cancelled")
     assert bench.states() == {1: "failed", 2: "cancelled", 3: "blocked"}
+
+
+def test_a_time_that_is_days_away_is_not_waited_for(bench: Bench) -> None:
+    ran = bench.up('/add "Later" --run "true" --not-before 2d', '/add "Now" --run "true"', "/queue")
+    ran.said("TASK-002 is ready for you", "TASK-001")
+    assert bench.states() == {1: "ready", 2: "review"}
