@@ -67,6 +67,7 @@ def _succeeded(tx: Tx, session_id: str, verdict: Verdict, tail: list[str]) -> No
     )
     session = sessions.move(tx, session, SessionState.SUSPENDED, held_for=None)
     sessions.set_worktree(tx, session, WorktreeState.SUSPENDED)
+    _nothing_to_rest_for(tx, tasks.get(tx, session.task_id))
     tx.emit(
         Event(
             "iteration.completed",
@@ -78,6 +79,12 @@ def _succeeded(tx: Tx, session_id: str, verdict: Verdict, tail: list[str]) -> No
             payload={"iteration": iteration.number},
         )
     )
+
+
+def _nothing_to_rest_for(tx: Tx, task: Task) -> None:
+    """A result that came all the same is judged now: that uses nothing of the account."""
+    if tx.one("SELECT 1 FROM task_reasons WHERE task_id = ? AND reason = 'limit'", (task.id,)):
+        tasks.lift(tx, task, "limit")
 
 
 def _interrupted(tx: Tx, session: Session, attempt: Attempt) -> None:

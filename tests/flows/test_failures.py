@@ -102,7 +102,7 @@ async def test_cancel_ends_what_runs(bench: Bench) -> None:
 def test_a_failing_check_sends_back_with_its_findings(bench: Bench) -> None:
     _configure_check(bench, 'test "$(wc -l < count.txt)" -ge 2 || (echo too few lines; false)')
     ran = bench.up('/add "Count" --run "sh -c \'echo x >> count.txt\'"', "/approve 1", repo=None)
-    ran.said("G-1 · TASK-001 is ready for you", "✓ test", "done · merged")
+    ran.said("G-1 · TASK-001 is ready for you", "Receipt at", "→ passed", "done · merged")
     _, second = bench.prompts()
     assert "too few lines" in second and "The checks failed" in second
     assert bench.file("count.txt") == "x\nx\n"

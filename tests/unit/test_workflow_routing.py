@@ -39,7 +39,9 @@ LONG = Workflow("long", "Code, review, mend", (
 async def home(tmp_path: Path) -> AsyncIterator[House]:
     store = await Store(tmp_path / "data", FakeClock().now).open()
     base = house(store, tmp_path)
-    yield replace(base, workflows={**base.workflows, "long": LONG})
+    workflows = {**base.workflows, "long": LONG}
+    setup = replace(base.setup, workflows=workflows)
+    yield replace(base, current=replace(base.current, setup=setup))
     await store.close()
 
 
