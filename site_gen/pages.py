@@ -172,7 +172,7 @@ class Pages:
         self._folder.drop(name)
         return Around(
             {int(found) for found in re.findall(r'href="TASK-(\d+)\.html"', text)},
-            {int(found) for found in re.findall(r'href="\.\./run/(\d+)\.html"', text)},
+            {int(found) for found in re.findall(r'href="\.\./runs/RUN-(\d+)\.html"', text)},
             set(re.findall(r'href="\.\./agents/([\w-]+)\.html"', text)),
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import views
-from core.model import Event, GateKind, TaskState, Wave
+from core.model import Event, GateKind, TaskState, Wave, run_ref
 from core.views import Db, GateRow, RunPage, RunTask, WavePart
 from site_gen.dots import MOST, WAVES, Item, draw, window
 
@@ -37,7 +37,7 @@ def runs(db: Db, put: Put, ids: Iterable[int], slots: int) -> None:
     for run_id in ids:
         page = views.run_page(db, run_id, slots)
         if page is not None:
-            put(f"run/{run_id}.html", "run.html", root="../", **_shown(db, page, gates))
+            put(f"runs/{run_ref(run_id)}.html", "run.html", root="../", **_shown(db, page, gates))
 
 
 def run_list(db: Db, put: Put, slots: int) -> None:

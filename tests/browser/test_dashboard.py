@@ -151,7 +151,8 @@ def some_pages(filled: Filled) -> list[Path]:
     names = ["index.html", "tasks.html", "events.html", *tasks,
              f"sessions/{filled.sessions[1]}.html", "runs.html", "cost.html", "agents/coder-1.html",
              "agents/off-1.html",
-             *(f"run/{n}.html" for n in (1, 2, 3)), "tasks/TASK-025.html", "tasks/TASK-046.html"]
+             *(f"runs/RUN-00{n}.html" for n in (1, 2, 3)),
+             "tasks/TASK-025.html", "tasks/TASK-046.html"]
     return [site / name for name in names]
 
 
@@ -219,7 +220,7 @@ COVERED = """() => [...document.querySelectorAll('svg.dots a')].filter((link) =>
 @pytest.mark.parametrize("width", WIDTHS)
 def test_every_dot_of_a_run_can_be_pressed(browser: Playing, filled: Filled, width: str) -> None:
     for run in (1, 2, 3):
-        page = filled.folder / "site" / "run" / f"{run}.html"
+        page = filled.folder / "site" / "runs" / f"RUN-{run:03d}.html"
         assert browser.look(page, COVERED, width=width) == 0
         size = browser.look(page, "document.querySelector('svg.dots circle')"
                             ".getBoundingClientRect().width", width=width)
@@ -230,9 +231,9 @@ def test_every_dot_of_a_run_can_be_pressed(browser: Playing, filled: Filled, wid
 def test_a_runs_waves_fit_a_phone_and_many_scroll_alone(browser: Playing, filled: Filled) -> None:
     ask = "(() => { const e = document.querySelector('.waves'); " \
           "return e.scrollWidth > e.clientWidth })()"
-    site = filled.folder / "site" / "run"
-    assert browser.look(site / "1.html", ask) is False
-    assert browser.look(site / "3.html", ask) is True
+    site = filled.folder / "site" / "runs"
+    assert browser.look(site / "RUN-001.html", ask) is False
+    assert browser.look(site / "RUN-003.html", ask) is True
 
 
 @pytest.mark.browser
@@ -242,7 +243,7 @@ def test_the_overview_leads_to_a_run_its_task_and_the_receipt(browser: Playing,
         link = browser.look(page, f"document.querySelector({json.dumps(selector)}).href")
         return Path(link.removeprefix("file://"))
 
-    run = go(filled.folder / "site" / "index.html", "a[href='run/1.html']")
+    run = go(filled.folder / "site" / "index.html", "a[href='runs/RUN-001.html']")
     opened = browser.look(run, "[...document.querySelectorAll('details[open] b')]"
                           ".map((e) => e.innerText)")
     assert opened == ["Wave 3"]

@@ -93,7 +93,7 @@ def _check(bench: Bench, lines: list[str]) -> None:
     run = bench.rows("SELECT * FROM runs")[0]
     assert (run["done"], run["failed"], run["waves"], run["total"]) == (40, 0, 6, 40)
     assert {row["state"] for row in bench.rows("SELECT state FROM waves")} == {"completed"}
-    assert (bench.data / "site" / "run" / "1.html").is_file()
+    assert (bench.data / "site" / "runs" / "RUN-001.html").is_file()
     wave_of = {task: number for number, wave in enumerate(waves()) for task in wave}
     running: set[int] = set()
     ended: set[int] = set()

@@ -70,7 +70,8 @@ def test_two_lines_of_description_with_boxes(bench: Bench) -> None:
     ran = bench.up('/add "Add a greeting" --run "sh -c \'echo hello > greeting.txt\'"',
                    "It has to be warm.", "- [ ] `test -s greeting.txt`", "- [ ] sounds friendly",
                    "# a comment is nobody's business", "", "/task 1", "/approve 1")
-    ran.said("G-1 · TASK-001 is ready for you", "Receipt at", "test -s greeting.txt → passed", "☐ sounds friendly",
+    ran.said("G-1 · TASK-001 is ready for you", "Receipt at",
+             "test -s greeting.txt → passed", "☐ sounds friendly",
              "It has to be warm.", "done · merged")
     assert bench.value("SELECT description FROM tasks") == "It has to be warm."
     states = bench.rows("SELECT state FROM criteria ORDER BY position")

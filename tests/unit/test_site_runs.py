@@ -58,7 +58,7 @@ def written(before: dict[str, tuple[int, int]], filled: Filled) -> set[str]:
 
 
 def test_a_runs_page_says_how_it_stands(site: Builder, filled: Filled, run: FilledRun) -> None:
-    text = text_of(page(filled, "run/1.html"))
+    text = text_of(page(filled, "runs/RUN-001.html"))
     assert "RUN-001 · ▶ running" in text
     assert "Wave 3 of 6 · 17 of 40 done" in text
     assert "3 failed or cancelled" in text
@@ -72,7 +72,7 @@ def test_a_runs_page_says_how_it_stands(site: Builder, filled: Filled, run: Fill
 
 def test_every_task_is_a_dot_and_a_line_with_a_link(site: Builder, filled: Filled,
                                                     run: FilledRun) -> None:
-    markup = page(filled, "run/1.html")
+    markup = page(filled, "runs/RUN-001.html")
     for task in run.tasks:
         assert markup.count(f'href="../tasks/{task_ref(task)}.html"') >= 2
     dots = re.findall(r'<a [^>]*tabindex="-1"><title>([^<]+)</title>\s*<circle class="d d-(\w+)"',
@@ -85,7 +85,8 @@ def test_every_task_is_a_dot_and_a_line_with_a_link(site: Builder, filled: Fille
 
 
 def test_the_picture_has_words_for_who_cannot_see_it(site: Builder, filled: Filled) -> None:
-    said = re.search(r'<svg class="dots"[^>]*aria-label="([^"]+)"', page(filled, "run/1.html"))
+    said = re.search(r'<svg class="dots"[^>]*aria-label="([^"]+)"',
+                     page(filled, "runs/RUN-001.html"))
     assert said is not None
     assert "Wave 1 of 6, completed: 8 done." in said[1]
     assert "Wave 3 of 6, running: 2 done, 2 in flight, 1 ready for you, 1 failed, 1 blocked, " \
@@ -95,7 +96,7 @@ def test_the_picture_has_words_for_who_cannot_see_it(site: Builder, filled: Fill
 
 def test_the_critical_path_is_drawn_through_the_waves(site: Builder, filled: Filled,
                                                       run: FilledRun) -> None:
-    markup = page(filled, "run/1.html")
+    markup = page(filled, "runs/RUN-001.html")
     line = re.search(r'<polyline class="path" points="([^"]+)"', markup)
     behind = re.search(r'<polyline class="behind" points="([^"]+)"', markup)
     assert line is not None and behind is not None
@@ -109,7 +110,7 @@ def test_the_critical_path_is_drawn_through_the_waves(site: Builder, filled: Fil
 def test_what_holds_a_run_comes_first_with_what_to_type(site: Builder, filled: Filled,
                                                         run: FilledRun) -> None:
     holder, held = run.waves[2][3], run.waves[2][7]
-    text = text_of(page(filled, "run/1.html"))
+    text = text_of(page(filled, "runs/RUN-001.html"))
     assert f"{task_ref(held)} waits for {task_ref(holder)} : both touch the same files" in text
     assert re.search(r"type /approve G-\d+ or /reject G-\d+ why", text)
     assert text.index("What holds it") < text.index("Waves")
@@ -121,7 +122,7 @@ async def test_a_failure_that_paused_it_is_named(filled: Filled) -> None:
     site.tick()
     site.close()
     failed = run.waves[0][0]
-    text = text_of(page(filled, "run/1.html"))
+    text = text_of(page(filled, "runs/RUN-001.html"))
     assert f"{task_ref(failed)} " in text
     assert "failed, and later tasks need it" in text
     assert f"Type /retry {failed} , /done {failed} or /stop RUN-001" in text
@@ -133,7 +134,7 @@ async def test_who_paused_it_is_named_and_how_it_goes_on(filled: Filled, run: Fi
     site.tick()
     site.close()
     assert "paused by Ann. To let it go on, type /resume RUN-001" in text_of(
-        page(filled, "run/1.html"))
+        page(filled, "runs/RUN-001.html"))
 
 
 def test_open_runs_stand_on_the_overview_and_all_in_the_list(site: Builder, filled: Filled) -> None:
@@ -141,7 +142,7 @@ def test_open_runs_stand_on_the_overview_and_all_in_the_list(site: Builder, fill
         text = text_of(page(filled, name))
         assert "RUN-001 billing ▶ running" in text
         assert "17 of 40 done" in text
-    assert 'href="run/1.html"' in page(filled, "index.html")
+    assert 'href="runs/RUN-001.html"' in page(filled, "index.html")
     assert 'href="runs.html"' in page(filled, "tasks.html")
 
 
@@ -153,7 +154,7 @@ async def test_a_run_that_is_over_leaves_the_overview(filled: Filled) -> None:
     assert "RUN-001 billing" not in text_of(page(filled, "index.html").split("What happened")[0])
     assert "None is open." in page(filled, "index.html")
     assert "✓ completed" in text_of(page(filled, "runs.html"))
-    assert "Still" not in text_of(page(filled, "run/1.html"))
+    assert "Still" not in text_of(page(filled, "runs/RUN-001.html"))
 
 
 async def test_without_runs_the_list_says_what_to_type(tmp_path: Path) -> None:
@@ -172,7 +173,7 @@ async def test_titles_are_text_in_the_picture_too(filled: Filled, run: FilledRun
     site = builder_of(filled)
     site.tick()
     site.close()
-    for name in ("run/1.html", "runs.html", "index.html"):
+    for name in ("runs/RUN-001.html", "runs.html", "index.html"):
         markup = page(filled, name)
         assert "<script>alert" not in markup
         assert "\x1b" not in markup
@@ -227,9 +228,9 @@ async def test_a_tasks_end_writes_its_run_and_the_overview(site: Builder, filled
     crew = {name for name in written(before, filled) if name.startswith("agents/")}
     assert len(crew) == 1
     assert written(before, filled) - neighbours - crew == {
-        "run/1.html", "runs.html", "index.html", "tasks.html", "events.html"}
+        "runs/RUN-001.html", "runs.html", "index.html", "tasks.html", "events.html"}
     assert other.id == 2
-    assert "17 of 40 done · ✕ 4 failed" in text_of(page(filled, "run/1.html"))
+    assert "17 of 40 done · ✕ 4 failed" in text_of(page(filled, "runs/RUN-001.html"))
 
 
 async def test_progress_of_a_task_leaves_its_run_alone(site: Builder, filled: Filled) -> None:
@@ -342,7 +343,7 @@ async def test_a_huge_run_has_a_page_that_a_phone_can_open(
     site = builder_of(filled)
     site.tick()
     site.close()
-    markup = page(filled, "run/1.html")
+    markup = page(filled, "runs/RUN-001.html")
     assert len(markup) < 120_000
     assert f"{task_ref(run.waves[at - 1][0])}.html" in markup
     assert ("waves before these are not drawn" in markup) is (len(sizes) > WAVES)
