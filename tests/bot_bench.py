@@ -327,6 +327,27 @@ NONSENSE = {
     "a task that is counted wrongly":
         "SELECT state, n FROM state_counts WHERE n <> "
         "(SELECT count(*) FROM tasks WHERE tasks.state = state_counts.state)",
+    "a run that counts wrongly":
+        "SELECT id, done, failed FROM runs WHERE state IN ('planned', 'running', 'paused') AND "
+        "(done <> (SELECT count(*) FROM tasks WHERE run_id = runs.id AND state = 'done') OR "
+        "failed <> (SELECT count(*) FROM tasks WHERE run_id = runs.id "
+        "AND state IN ('failed', 'cancelled')))",
+    "a wave that counts wrongly":
+        "SELECT run_id, number, open FROM waves JOIN runs ON runs.id = run_id "
+        "WHERE runs.ended_at IS NULL AND open <> (SELECT count(*) FROM tasks "
+        "WHERE tasks.run_id = waves.run_id AND tasks.wave = waves.number "
+        "AND tasks.state NOT IN ('done', 'failed', 'cancelled'))",
+    "a task of a run that has ended":
+        "SELECT tasks.id FROM tasks JOIN runs ON runs.id = run_id WHERE runs.ended_at IS NOT NULL",
+    "needs that are counted wrongly":
+        "SELECT id, unmet FROM tasks WHERE unmet <> (SELECT count(*) FROM dependencies "
+        "JOIN tasks n ON n.id = needs_id WHERE task_id = tasks.id AND n.state <> 'done')",
+    "more than one receipt that counts":
+        "SELECT task_id FROM receipts WHERE stale_at IS NULL GROUP BY task_id "
+        "HAVING count(*) > 1",
+    "spent on a task but not what its sessions have spent":
+        "SELECT id, tokens FROM tasks WHERE tokens <> (SELECT coalesce(sum(tokens_in + "
+        "tokens_out), 0) FROM sessions WHERE task_id = tasks.id)",
     "a command that was stored and never executed":
         "SELECT id FROM intake WHERE state = 'stored'",
 }
