@@ -7,7 +7,7 @@ from typing import cast
 
 from core.model import Event, Severity, Task, TaskState
 from core.policy import Policy
-from core.store import settings
+from core.store import settings, tasks
 from core.store.database import Tx
 
 
@@ -58,20 +58,50 @@ def resume(tx: Tx, by: str) -> None:
 
 
 def failed(tx: Tx, policy: Policy, task: Task) -> None:
-    """A failure outside a run pauses the queue (model.md, rule 4), and says so once."""
+    """A failure outside a run pauses the queue (model.md, rule 4), and says so once; a further
+    one is remembered until the first was dealt with."""
     queue = load(tx, policy)
-    if queue.stop_on_failure and not queue.paused and task.state is TaskState.FAILED:
-        pause(
-            tx,
-            "bullpen",
-            task.id,
-            f"The queue is paused because {task.ref} failed: /retry {task.id}, "
-            f"/cancel {task.id} or /resume",
-        )
+    if not queue.stop_on_failure or task.state is not TaskState.FAILED:
+        return
+    if not queue.paused:
+        pause(tx, "bullpen", task.id, _because(task))
+    elif queue.because is not None and queue.because != task.id:
+        _remember(tx, queue.because, [*_further(tx), task.id])
+
+
+def _because(task: Task) -> str:
+    return (
+        f"The queue is paused because {task.ref} failed: /retry {task.id}, "
+        f"/cancel {task.id} or /resume"
+    )
 
 
 def settled(tx: Tx, task: Task) -> None:
-    """The task that had paused the queue was dealt with: the queue goes on."""
+    """A task that had paused the queue was dealt with: the queue goes on, or waits for the next
+    one that has failed meanwhile."""
     row = settings.changed(tx, "queue").get(settings.PAUSED)
-    if row is not None and _paused(row.value, False)[1] == task.id:
+    because = _paused(row.value, False)[1] if row is not None else None
+    further = [other for other in _further(tx) if other != task.id]
+    if because != task.id:
+        if because is not None and len(further) < len(_further(tx)):
+            _remember(tx, because, further)
+        return
+    standing = [other for other in (tasks.find(tx, one) for one in further) if other is not None]
+    failures = [other for other in standing if other.state is TaskState.FAILED]
+    if not failures:
         resume(tx, "bullpen")
+        return
+    pause(tx, "bullpen", failures[0].id, _because(failures[0]))
+    _remember(tx, failures[0].id, [other.id for other in failures[1:]])
+
+
+def _further(tx: Tx) -> list[int]:
+    """Tasks that failed while the queue was paused by another one."""
+    row = settings.changed(tx, "queue").get(settings.PAUSED)
+    value = row.value if row is not None else None
+    return [int(one) for one in value.get("further") or ()] if isinstance(value, dict) else []
+
+
+def _remember(tx: Tx, because: int, further: list[int]) -> None:
+    value = {"paused": True, "because": because, "further": further}
+    settings.put(tx, settings.PAUSED, value, "bullpen")

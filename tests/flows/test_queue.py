@@ -168,3 +168,22 @@ async def test_a_failure_pauses_the_queue_only_where_it_should(bench: Bench) -> 
                        "The queue is paused because TASK-003 failed")
         await live.say('/add "Waits" --run "true"', "the queue is paused")
         await live.say("/delete 3 yes", "TASK-003 is deleted.", "TASK-004 is ready for you")
+
+
+def test_a_second_failure_keeps_the_queue_paused(bench: Bench) -> None:
+    work = bench.folder / "both.sh"
+    # The two wait for each other, so that both are at work when the first one fails.
+    work.write_text(f"touch {bench.folder}/at-$1\n"
+                    f"while [ ! -e {bench.folder}/at-$((3 - $1)) ]; do sleep 0.02; done\n"
+                    f"[ -e {bench.folder}/mended-$1 ]\n")
+    bench.up("/pause", f'/add "A" --run "sh {work} 1"', f'/add "B" --run "sh {work} 2"', "/resume",
+             status=1, BULLPEN_QUEUE__MAX_CONCURRENT="2")
+    assert bench.states() == {1: "failed", 2: "failed"}
+    first, second = bench.rows("SELECT task_id FROM events WHERE type = 'task.failed' ORDER BY seq")
+    for task in (1, 2):
+        (bench.folder / f"mended-{task}").touch()
+    ran = bench.up(f"/retry {first[0]}", status=1)
+    ran.said(f"The queue is paused because TASK-{second[0]:03d} failed")
+    assert bench.states() == {first[0]: "ready", second[0]: "failed"}
+    bench.up(f"/cancel {second[0]}")
+    assert bench.states() == {first[0]: "review", second[0]: "cancelled"}
