@@ -7,7 +7,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from core import budgets, limits, planning, queue
+import msgspec
+
+from core import budgets, holding, limits, planning, queue
 from core.errors import BullpenError, Refused
 from core.house import House
 from core.model import (
@@ -15,7 +17,6 @@ from core.model import (
     Event,
     IterationState,
     Session,
-    SessionOutcome,
     SessionState,
     Severity,
     Step,
@@ -25,13 +26,11 @@ from core.model import (
     WorktreeState,
 )
 from core.planning import Match, Needs
+from core.sessions.handing import hand_over
 from core.sessions.starting import first_prompt
 from core.store import claims, rows, sessions, tasks
 from core.store.claims import Demand, Head
 from core.store.database import Tx
-
-PATIENCE = 50
-"""Tasks of one demand that are passed over, one look, because of something of their own."""
 
 _WAITING = """
 SELECT sessions.* FROM sessions INDEXED BY sessions_open
@@ -72,8 +71,11 @@ class Room:
         return agent.lane not in self.resting and self.load[agent.name] < agent.max_concurrent_tasks
 
 
-def dispatch(tx: Tx, house: House, agents: Mapping[str, Agent]) -> list[str]:
-    """Start what may start now; returns the sessions' ids. `agents`: those that work here."""
+def dispatch(tx: Tx, house: House, agents: Mapping[str, Agent], anew: bool = False) -> list[str]:
+    """Start what may start now; returns the sessions' ids. `agents`: those that work here;
+    `anew`: the configuration is another than at the last look."""
+    if anew:
+        claims.let_back(tx)
     settings = queue.load(tx, house.policy)
     room = Room(agents, load(tx), settings.max_concurrent, limits.standing(tx))
     started = [session.id for session in _go_on_waiting(tx, house, room)]
@@ -99,35 +101,20 @@ def _go_on_waiting(tx: Tx, house: House, room: Room) -> list[Session]:
         if room.load.total() >= room.most:
             break
         if session.agent not in house.agents:
-            _hand_over(tx, session)
-        elif (
-            agent is not None
-            and room.has_place(agent)
-            and not budgets.holds_back(tx, house, session)
-        ):
+            hand_over(tx, session)
+        elif agent is None:
+            _wait_for(tx, house, session)
+        elif room.has_place(agent) and not budgets.holds_back(tx, house, session):
             started.append(_go_on(tx, session))
             room.load[agent.name] += 1
     return started
 
 
-def _hand_over(tx: Tx, session: Session) -> None:
-    """Its agent is gone from the configuration: another begins anew, from the task's branch,
-    with the prompt that waited."""
-    iteration = sessions.get_iteration(tx, session.id)
-    sessions.close_iteration(tx, session.id, IterationState.KILLED, "its agent is gone")
-    sessions.end(tx, session, SessionOutcome.COMPLETED, f"{session.agent} is no longer configured")
+def _wait_for(tx: Tx, house: House, session: Session) -> None:
+    """Its agent can't work now: said once, with what would help."""
     task = tasks.get(tx, session.task_id)
-    task = tasks.move(
-        tx, task, TaskState.READY, step=session.step, assignee=None, hint=iteration.prompt
-    )
-    tx.emit(
-        Event(
-            "task.ready",
-            f"{task.ref}: {session.agent} is no longer configured, another may go on",
-            Severity.WARNING,
-            task_id=task.id,
-        )
-    )
+    why = f"{house.missing(house.agents[session.agent])} /release {task.id} gives it to another."
+    tasks.hold(tx, task, why, f"{task.ref} can't go on: {why}")
 
 
 def _go_on(tx: Tx, session: Session) -> Session:
@@ -136,6 +123,7 @@ def _go_on(tx: Tx, session: Session) -> Session:
     attempt = sessions.new_attempt(tx, session.id)
     iteration = sessions.get_iteration(tx, session.id)
     sessions.move_iteration(tx, iteration, IterationState.RUNNING, attempt=attempt.number)
+    tx.run("UPDATE tasks SET hold = NULL WHERE id = ? AND hold IS NOT NULL", (session.task_id,))
     if session.worktree_state is not WorktreeState.CREATING:  # held while it was being made
         session = sessions.set_worktree(tx, session, WorktreeState.ACTIVE)
     tx.emit(
@@ -171,18 +159,16 @@ def _claim_ready(tx: Tx, house: House, room: Room) -> list[Session]:
         refused = budgets.refuses(tx, house, task, best.agent.name)
         if refused == "day":
             break
-        passed = head.passed
         if refused == "agent":
             room.spent.add(best.agent.name)  # somebody else may
         elif refused == "run":
             room.runs.add(task.run_id or 0)  # and all the others of it
-        else:
-            session = None if refused else _try(tx, house, task, best.agent)
-            if session is not None:
-                started.append(session)
-                room.load[session.agent] += 1
-            passed += session is None
-        following = claims.head(tx, head.demand, passed, room.runs) if passed < PATIENCE else None
+        elif refused is not None:
+            holding.hold_task(tx, house, task, "budget")
+        elif (session := _try(tx, house, task, best.agent)) is not None:
+            started.append(session)
+            room.load[session.agent] += 1
+        following = claims.head(tx, head.demand, room.runs)
         if following is not None:
             heapq.heappush(heads, following)
     return started
@@ -195,6 +181,10 @@ def _best(tx: Tx, house: House, head: Head, room: Room) -> Match | None:
         step = house.workflow(key.workflow).step(key.step)
     except (KeyError, BullpenError):
         why = f"the step `{key.step}` of the workflow `{key.workflow}` is not configured any more"
+        claims.tell(tx, head.demand, head.id, why)
+        return None
+    if key.repo and key.repo not in house.repos:
+        why = f"the repository `{key.repo}` is not configured any more"
         claims.tell(tx, head.demand, head.id, why)
         return None
     found = _judged(tx, step, key, room)
@@ -253,7 +243,7 @@ def _try(tx: Tx, house: House, task: Task, agent: Agent) -> Session | None:
         with tx.attempt():
             return _claim(tx, house, task, agent)
     except BullpenError as error:
-        tasks.hold(tx, task, str(error), f"{task.ref} waits: {error}")
+        claims.set_aside(tx, task, str(error))
         return None
 
 
@@ -277,15 +267,6 @@ def candidates(tx: Tx, house: House, task: Task, agents: Mapping[str, Agent]) ->
     if step.kind is not StepKind.AGENT:
         raise Refused(f"no agent does `{step.id}`; /retry {task.id} goes back to the work")
     key = claims.key_of(tx, task)
-    free = claims.Key(
-        key.workflow,
-        key.step,
-        None,
-        key.lane,
-        key.command,
-        key.skills,
-        key.preferred,
-        key.languages,
-    )
+    free = msgspec.structs.replace(key, assignee=None)
     room = Room(agents, load(tx), len(agents), limits.standing(tx))
     return planning.ranked(_judged(tx, step, free, room))

@@ -80,6 +80,7 @@ class Orchestrator:
         self._turns = 0
         self._turning = False
         self._fruitless: object = None
+        self._known: int | None = None
         self._surveyed = time.monotonic()
         house.store.state.listeners.append(self._hear)
 
@@ -140,7 +141,7 @@ class Orchestrator:
         for session_id in found.untidy:
             self._jobs.start(f"tidy {session_id}", partial(tidy, self._house, session_id))
         self._survey(found.beside)
-        if found.claimable or found.going_on:
+        if found.claimable or found.going_on or self._known != self._house.current.version:
             await self._dispatch(found.due)
         return found
 
@@ -205,7 +206,10 @@ class Orchestrator:
         )
         if seen == self._fruitless:
             return
-        started = await self._house.store.write(lambda tx: dispatch(tx, self._house, agents))
+        version = self._house.current.version
+        anew = version != self._known
+        started = await self._house.store.write(lambda tx: dispatch(tx, self._house, agents, anew))
+        self._known = version
         self._fruitless = None if started else seen
         if started:
             kill_point("after-claim")

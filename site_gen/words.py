@@ -98,7 +98,10 @@ def held(why: str, by: int | None) -> str:
     """Why a ready task can't be claimed yet."""
     if why == "collision" and by is not None:
         return f"waits for {task_ref(by)}, which touches the same files"
-    return "waits for its wave" if why == "wave" else "waits, its run is paused"
+    return {
+        "wave": "waits for its wave",
+        "aside": "waits, something is wrong with it",
+    }.get(why, "waits, its run is paused")
 
 
 @lru_cache(8192)

@@ -24,6 +24,7 @@ _HELD = {
     "wave": "its wave of {run} hasn't started",
     "run": "{run} is paused",
     "collision": "TASK-{by:03d} changes the same files",
+    "aside": "it waits: {hold}",
 }
 
 
@@ -65,7 +66,9 @@ def _assigned_words(desk: Desk, task: Task, found: Sequence[Match]) -> str:
 def held_words(task: Task) -> str:
     """Why a ready task can't be claimed yet."""
     run = f"RUN-{task.run_id:03d}" if task.run_id else "its run"
-    return _HELD[task.held or "run"].format(run=run, by=task.held_by or 0)
+    return _HELD[task.held or "run"].format(
+        run=run, by=task.held_by or 0, hold=task.hold or "something is wrong with it"
+    )
 
 
 def _why_nots(found: Sequence[Match]) -> list[str]:

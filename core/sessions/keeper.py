@@ -26,7 +26,9 @@ from core.model import (
     task_ref,
 )
 from core.ports import Exit, Verdict
+from core.sessions import stopping
 from core.sessions.ending import attempt_over
+from core.sessions.handing import hand_over
 from core.sessions.starting import make_order, prepare_workspace, reload
 from core.sessions.tailer import Tailer
 from core.store import logs, sessions, tasks
@@ -98,9 +100,20 @@ class Keeper:
             if found is None:
                 await self._house.store.write(self._again)
             return found
+        if session.agent not in self._house.agents and session.held_for is None:
+            await self._house.store.write(self._agent_gone)
+            return None
         if session.worktree_state is WorktreeState.CREATING:
             await prepare_workspace(self._house, session, task)
         return await sandbox.start(await make_order(self._house, session, iteration, task))
+
+    def _agent_gone(self, tx: Tx) -> None:
+        """It was taken out of the configuration before it began."""
+        session = sessions.get(tx, self._id)
+        if session.state is SessionState.STARTING and sessions.attempt_ended(
+            tx, sessions.get_attempt(tx, self._id), Exit(reason="not_started")
+        ):
+            hand_over(tx, session)
 
     def _again(self, tx: Tx) -> None:
         """The ordered attempt has not started and never will: order the next one."""
@@ -182,7 +195,7 @@ class Keeper:
                 await tailer.take()
                 if tailer.lingers(self._house.policy.grace):
                     # It has given its result and had its time to go: the result stands.
-                    await tailer.sandbox.stop(tailer.folder, tailer.handle)
+                    await stopping.end(self._house.store, tailer, self._poked)
         finally:
             poked.cancel()
 
@@ -249,7 +262,7 @@ class Keeper:
             await self._house.store.write(self._nothing_left)
             return
         tailer = await Tailer.at(self._house, self._id, self.poke)
-        end = await tailer.sandbox.stop(tailer.folder, tailer.handle)
+        end = await stopping.end(self._house.store, tailer, self._poked)
         kill_point("after-exit")
         await self._settle(tailer, end)
 

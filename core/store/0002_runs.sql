@@ -6,9 +6,9 @@
 
 -- -- the queue ---------------------------------------------------------------------------
 
--- Why a ready task can't be claimed just now: its wave hasn't started, its run is paused, or
--- a task under way (`held_by`) touches the same files.
-ALTER TABLE tasks ADD COLUMN held TEXT CHECK (held IN ('wave','run','collision'));
+-- Why a ready task can't be claimed just now: its wave hasn't started, its run is paused, a task
+-- under way (`held_by`) touches the same files, or something is wrong with it (`hold` says what).
+ALTER TABLE tasks ADD COLUMN held TEXT CHECK (held IN ('wave','run','collision','aside'));
 ALTER TABLE tasks ADD COLUMN held_by INTEGER;
 ALTER TABLE tasks ADD COLUMN run_id INTEGER REFERENCES runs;   -- while the run is open
 ALTER TABLE tasks ADD COLUMN wave INTEGER;
@@ -36,6 +36,7 @@ CREATE TABLE demands (
 CREATE INDEX tasks_claim ON tasks (demand, priority DESC, begun DESC, position IS NULL, position, id)
   WHERE state = 'ready' AND held IS NULL;
 CREATE INDEX tasks_undemanded ON tasks (id) WHERE state = 'ready' AND demand IS NULL;
+CREATE INDEX tasks_aside ON tasks (id) WHERE held = 'aside';
 CREATE INDEX tasks_of_run ON tasks (run_id, wave) WHERE run_id IS NOT NULL;
 CREATE INDEX tasks_held_by ON tasks (held_by) WHERE held_by IS NOT NULL;
 CREATE INDEX tasks_of_lane ON tasks (lane, ended_at) WHERE lane IS NOT NULL;
@@ -282,3 +283,5 @@ CREATE INDEX tasks_passing ON tasks (ended_at) WHERE ephemeral = 1 AND ended_at 
 -- An agent's newest sessions, one step each, however many it has had.
 DROP INDEX sessions_of_agent;
 CREATE INDEX sessions_of_agent ON sessions (agent, created_at);
+-- It is being stopped, and a person won't wait for it any more.
+ALTER TABLE sessions ADD COLUMN forced INTEGER NOT NULL DEFAULT 0 CHECK (forced IN (0, 1));

@@ -20,6 +20,7 @@ from core import lifecycle
 from core.errors import Refused
 from core.model import Event, Severity, Task, TaskState, task_ref
 from core.planning import Needs, Record
+from core.store import rows, runs
 from core.store.database import Tx
 
 # One look for a turn: could anything at all be claimed; when may the first be whose time has
@@ -57,7 +58,7 @@ WHERE state = 'ready' AND held IS NULL AND demand = ?
   AND (run_id IS NULL OR run_id NOT IN (SELECT value FROM json_each(?)))
   AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.task_id = tasks.id
                   AND sessions.state IN ('starting', 'running', 'terminating'))
-ORDER BY priority DESC, begun DESC, position IS NULL, position, id LIMIT 1 OFFSET ?
+ORDER BY priority DESC, begun DESC, position IS NULL, position, id LIMIT 1
 """
 
 _CLAIM = """
@@ -69,7 +70,7 @@ WHERE id = ? AND state = 'ready' AND held IS NULL
 
 _UNDEMANDED = """
 SELECT id, workflow, step, CASE WHEN assigned_step = step THEN assignee END AS assignee, lane,
-       run_command IS NOT NULL AS command
+       repo, run_command IS NOT NULL AS command
 FROM tasks INDEXED BY tasks_undemanded WHERE state = 'ready' AND demand IS NULL LIMIT 2000
 """
 
@@ -81,6 +82,7 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
     step: str
     assignee: str | None = None
     lane: str = ""
+    repo: str = ""
     command: bool = False
     skills: tuple[str, ...] = ()
     preferred: tuple[str, ...] = ()
@@ -112,7 +114,6 @@ class Head:
 
     order: tuple[int, bool, bool, int, int]
     demand: Demand = field(compare=False)
-    passed: int = field(compare=False, default=0)
 
     @property
     def id(self) -> int:
@@ -134,18 +135,18 @@ def key_of(tx: Tx, task: Task) -> Key:
     labels = _labels(tx, [task.id])
     bound = task.assignee if task.assigned_step == task.step else None
     command = task.run_command is not None
-    return _made(task.workflow, task.step, bound, task.lane, command, labels[task.id])
+    return _made(task.workflow, task.step, bound, task.lane, task.repo, command, labels[task.id])
 
 
-def head(tx: Tx, demand: Demand, passed: int = 0, without: Collection[int] = ()) -> Head | None:
-    """The best task of that demand which may be claimed now; the first `passed` and those of
-    the runs `without` are left out."""
-    row = tx.one(_HEAD, (demand.id, tx.now, json.dumps(list(without)) if without else "[]", passed))
+def head(tx: Tx, demand: Demand, without: Collection[int] = ()) -> Head | None:
+    """The best task of that demand which may be claimed now; those of the runs `without` are
+    left out."""
+    left_out = json.dumps(list(without)) if without else "[]"
+    row = tx.one(_HEAD, (demand.id, tx.now, left_out))
     if row is None:
         return None
     task_id, priority, begun, position = row
-    order = (-priority, not begun, position is None, position or 0, task_id)
-    return Head(order, demand, passed)
+    return Head((-priority, not begun, position is None, position or 0, task_id), demand)
 
 
 def best(tx: Tx, fits: Callable[[Key], bool] = lambda key: True) -> Head | None:
@@ -161,6 +162,23 @@ def claim(tx: Tx, task_id: int, agent: str, state: TaskState) -> None:
     if not tx.run(_CLAIM, (state.value, agent, tx.now, tx.now, task_id, agent)):
         raise Refused(f"{ref} was taken by another just now.")
     tx.emit(Event("task.started", f"{agent} is on {ref}", task_id=task_id, agent=agent))
+
+
+def set_aside(tx: Tx, task: Task, why: str) -> None:
+    """Something is wrong with this one task: it holds up no other, and is said once. It comes
+    back when the task or the configuration is another, and with the next start."""
+    if task.hold != why:
+        words = f"{task.ref} waits: {why}"
+        tx.emit(Event("task.status_changed", words, Severity.WARNING, task_id=task.id))
+    tx.run("UPDATE tasks SET held = 'aside', hold = ? WHERE id = ?", (why, task.id))
+
+
+def let_back(tx: Tx) -> None:
+    """What was set aside may be claimed again, unless its run holds it."""
+    for row in tx.all("SELECT * FROM tasks INDEXED BY tasks_aside WHERE held = 'aside'"):
+        task = rows.task(row)
+        held = runs.held_for(tx, task)
+        tx.run("UPDATE tasks SET held = ?, held_by = ? WHERE id = ?", (*held, task.id))
 
 
 def records(tx: Tx, lane: str) -> dict[str, Record]:
@@ -193,6 +211,7 @@ def _fill(tx: Tx) -> bool:
                 row["step"],
                 row["assignee"],
                 row["lane"],
+                row["repo"],
                 bool(row["command"]),
                 labels[row["id"]],
             )
@@ -221,6 +240,7 @@ def _made(
     step: str,
     assignee: str | None,
     lane: str | None,
+    repo: str | None,
     command: bool,
     labels: dict[str, list[str]],
 ) -> Key:
@@ -229,6 +249,7 @@ def _made(
         step,
         assignee,
         lane or "",
+        repo or "",
         command,
         tuple(labels.get("skill", ())),
         tuple(labels.get("preferred", ())),

@@ -107,3 +107,43 @@ def test_a_busy_crew_is_told_so(crew: Bench) -> None:
                   '/add "More" --skill rust')
     assert crew.states() == {1: "review", 2: "review"}
     assert who(crew) == {1: "python-1", 2: "rusty"}, ran.out
+
+
+TWO = """
+[repos.shop]
+source = "{shop}"
+[repos.two]
+source = "{shop}"
+"""
+
+
+def test_what_cannot_start_holds_up_no_other_however_much_it_is(crew: Bench) -> None:
+    crew.configure(TWO.format(shop=crew.repo))
+    crew.up("/pause", *(f'/add "Lost {n}" --repo two' for n in range(60)), repo=None)
+    crew.configure(TWO.format(shop=crew.repo).split("[repos.two]")[0])
+    ran = crew.up("/resume", '/add "Sound" --repo shop', repo=None)
+    assert crew.states()[61] == "review", ran.out
+    assert ran.out.count("is not configured any more") == 1, ran.out
+    crew.configure(TWO.format(shop=crew.repo))
+    crew.up("/status", repo=None)
+    assert set(crew.states().values()) == {"review"}, "they go on when it is back"
+
+
+def test_a_sent_back_task_whose_agent_is_disabled_says_so(crew: Bench) -> None:
+    ran = crew.up('/add "Mend it" --agent rusty', "/agent disable rusty", "/reject 1 again",
+                  "/status", "/release 1", "/agent enable rusty")
+    assert ran.out.count("TASK-001 can't go on: ") == 1, ran.out
+    ran.said("TASK-001 can't go on: rusty is disabled: /agent enable rusty.", "/release 1")
+    sessions = crew.rows("SELECT agent FROM sessions ORDER BY created_at")
+    assert len(sessions) == 2 and crew.states() == {1: "review"}
+
+
+def test_an_agent_taken_away_before_it_began_is_followed_by_another(crew: Bench) -> None:
+    crew.up('/add "Speed it up" --skill rust', BULLPEN_KILL_AT="after-claim", status=-9)
+    assert who(crew) == {1: "rusty"}
+    crew.configure(CREW.replace("[agents.rusty]", "[agents.rusty-2]"), "config/agents.toml")
+    ran = crew.up("/status")
+    ran.said("rusty is no longer configured, another may go on", "TASK-001 is ready for you")
+    agents = crew.rows("SELECT agent, outcome FROM sessions ORDER BY created_at")
+    assert [row["agent"] for row in agents] == ["rusty", "rusty-2"]
+    assert crew.states() == {1: "review"}
