@@ -2,7 +2,7 @@
 
 from core.acts.beginnings import ready, reopen, retry
 from core.acts.deleting import delete, may_delete
-from core.acts.ends import end, release, stop_session, words_of
+from core.acts.ends import end, force, kill, release, stop_session, words_of
 from core.acts.gates import answer, approve, reject
 from core.acts.resting import pause, resume
 from core.acts.standing import situation
@@ -12,6 +12,8 @@ __all__ = [
     "approve",
     "delete",
     "end",
+    "force",
+    "kill",
     "may_delete",
     "pause",
     "ready",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from core import lifecycle, queue
 from core.acts.beginnings import agent_step
 from core.acts.standing import situation
@@ -72,6 +74,33 @@ def _stop_all(tx: Tx, task: Task, why: str) -> None:
         gates.cancel(tx, gate, why)
     for session in sessions.open_of_task(tx, task.id):
         stop_session(tx, session, why)
+
+
+def kill(tx: Tx, house: House, task: Task, actor: Actor) -> bool:
+    """Stop what it has under way; what is being stopped already is ended by force. False where
+    the force was all that was to do: the task stays as it is."""
+    forced = force(tx, sessions.open_of_task(tx, task.id))
+    if forced and isinstance(lifecycle.TABLE[situation(tx, house, task)][Act.KILL], str):
+        return False
+    end(tx, house, task, Act.KILL, actor, "killed")
+    return True
+
+
+def force(tx: Tx, found: Sequence[Session]) -> list[Session]:
+    """End at once those of them that are being stopped; returns them."""
+    stopping = [one for one in found if one.state is SessionState.TERMINATING]
+    for session in stopping:
+        tx.update("sessions", {"id": session.id}, forced=1)
+        tx.emit(
+            Event(
+                "session.terminating",
+                f"{session.id} is ended by force",
+                task_id=session.task_id,
+                session_id=session.id,
+                agent=session.agent,
+            )
+        )
+    return stopping
 
 
 def stop_session(tx: Tx, session: Session, why: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from core import acts, holding, queue, runs
 from core.commands.desk import Act, Desk
@@ -29,6 +30,7 @@ async def killall(desk: Desk, command: Command) -> Reply | Act:
     def act(tx: Tx) -> Reply:
         queue.pause(tx, desk.actor.key, None, "The queue is paused by /killall")
         _pause_runs(tx, desk)
+        forced = acts.force(tx, sessions.stopping(tx))
         found = tx.all(
             "SELECT DISTINCT task_id FROM sessions JOIN tasks ON tasks.id = task_id "
             "WHERE sessions.state <> 'terminated' AND tasks.state NOT IN "
@@ -36,9 +38,14 @@ async def killall(desk: Desk, command: Command) -> Reply | Act:
         )
         for row in found:
             acts.end(tx, desk.house, tasks.get(tx, row[0]), Deed.KILL, desk.actor, "killed")
-        return Reply(f"Stopped {len(found)}. The queue is paused: /resume lets it go on.")
+        ended = f"{len(forced)} that {_was(forced)} being stopped: ended by force. " * bool(forced)
+        return Reply(f"Stopped {len(found)}. {ended}The queue is paused: /resume lets it go on.")
 
     return act
+
+
+def _was(found: Sequence[object]) -> str:
+    return "was" if len(found) == 1 else "were"
 
 
 def _pause_runs(tx: Tx, desk: Desk) -> None:

@@ -59,12 +59,15 @@ async def kill(desk: Desk, command: Command) -> Reply | Act:
     word = command.words[0]
 
     def act(tx: Tx) -> Reply:
-        killed = [
-            acts.end(tx, desk.house, task, Deed.KILL, desk.actor, "killed")
-            for task in _meant(tx, word)
-        ]
+        killed, forced = [], []
+        for task in _meant(tx, word):
+            (killed if acts.kill(tx, desk.house, task, desk.actor) else forced).append(task)
+        said = [", ".join(task.ref for task in killed) + " killed."] if killed else []
+        if forced:
+            what = unmet.listed([task.ref for task in forced])
+            said.append(f"What was being stopped of {what} is ended by force now.")
         return Reply(
-            ", ".join(task.ref for task in killed) + " killed.",
+            " ".join(said),
             buttons=tuple(Button(f"Retry {task.id}", f"retry {task.id}") for task in killed[:3]),
         )
 
@@ -73,12 +76,12 @@ async def kill(desk: Desk, command: Command) -> Reply | Act:
 
 def _meant(tx: Tx, word: str) -> list[Task]:
     """The task behind a number or a session's id; for an agent's name those that it works on
-    now: what waits at a gate is nobody's work, and what is being stopped is stopped."""
+    now, or that are being stopped: what waits at a gate is nobody's work."""
     if re.fullmatch(r"(?i)(task-?)?#?\d+", word):
         return [tasks.get(tx, task_id(word))]
     found = tx.all(
         "SELECT DISTINCT task_id FROM sessions WHERE (id = ? AND state <> 'terminated') "
-        "OR (agent = ? AND state IN ('starting', 'running'))",
+        "OR (agent = ? AND state IN ('starting', 'running', 'terminating'))",
         (word, word),
     )
     if not found:

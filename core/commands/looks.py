@@ -19,7 +19,9 @@ async def status(desk: Desk, command: Command) -> Reply:
     cost = f", {seen.cost_today:.2f} USD" if seen.cost_today else ""
     failed = seen.counts.get(TaskState.FAILED, 0)
     title = (
-        f"{seen.working} working · {seen.waiting} wait{'s' if seen.waiting == 1 else ''} "
+        f"{seen.working} working · "
+        + (f"{seen.stopping} being stopped · " if seen.stopping else "")
+        + f"{seen.waiting} wait{'s' if seen.waiting == 1 else ''} "
         f"for a person · {seen.queued} queued"
         + (f" · {failed} failed" if failed else "")
         + f" · today {seen.done_today} done{cost}"

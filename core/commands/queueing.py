@@ -13,7 +13,7 @@ from core.commands.options import PAGE
 from core.commands.reply import Reply, Table
 from core.errors import Refused, Unclear
 from core.model import ENDED, Event, Role, Task, TaskState, run_ref
-from core.store import places, tasks
+from core.store import places, sessions, tasks
 from core.store.database import Tx
 
 _SAY = "Say /queue, /queue add 42, remove 42, clear, pause or resume."
@@ -44,8 +44,12 @@ async def show(desk: Desk, command: Command) -> Reply | Act:
 async def _look(desk: Desk, command: Command) -> Reply:
     size, offset = span(command)
     found = await desk.house.store.view(lambda db: views.queue(db, size, offset))
-    settings, running = await desk.house.store.write(
-        lambda tx: (queue.load(tx, desk.house.policy), dispatch.load(tx).total())
+    settings, running, stopping = await desk.house.store.write(
+        lambda tx: (
+            queue.load(tx, desk.house.policy),
+            dispatch.load(tx).total(),
+            len(sessions.stopping(tx)),
+        )
     )
     rows = tuple(
         (str(number), task.ref, _what_holds(task, desk.house.store.now()), task.title)
@@ -53,16 +57,19 @@ async def _look(desk: Desk, command: Command) -> Reply:
     )
     return Reply(
         shown(f"{found.total} ready", found),
-        (_settings(settings, running),),
+        (_settings(settings, running, stopping),),
         table=Table(("place", "task", "what", "title"), rows) if rows else None,
         buttons=more(command, found, size),
     )
 
 
-def _settings(settings: queue.Queue, running: int) -> str:
+def _settings(settings: queue.Queue, running: int, stopping: int) -> str:
+    """`running` counts what holds a place, and so what is being stopped, too."""
     first = "Paused: /resume lets it go on" if settings.paused else "Not paused"
     failure = "a failure pauses it" if settings.stop_on_failure else "a failure does not pause it"
-    return f"{first}; at most {settings.max_concurrent} at once, {running} running; {failure}."
+    rest = f", {stopping} being stopped (/kill again ends it at once)" if stopping else ""
+    going = f"at most {settings.max_concurrent} at once, {running - stopping} running{rest}"
+    return f"{first}; {going}; {failure}."
 
 
 def _what_holds(task: Task, now: int) -> str:

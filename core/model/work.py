@@ -115,7 +115,8 @@ class Task:
 @dataclass(frozen=True, slots=True)
 class Session:
     """`held_for` (`paused`, `limit` or `budget`): its process is to be stopped, or was, and it
-    goes on later. `unstoppable`: no budget stops it before its step's end."""
+    goes on later. `unstoppable`: no budget stops it before its step's end. `forced`: it is being
+    stopped, and a person won't wait for it any more."""
 
     id: str
     task_id: int
@@ -143,6 +144,7 @@ class Session:
     model: str | None = None
     held_for: str | None = None
     unstoppable: bool = False
+    forced: bool = False
 
 
 @dataclass(frozen=True, slots=True)

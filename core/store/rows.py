@@ -101,6 +101,7 @@ session = _Reader(
     worktree_state=_states(WorktreeState),
     outcome=_states(SessionOutcome),
     unstoppable=bool,
+    forced=bool,
 )
 attempt = _Reader(Attempt, state=_states(AttemptState))
 iteration = _Reader(Iteration, state=_states(IterationState), qa=_states(QaState))

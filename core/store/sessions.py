@@ -76,6 +76,15 @@ def open_of_task(tx: Tx, task_id: int) -> list[Session]:
     ]
 
 
+def stopping(tx: Tx) -> list[Session]:
+    """Those whose process was asked to end, and has not ended."""
+    sql = (
+        "SELECT * FROM sessions INDEXED BY sessions_open "
+        "WHERE state <> 'terminated' AND state = 'terminating'"
+    )
+    return [rows.session(row) for row in tx.all(sql)]
+
+
 def move(tx: Tx, session: Session, to: SessionState, **values: Any) -> Session:
     """Guarded change of state; raises Refused when the table or the row says no."""
     lifecycle.check(session.id, session.state, to)

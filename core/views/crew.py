@@ -17,7 +17,8 @@ from core.views.reading import Db, one
 
 @dataclass(frozen=True, slots=True)
 class Overview:
-    """The line of state. `working`: sessions with a process; `waiting`: open gates; `as_of`:
+    """The line of state. `working`: sessions with a process; `stopping`: those whose
+    process is asked to end; `waiting`: open gates; `as_of`:
     the time (ms) of the newest event, `last_seq` its number; costs in US dollars."""
 
     counts: dict[TaskState, int]
@@ -28,6 +29,7 @@ class Overview:
     cost_today: float
     last_seq: int
     as_of: int
+    stopping: int = 0
 
     @property
     def total(self) -> int:
@@ -93,21 +95,21 @@ def overview(db: Db, now: int) -> Overview:
     counts = state_counts(db)
     last_seq, as_of = last_event(db)
     today = day_starts(now, 1)[0]
-    working = one(
-        db,
-        "SELECT count(*) FROM sessions INDEXED BY sessions_open WHERE"
-        " state <> 'terminated' AND state IN ('starting', 'running')",
-    )
+    working, stopping = db.execute(
+        "SELECT total(state IN ('starting', 'running')), total(state = 'terminating')"
+        " FROM sessions INDEXED BY sessions_open WHERE state <> 'terminated'"
+    ).fetchone()
     waiting = one(db, "SELECT count(*) FROM gates WHERE state = 'open'")
     return Overview(
         counts,
-        working,
+        int(working),
         waiting,
         counts[TaskState.READY],
         _done_since(db, today),
         _cost_since(db, today),
         last_seq,
         as_of,
+        int(stopping),
     )
 
 
