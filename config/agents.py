@@ -10,15 +10,13 @@ from typing import Annotated, Any, Literal
 from pydantic import (
     BeforeValidator,
     Field,
-    PositiveFloat,
-    PositiveInt,
     ValidationError,
     ValidationInfo,
     field_validator,
 )
 
 from config.faults import explain
-from config.settings import Section
+from config.settings import OneOrMore, Section, Tokens, Usd
 from config.sources import Layers, read_toml
 from core.commands import amounts
 from core.errors import Unclear
@@ -70,8 +68,8 @@ class TriggerTable(Section):
 class BudgetTable(Section):
     """For each calendar day; none: without a limit."""
 
-    usd: PositiveFloat | None = None
-    tokens: PositiveInt | None = None
+    usd: Usd | None = None
+    tokens: Tokens | None = None
 
 
 def _amount(value: Any) -> Any:
@@ -98,7 +96,7 @@ class AgentTable(Section):
     skills: frozenset[Word] = frozenset()
     languages: frozenset[Word] = frozenset()
     tags: frozenset[Word] = frozenset()
-    max_concurrent_tasks: PositiveInt = 1
+    max_concurrent_tasks: OneOrMore = 1
     focus: Focus | None = Field(default=None, validate_default=True)
     triggers: tuple[TriggerTable, ...] = ()
     budget: Annotated[BudgetTable | None, BeforeValidator(_amount)] = None

@@ -16,14 +16,23 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    NonNegativeFloat,
-    NonNegativeInt,
-    PositiveFloat,
-    PositiveInt,
     SecretStr,
 )
 
+from core.commands.amounts import MOST_MS, MOST_TOKENS, MOST_USD
 from core.model import Repo, Role, Severity
+
+_DAY, _MOST_SECONDS = 86_400, MOST_MS // 1000
+
+# As high as anybody may want it, and no higher than times, rows and timers can hold.
+Count = Annotated[int, Field(ge=0, le=10**12)]
+OneOrMore = Annotated[int, Field(gt=0, le=10**12)]
+Bytes = Annotated[int, Field(gt=0, le=10**15)]
+Seconds = Annotated[float, Field(ge=0, le=_MOST_SECONDS)]
+Pause = Annotated[float, Field(ge=0, le=_DAY)]
+SomePause = Annotated[float, Field(gt=0, le=_DAY)]
+Usd = Annotated[float, Field(gt=0, le=MOST_USD)]
+Tokens = Annotated[int, Field(gt=0, le=MOST_TOKENS)]
 
 
 def _timezone(name: str) -> str:
@@ -72,7 +81,7 @@ class Queue(Section):
 
     paused: bool = False
     stop_on_failure: bool = True
-    max_concurrent: NonNegativeInt = 1
+    max_concurrent: Count = 1
 
 
 class Api(Section):
@@ -128,34 +137,34 @@ class NotifyRule(Section):
 class Retry(Section):
     """How often an attempt is made again, by how it ended; `base_seconds` doubles each time."""
 
-    failed: NonNegativeInt = 0
-    lost: NonNegativeInt = 1
-    timeout: NonNegativeInt = 1
-    stuck: NonNegativeInt = 2
-    base_seconds: NonNegativeFloat = 30.0
+    failed: Count = 0
+    lost: Count = 1
+    timeout: Count = 1
+    stuck: Count = 2
+    base_seconds: Pause = 30.0
 
 
 class Qa(Section):
-    max_send_backs: NonNegativeInt = 3
+    max_send_backs: Count = 3
 
 
 class Limits(Section):
     """`wall_seconds` 0: an attempt may run as long as it likes. `pause_seconds`: how long an
     account rests at its usage limit whose provider names no time."""
 
-    log_cap_bytes: PositiveInt = 64 << 20
-    output_limit_bytes: PositiveInt = 1 << 30
-    wall_seconds: NonNegativeFloat = 0.0
-    grace_seconds: NonNegativeFloat = 10.0
-    pause_seconds: PositiveFloat = 1800.0
+    log_cap_bytes: Bytes = 64 << 20
+    output_limit_bytes: Bytes = 1 << 30
+    wall_seconds: Seconds = 0.0
+    grace_seconds: Pause = 10.0
+    pause_seconds: SomePause = 1800.0
 
 
 class Budget(Section):
     """The whole crew's for a calendar day; none: without a limit. `warn_at`: the share of any
     budget at which a person is asked."""
 
-    day_usd: PositiveFloat | None = None
-    day_tokens: PositiveInt | None = None
+    day_usd: Usd | None = None
+    day_tokens: Tokens | None = None
     warn_at: Annotated[float, Field(gt=0, le=1)] = 0.8
 
 
@@ -165,7 +174,7 @@ class Settings(Section):
     data_dir: Path = Path("data")
     default_workflow: str = "quick"
     timezone: Annotated[str, AfterValidator(_timezone)] = "UTC"
-    tick_seconds: PositiveFloat = 60.0
+    tick_seconds: SomePause = 60.0
     queue: Queue = Queue()
     api: Api = Api()
     site: Site = Site()

@@ -120,6 +120,14 @@ def _failed(
     fail_task(tx, house, tasks.get(tx, session.task_id), outcome, reason, tail, session.id)
 
 
+LONGEST_PAUSE = 86_400.0
+
+
+def retry_pause(base: float, attempts: int) -> float:
+    """Seconds before the next try: doubled for each one made, at most a day."""
+    return min(base * 2.0 ** min(attempts, 30), LONGEST_PAUSE)
+
+
 def fail_task(
     tx: Tx,
     house: House,
@@ -131,7 +139,7 @@ def fail_task(
 ) -> None:
     """Retry by policy, or fail for good: said once, at the last."""
     if task.attempts < house.policy.retries.get(outcome.value, 0):
-        pause = house.policy.retry_base * 2**task.attempts
+        pause = retry_pause(house.policy.retry_base, task.attempts)
         task = tasks.move(
             tx,
             task,

@@ -62,7 +62,8 @@ WRONG = {
     "/agent add x --driver claude --env KEY=1": "write them into config/agents.toml",
     "/agent set claude": "What of it? For instance /agent set claude --max 2",
     "/agent set nobody --max 2": "No agent `nobody`. There are: claude, shell.",
-    "/agent set claude --max many": "--max: must be a valid integer",
+    "/agent set claude --max many": "--max: must be a whole number",
+    "/agent set claude --max 100000000000000000000": "--max: must be less than or equal",
     "/agent enable": "One name: /agent enable coder-1",
     "/agent enable claude --max 2": "/agent enable takes only a name",
     "/agent enabel claude": "Did you mean /agent enable claude?",
@@ -73,7 +74,10 @@ WRONG = {
     "/set queue.max_concurent 2": "Did you mean queue.max_concurrent?",
     "/set nonsense 2": "There is no setting `nonsense`. /set lists what there is.",
     "/set queue.max_concurrent -1": "queue.max_concurrent: must be greater than or equal to 0",
-    "/set queue.max_concurrent many": "queue.max_concurrent: must be a valid integer",
+    "/set queue.max_concurrent many": "queue.max_concurrent: must be a whole number",
+    "/set queue.max_concurrent 100000000000000000000": "max_concurrent: must be less than or equal",
+    "/set retry.base_seconds 1e300": "retry.base_seconds: must be less than or equal to 86400",
+    "/set limits.log_cap_bytes 99999999999999999999": "log_cap_bytes: must be less than or equal",
     "/set limits.wall_seconds inf": "limits.wall_seconds: must be a finite number",
     "/set timezone Mars/Base": "timezone: no timezone `Mars/Base`",
     "/set default_workflow fast": "default_workflow: no workflow `fast`; there are quick",
@@ -206,6 +210,12 @@ def test_what_is_set_counts_at_once_everywhere(bench: Bench) -> None:
     bench.up("/set retry.failed 1", "/set retry.base_seconds 0", '/add "a" --run "false"',
              status=1)
     assert bench.value("SELECT attempts FROM tasks") == 1
+
+
+async def test_a_long_pause_before_the_next_try_is_at_most_a_day(bench: Bench) -> None:
+    async with bench.running(BULLPEN_RETRY__FAILED="1000000") as live:
+        await live.say("/set retry.base_seconds 86400", "is 86400")
+        await live.say('/add "a" --run false', "Tried again in 86400 s")
 
 
 def test_what_does_not_fit_the_files_any_more_is_left_out_and_said(bench: Bench) -> None:

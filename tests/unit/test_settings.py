@@ -11,6 +11,7 @@ from config.load import PACKAGED, Configuration, load, repo_name
 from config.settings import Api, Settings
 from core.errors import Unclear
 from core.model import Role, Severity
+from core.sessions.ending import LONGEST_PAUSE, retry_pause
 
 
 def _load(folder: Path, **options: object) -> Configuration:
@@ -87,7 +88,7 @@ def test_all_faults_are_told_together_with_file_and_key(tmp_path: Path) -> None:
     for start in (
         "bullpen.toml: timezone: no timezone `Mars/Base`",
         "bullpen.toml: queue.max_concurent: unknown key; did you mean max_concurrent?",
-        "bullpen.toml: queue.max_concurrent: must be a valid integer",
+        "bullpen.toml: queue.max_concurrent: must be a whole number",
         "bullpen.toml: repos.shop.sorce: unknown key; did you mean source?",
         "bullpen.toml: repos.shop.source: is missing",
         "bullpen.toml: telegram.users.123: must be 'viewer', 'operator', 'approver' or 'admin'",
@@ -238,11 +239,31 @@ def test_budgets_pauses_and_a_queue_at_rest(tmp_path: Path) -> None:
         ("[budget]\nwarn_at = 0", "budget.warn_at: must be greater than 0"),
         ("[limits]\npause_seconds = 0", "limits.pause_seconds: must be greater than 0"),
         ("[budget]\nday_eur = 1", "budget.day_eur: unknown key"),
+        ("[budget]\nday_usd = 1e300", "budget.day_usd: must be less than or equal to 1000000"),
+        ("[budget]\nday_tokens = 99999999999999", "budget.day_tokens: must be less than or"),
+        ("[limits]\ngrace_seconds = 1e300", "limits.grace_seconds: must be less than or equal"),
+        ("[limits]\nwall_seconds = 1e300", "limits.wall_seconds: must be less than or equal"),
+        ("[retry]\nbase_seconds = 1e300", "retry.base_seconds: must be less than or equal"),
+        ('[queue]\nmax_concurrent = "two"', "queue.max_concurrent: must be a whole number"),
+        ("tick_seconds = 1e300", "tick_seconds: must be less than or equal to 86400"),
     ],
 )
 def test_no_budget_and_no_pause_that_makes_no_sense(tmp_path: Path, toml: str, fault: str) -> None:
     (line,) = _faults(tmp_path, toml)
     assert line.startswith(f"bullpen.toml: {fault}")
+
+
+@pytest.mark.parametrize("key", [key for key, value in tuning.settable(Settings()).items()
+                                 if key.startswith("budget") or type(value) in (int, float)])
+def test_no_number_can_be_set_that_no_row_and_no_timer_holds(key: str) -> None:
+    with pytest.raises(Unclear, match="must be "):
+        tuning.changed(Settings(), {key: "1" + "0" * 20})
+
+
+def test_a_word_for_a_number_is_said_plainly() -> None:
+    with pytest.raises(Unclear) as wrong:
+        tuning.changed(Settings(), {"queue.max_concurrent": "two"})
+    assert str(wrong.value) == "queue.max_concurrent: must be a whole number"
 
 
 # -- changed by hand -------------------------------------------------------------------------
@@ -277,3 +298,10 @@ def test_a_word_becomes_what_its_key_takes(key: str, said: object, value: object
 def test_nothing_else_is_changed_by_hand(key: str) -> None:
     with pytest.raises(Unclear, match="unknown key"):
         tuning.changed(Settings(), {key: "1"})
+
+
+@pytest.mark.parametrize(("base", "attempts", "pause"), [
+    (30.0, 0, 30.0), (30.0, 2, 120.0), (0.0, 10**12, 0.0), (30.0, 10**12, LONGEST_PAUSE),
+])
+def test_a_pause_doubles_and_is_at_most_a_day(base: float, attempts: int, pause: float) -> None:
+    assert retry_pause(base, attempts) == pause
