@@ -10,6 +10,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -17,7 +18,7 @@ from config.agents import load_agents
 from config.faults import explain
 from config.prices import load_prices
 from config.prompts import load_prompts
-from config.settings import Settings
+from config.settings import Settings, absolute
 from config.sources import Layers, lay_environment, lay_secrets, read_toml
 from config.workflows import load_workflows
 from core.errors import Unclear
@@ -117,8 +118,30 @@ def _command_line(layers: Layers, data: str | None, repo: str | None) -> None:
     if data:
         layers.lay(("data_dir",), data, "--data")
     if repo:
-        layers.forget(("repos",))
-        layers.lay(("repos", repo_name(repo), "source"), repo, "--repo")
+        _only(layers, repo)
+
+
+def _only(layers: Layers, repo: str) -> None:
+    """That repository alone, by source or name; what is configured of it (its check) stays."""
+    given = layers.get(("repos",), {})
+    tables = {name: table for name, table in given.items() if isinstance(table, dict)}
+    name = next((one for one, table in tables.items() if _is(table, repo)), None)
+    if name is None and repo in tables and not Path(repo).exists():
+        name, repo = repo, tables[repo].get("source", repo)
+    name = name or repo_name(repo)
+    kept = tables.get(name, {})
+    if "source" in kept and not _is(kept, repo):
+        kept = {}
+    said = {path: who for path, who in layers.origins.items() if path[:2] == ("repos", name)}
+    layers.forget(("repos",))
+    layers.lay(("repos", name), {**kept, "source": repo}, "--repo")
+    if kept:
+        layers.origins.update(said)
+
+
+def _is(table: dict[str, Any], repo: str) -> bool:
+    source = table.get("source")
+    return isinstance(source, str) and absolute(source) == absolute(repo)
 
 
 def repo_name(source: str) -> str:

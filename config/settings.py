@@ -214,10 +214,10 @@ class Settings(Section):
 
 
 def _repo(name: str, table: RepoTable) -> Repo:
-    return Repo(name, _absolute(table.source), table.branch, table.check, table.forge)
+    return Repo(name, absolute(table.source), table.branch, table.check, table.forge)
 
 
-def _absolute(source: str) -> str:
+def absolute(source: str) -> str:
     """A path from the current folder on; a URL, or `host:path` of ssh, as it is."""
     path = Path(source).expanduser()
     if "://" in source or (":" in source and not path.exists()):

@@ -47,6 +47,13 @@ def receipts(bench: Bench) -> list[tuple[int, str, bool]]:
             for row in bench.rows("SELECT * FROM receipts ORDER BY id")]
 
 
+def test_a_repository_by_the_command_line_keeps_its_check(shop: Bench) -> None:
+    configure(shop, "false")
+    ran = shop.up(add("A file", "date > now.txt"), status=1)
+    assert receipts(shop)[0][1] == "failed", ran
+    assert "Approve" not in ran.out
+
+
 def test_the_card_shows_what_ran_at_which_commit(shop: Bench) -> None:
     ran = up(shop, add("Wave", "echo wave=1 >> shop.py"))
     (row,) = shop.rows("SELECT * FROM receipts")

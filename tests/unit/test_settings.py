@@ -305,3 +305,28 @@ def test_nothing_else_is_changed_by_hand(key: str) -> None:
 ])
 def test_a_pause_doubles_and_is_at_most_a_day(base: float, attempts: int, pause: float) -> None:
     assert retry_pause(base, attempts) == pause
+
+
+@pytest.mark.parametrize("name", ["shop", "other"])
+def test_a_repository_by_the_command_line_keeps_what_is_configured_of_it(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "bullpen.toml").write_text(
+        f'[repos]\nroot = "{tmp_path}"\n[repos.{name}]\nsource = "{tmp_path}/shop"\n'
+        'check = "make test"\nbranch = "next"\n[repos.third]\nsource = "/srv/third"\n',
+        encoding="utf-8",
+    )
+    (only,) = _load(tmp_path, repo=f"{tmp_path}/shop/").repos
+    assert (only.name, only.source) == (name, f"{tmp_path}/shop")
+    assert (only.check, only.branch) == ("make test", "next")
+    (named,) = _load(tmp_path, repo=name if name != "shop" else "third").repos
+    assert (named.source, named.check) in [(f"{tmp_path}/shop", "make test"), ("/srv/third", None)]
+    assert _load(tmp_path, repo="/srv/strange").repos[0].check is None
+
+
+def test_a_name_alone_does_not_make_it_the_configured_one(tmp_path: Path) -> None:
+    (tmp_path / "bullpen.toml").write_text(
+        '[repos.shop]\nsource = "/srv/a/shop"\ncheck = "make test"\n', encoding="utf-8"
+    )
+    (only,) = _load(tmp_path, repo="/srv/b/shop").repos
+    assert (only.source, only.check) == ("/srv/b/shop", None)
