@@ -8,21 +8,23 @@ from zoneinfo import ZoneInfo
 
 def day_of(ms: int, timezone: str) -> str:
     """The calendar day of a moment: `2026-11-21`."""
-    return _local(ms, timezone).strftime("%Y-%m-%d")
+    return local(ms, timezone).strftime("%Y-%m-%d")
 
 
 def clock(ms: int, timezone: str, now: int) -> str:
     """A moment as people say it today: `14:30 UTC`; on another day `Mon 23 Nov, 14:30 UTC`."""
-    then = _local(ms, timezone)
+    then = local(ms, timezone)
     if day_of(ms, timezone) == day_of(now, timezone):
         return then.strftime("%H:%M %Z")
     return f"{then:%a} {then.day} {then:%b, %H:%M %Z}"
 
 
-def _local(ms: int, timezone: str) -> datetime:
-    return datetime.fromtimestamp(ms / 1000, _zone(timezone))
+def local(ms: int, timezone: str) -> datetime:
+    """A moment as the clocks there show it."""
+    return datetime.fromtimestamp(ms / 1000, zone(timezone))
 
 
-def _zone(name: str) -> tzinfo:
+def zone(name: str) -> tzinfo:
+    """The timezone of that name."""
     # A machine without a timezone database knows at least this one.
     return UTC if name == "UTC" else ZoneInfo(name)

@@ -265,7 +265,10 @@ def candidates(tx: Tx, house: House, task: Task, agents: Mapping[str, Agent]) ->
     Raises Refused where no agent does that step."""
     step = house.step(task)
     if step.kind is not StepKind.AGENT:
-        raise Refused(f"no agent does `{step.id}`; /retry {task.id} goes back to the work")
+        raise Refused(
+            f"{task.ref} is at `{step.id}`, which no agent does"
+            + (f": /reject {task.id} WHY sends it back." if step.kind is StepKind.GATE else ".")
+        )
     key = claims.key_of(tx, task)
     free = msgspec.structs.replace(key, assignee=None)
     room = Room(agents, load(tx), len(agents), limits.standing(tx))

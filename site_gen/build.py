@@ -57,7 +57,8 @@ class Builder:
         """Bring the pages up to now. Costs what has changed, not what there is."""
         begun = time.perf_counter()
         now = self._now()
-        day = f"{views.day_start(now)} {views.date_of(now, self._settings.crew.timezone)}"
+        zone = self._settings.crew.timezone
+        day = f"{views.day_start(now, zone)} {views.date_of(now, zone)}"
         version = views.data_version(self._db)
         passes = self._passing is not None and now >= self._passing
         if version != self._version or day != self._memory.day or passes:

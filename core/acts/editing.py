@@ -11,7 +11,7 @@ from core.artifacts import RAW
 from core.errors import Refused
 from core.house import House
 from core.model import Actor, Event, Task, TaskState
-from core.store import runs, sessions, tasks
+from core.store import claims, runs, sessions, tasks
 from core.store.database import Tx
 
 WAITING = (TaskState.INBOX, TaskState.READY, TaskState.BLOCKED)
@@ -60,6 +60,8 @@ def edit(tx: Tx, house: House, task: Task, wanted: Edit, actor: Actor) -> tuple[
         _relabel(tx, task.id, kind, wanted.labels[kind])
     if {"touches", "lane", "repo"} & set(changed):
         runs.files_changed(tx, task)
+    if task.held == "aside":
+        claims.let_back(tx)
     if "criteria" in changed:
         _set_criteria(tx, task.id, wanted.criteria or ())
     if wanted.raw is not None:

@@ -75,7 +75,7 @@ async def _new_task(desk: Desk, command: Command) -> NewTask:
         budget_tokens=tokens,
         budget_usd=usd,
         plan=options.get("plan"),
-        not_before=amounts.moment(when, desk.house.store.now()) if when else None,
+        not_before=_moment(desk, when) if when else None,
         created_by=desk.actor.name or desk.actor.key,
         after=fields.ids(options.get("after", "")),
         criteria=criteria,
@@ -89,3 +89,7 @@ async def _new_task(desk: Desk, command: Command) -> NewTask:
 
 def _word(text: str | None, what: str) -> str | None:
     return fields.word(text, what) if text else None
+
+
+def _moment(desk: Desk, text: str) -> int:
+    return amounts.moment(text, desk.house.store.now(), desk.house.policy.timezone)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from datetime import datetime
 
+from core import days
 from core.errors import Unclear
 
 MOST_TOKENS = 10**12
@@ -73,15 +74,17 @@ def duration(text: str) -> int:
     return round(total)
 
 
-def moment(text: str, now: int) -> int:
-    """When: `2h` from now, or `2026-11-22T09:00` (this machine's zone, or with an offset). Ms
+def moment(text: str, now: int, timezone: str) -> int:
+    """When: `2h` from now, or `2026-11-22T09:00` (in that zone, or with an offset). Ms
     since the epoch; raises Unclear, also for what has passed."""
     try:
         return now + duration(text)
     except Unclear:
         pass
     try:
-        at = round(datetime.fromisoformat(text.strip()).timestamp() * 1000)
+        when = datetime.fromisoformat(text.strip())
+        there = when if when.tzinfo else when.replace(tzinfo=days.zone(timezone))
+        at = round(there.timestamp() * 1000)
     except (ValueError, OverflowError, OSError):
         raise Unclear(f"No time `{text[:40]}`: {_MOMENT}") from None
     if not now < at <= now + MOST_MS:

@@ -116,9 +116,9 @@ def _amounts(desk: Desk, command: Command) -> dict[str, Any]:
         columns |= {name: value for name, value in given.items() if value is not None}
     when = command.options.get("not-before")
     if when is not None:
-        now = desk.house.store.now()
+        now, zone = desk.house.store.now(), desk.house.policy.timezone
         free = when in ("now", _NONE)
-        columns["not_before"] = None if free else amounts.moment(when, now)
+        columns["not_before"] = None if free else amounts.moment(when, now, zone)
     return columns
 
 
@@ -226,7 +226,15 @@ TABLE: list[tuple[Form, object]] = [
         after,
     ),
     (
-        Form("delete", "/delete 42 (asks once)", O, "remove it; its folder stays", group="work"),
+        Form(
+            "delete",
+            "/delete 42 (asks once)",
+            O,
+            "remove it; its folder stays",
+            group="work",
+            words=1,
+            asks=True,
+        ),
         delete,
     ),
 ]

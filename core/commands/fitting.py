@@ -33,11 +33,14 @@ def who_takes_it(tx: Tx, desk: Desk, task: Task) -> str:
     if task.state is TaskState.INBOX:
         return f"In the inbox. /ready {task.id} lets it go."
     if task.state is TaskState.BLOCKED:
-        return "Waits for the tasks that come before it."
+        if task.unmet:
+            return "Waits for the tasks that come before it."
+        return acts.waits_for(tx, task)
     if task.held is not None:
         return f"Ready, but {held_words(task)}."
     if task.not_before is not None and task.not_before > tx.now:
-        return f"Ready, but not before {clock(task.not_before, tx.now)}."
+        when = clock(task.not_before, tx.now, desk.house.policy.timezone)
+        return f"Ready, but not before {when}."
     if rests := queue.rests(queue.load(tx, desk.house.policy)):
         return f"Ready, but {rests}."
     found = dispatch.candidates(tx, desk.house, task, desk.able)
@@ -217,7 +220,15 @@ def score(text: str) -> int:
 _LEAST = Option("min-score", help="only who fits at least that well: 0 to 100")
 TABLE: list[tuple[Form, object]] = [
     (
-        Form("assign", "/assign 42 [AGENT]", Role.OPERATOR, "who does it", (_LEAST,), group="work"),
+        Form(
+            "assign",
+            "/assign 42 [AGENT]",
+            Role.OPERATOR,
+            "who does it",
+            (_LEAST,),
+            group="work",
+            words=2,
+        ),
         assign,
     ),
     (
@@ -227,6 +238,7 @@ TABLE: list[tuple[Form, object]] = [
             Role.VIEWER,
             "who could do it, and how well",
             (Option("eligible", value=False, help="only who has all that is asked for"), _LEAST),
+            words=1,
         ),
         candidates,
     ),

@@ -13,8 +13,8 @@ from core.store import gates, tasks
 
 async def status(desk: Desk, command: Command) -> Reply:
     """One line of state, then what waits for a person."""
-    now = desk.house.store.now()
-    seen = await desk.house.store.view(lambda db: views.overview(db, now))
+    now, zone = desk.house.store.now(), desk.house.policy.timezone
+    seen = await desk.house.store.view(lambda db: views.overview(db, now, zone))
     queue = await _queue_words(desk)
     cost = f", {seen.cost_today:.2f} USD" if seen.cost_today else ""
     failed = seen.counts.get(TaskState.FAILED, 0)

@@ -52,7 +52,7 @@ async def _look(desk: Desk, command: Command) -> Reply:
         )
     )
     rows = tuple(
-        (str(number), task.ref, _what_holds(task, desk.house.store.now()), task.title)
+        (str(number), task.ref, _what_holds(desk, task), task.title)
         for number, task in enumerate(found.items, found.offset + 1)
     )
     return Reply(
@@ -72,13 +72,14 @@ def _settings(settings: queue.Queue, running: int, stopping: int) -> str:
     return f"{first}; {going}; {failure}."
 
 
-def _what_holds(task: Task, now: int) -> str:
+def _what_holds(desk: Desk, task: Task) -> str:
     """`high · waits for its wave …`: what is remarkable of it, and why it isn't claimed yet."""
+    now, zone = desk.house.store.now(), desk.house.policy.timezone
     said = [] if task.priority.name == "MEDIUM" else [task.priority.name.lower()]
     if task.held is not None:
         said.append(held_words(task))
     elif (task.not_before or 0) > now:
-        said.append(f"not before {words.clock(task.not_before or 0, now)}")
+        said.append(f"not before {words.clock(task.not_before or 0, now, zone)}")
     else:
         assigned = task.assigned_step == task.step and task.assignee
         said.append(f"waits for {assigned}" if assigned else "waits for an agent")
@@ -198,10 +199,17 @@ _QUEUE = "/queue [add 42, remove 42, clear, pause, resume]"
 TABLE: list[tuple[Form, object]] = [
     (Form("queue", _QUEUE, V, "what is ready, in its order", PAGE), show),
     (
-        Form("move", "/move 42 top (up, down, bottom, before 17)", O, "its place", group="work"),
+        Form(
+            "move",
+            "/move 42 top (up, down, bottom, before 17)",
+            O,
+            "its place",
+            group="work",
+            words=3,
+        ),
         move,
     ),
-    (Form("priority", "/priority 42 high", O, "what goes first", group="work"), priority),
-    (Form("release", "/release 42", O, "its agent gives it back", group="work"), release),
+    (Form("priority", "/priority 42 high", O, "what goes first", group="work", words=2), priority),
+    (Form("release", "/release 42", O, "its agent gives it back", group="work", words=1), release),
     *editing.TABLE,
 ]

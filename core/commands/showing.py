@@ -34,7 +34,7 @@ async def task(desk: Desk, command: Command) -> Reply:
     lines = [*card.lines, wanted.description if wanted.description != wanted.title else ""]
     lines += [f"{'☑' if c.state in ('ticked', 'passed') else '☐'} {c.text}" for c in page.criteria]
     lines += _links(page)
-    fields = _fields(page, place, desk.house.store.now())
+    fields = _fields(desk, page, place)
     waits = tuple(Button(f"Show {g.ref}", f"gate {g.ref}") for g in page.open_gates[:2])
     return Reply(
         card.title,
@@ -55,8 +55,9 @@ def _links(page: TaskPage) -> list[str]:
     ]
 
 
-def _fields(page: TaskPage, place: int | None, now: int) -> list[tuple[str, str]]:
+def _fields(desk: Desk, page: TaskPage, place: int | None) -> list[tuple[str, str]]:
     task, labels = page.task, page.labels
+    now, zone = desk.house.store.now(), desk.house.policy.timezone
     begins = task.not_before or 0
     return [
         ("repo", task.repo or ""),
@@ -73,7 +74,7 @@ def _fields(page: TaskPage, place: int | None, now: int) -> list[tuple[str, str]
         ("agent", task.assignee or ""),
         ("command", task.run_command or ""),
         ("plan", task.plan or ""),
-        ("not before", words.clock(begins, now) if begins > now else ""),
+        ("not before", words.clock(begins, now, zone) if begins > now else ""),
         ("run", f"{run_ref(task.run_id)}, wave {task.wave}" if task.run_id else ""),
         ("place", f"{place} in the queue" if place else ""),
         ("held", held_words(task) if task.held else ""),
@@ -82,7 +83,7 @@ def _fields(page: TaskPage, place: int | None, now: int) -> list[tuple[str, str]
         ("artifacts", ", ".join(f"{one.name}@{one.version}" for one in page.artifacts)),
         ("verified", task.verification or ""),
         ("kept", "a day after its end" if task.ephemeral else ""),
-        ("added by", f"{task.created_by}, {words.clock(task.created_at, now)}"),
+        ("added by", f"{task.created_by}, {words.clock(task.created_at, now, zone)}"),
     ]
 
 
@@ -136,9 +137,10 @@ async def show(desk: Desk, command: Command) -> Reply:
 
 async def _artifacts(desk: Desk, wanted: Task) -> Reply:
     found = await desk.house.store.view(lambda db: views.versions(db, wanted.id))
-    now = desk.house.store.now()
+    now, zone = desk.house.store.now(), desk.house.policy.timezone
     rows = tuple(
-        (f"{one.name}@{one.version}", one.author, words.clock(one.at, now)) for one in found[-30:]
+        (f"{one.name}@{one.version}", one.author, words.clock(one.at, now, zone))
+        for one in found[-30:]
     )
     newest = tuple({one.name: one for one in found}.values())
     return Reply(

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from datetime import datetime
 
+from core import days
 from core.errors import Unclear
 from core.model import ACTIVE, COMPLEXITIES, ENDED, Priority, TaskState
 
@@ -86,9 +86,9 @@ def yes_or_no(text: str, what: str) -> bool:
     return meant[text.lower()]
 
 
-def clock(at: int, now: int) -> str:
+def clock(at: int, now: int, timezone: str) -> str:
     """A time as a person says it today (`14:00`) or of another day (`2026-11-22 09:00`)."""
-    when, today = (datetime.fromtimestamp(ms / 1000).astimezone() for ms in (at, now))
+    when, today = (days.local(ms, timezone) for ms in (at, now))
     return when.strftime("%H:%M" if when.date() == today.date() else "%Y-%m-%d %H:%M")
 
 

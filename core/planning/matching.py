@@ -114,11 +114,9 @@ def _obstacle(
         return f"{agent.name} only runs commands: /add TITLE --run COMMAND"
     if needs.command and not runs_only_given_commands(agent):
         return f"{agent.name} takes no --run commands"
-    if missing:
-        return f"{agent.name} lacks {', '.join(missing)}"
-    if unknown:
-        return f"{agent.name} doesn't know {', '.join(unknown)}"
-    return None
+    lacks = [f"lacks {', '.join(missing)}"] if missing else []
+    lacks += [f"doesn't know {', '.join(unknown)}"] if unknown else []
+    return f"{agent.name} {' and '.join(lacks)}" if lacks else None
 
 
 def best(matches: Iterable[Match]) -> Match | None:

@@ -164,6 +164,18 @@ def claim(tx: Tx, task_id: int, agent: str, state: TaskState) -> None:
     tx.emit(Event("task.started", f"{agent} is on {ref}", task_id=task_id, agent=agent))
 
 
+def _all_of(tx: Tx, demand: Demand, task_id: int) -> str:
+    """`TASK-001 and 3 more wait: nobody here can take them`."""
+    many = tx.value(
+        "SELECT count(*) FROM tasks INDEXED BY tasks_claim "
+        "WHERE state = 'ready' AND held IS NULL AND demand = ?",
+        (demand.id,),
+    )
+    if many == 1:
+        return f"{task_ref(task_id)} waits: nobody here can take it"
+    return f"{task_ref(task_id)} and {many - 1} more wait: nobody here can take them"
+
+
 def set_aside(tx: Tx, task: Task, why: str) -> None:
     """Something is wrong with this one task: it holds up no other, and is said once. It comes
     back when the task or the configuration is another, and with the next start."""
@@ -193,7 +205,7 @@ def tell(tx: Tx, demand: Demand, task_id: int, why: str | None) -> None:
         return
     tx.run("UPDATE demands SET said = ? WHERE id = ?", (why, demand.id))
     if why is not None:
-        words = f"{task_ref(task_id)} waits: nobody here can take it. {why[0].upper()}{why[1:]}."
+        words = f"{_all_of(tx, demand, task_id)}. {why[0].upper()}{why[1:]}."
         tx.emit(Event("task.status_changed", words, Severity.WARNING, task_id=task_id))
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 
+from core.days import local
 from core.model import ACTIVE, Gate, Session, TaskState, task_ref
 from core.planning.status import AgentStatus, agent_status
 from core.store import rows
@@ -90,11 +91,11 @@ class Workload:
         return sum(n for state, n in self.by_state.items() if state in ACTIVE)
 
 
-def overview(db: Db, now: int) -> Overview:
-    """How it stands; `now` (ms) only says which day is today, in this machine's zone."""
+def overview(db: Db, now: int, timezone: str = "UTC") -> Overview:
+    """How it stands; `now` (ms) only says which day is today, in that zone."""
     counts = state_counts(db)
     last_seq, as_of = last_event(db)
-    today = day_starts(now, 1)[0]
+    today = day_starts(now, 1, timezone)[0]
     working, stopping = db.execute(
         "SELECT total(state IN ('starting', 'running')), total(state = 'terminating')"
         " FROM sessions INDEXED BY sessions_open WHERE state <> 'terminated'"
@@ -113,24 +114,25 @@ def overview(db: Db, now: int) -> Overview:
     )
 
 
-def done_per_day(db: Db, now: int, days: int = 14) -> tuple[tuple[int, int], ...]:
+def done_per_day(
+    db: Db, now: int, days: int = 14, timezone: str = "UTC"
+) -> tuple[tuple[int, int], ...]:
     """(start of the day in ms, tasks done in it) for the last days, today the last."""
-    starts = day_starts(now, days)
+    starts = day_starts(now, days, timezone)
     ends = (*starts[1:], now + 86_400_000)
     return tuple(
         (start, _done_since(db, start, end)) for start, end in zip(starts, ends, strict=True)
     )
 
 
-def day_start(now: int) -> int:
+def day_start(now: int, timezone: str = "UTC") -> int:
     """The midnight (ms) at which today began."""
-    return day_starts(now, 1)[0]
+    return day_starts(now, 1, timezone)[0]
 
 
-def day_starts(now: int, days: int) -> tuple[int, ...]:
-    """The midnights (ms) at which the last days began, in this machine's zone."""
-    today = datetime.fromtimestamp(now / 1000).astimezone().replace(tzinfo=None)
-    midnight = today.replace(hour=0, minute=0, second=0, microsecond=0)
+def day_starts(now: int, days: int, timezone: str = "UTC") -> tuple[int, ...]:
+    """The midnights (ms) at which the last days began, in that zone."""
+    midnight = local(now, timezone).replace(hour=0, minute=0, second=0, microsecond=0)
     return tuple(
         int((midnight - timedelta(days=back)).timestamp() * 1000)
         for back in range(days - 1, -1, -1)

@@ -274,3 +274,10 @@ def test_a_time_that_is_days_away_is_not_waited_for(bench: Bench) -> None:
     ran = bench.up('/add "Later" --run "true" --not-before 2d', '/add "Now" --run "true"', "/queue")
     ran.said("TASK-002 is ready for you", "TASK-001")
     assert bench.states() == {1: "ready", 2: "review"}
+
+
+def test_times_are_typed_and_told_in_the_configured_zone(bench: Bench) -> None:
+    ran = bench.up("/set timezone Asia/Tokyo",
+                   '/add "Later" --run "true" --not-before 2031-11-22T09:00', "/task 1")
+    ran.said("not before 2031-11-22 09:00", "2031-11-22 09:00")
+    assert bench.value("SELECT not_before FROM tasks") == 1953072000000  # midnight in UTC

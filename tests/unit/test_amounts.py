@@ -46,13 +46,14 @@ def test_no_duration(text: str) -> None:
 
 
 def test_a_moment() -> None:
-    assert amounts.moment("2h", NOW) == NOW + 7_200_000
-    assert amounts.moment("2027-01-02T09:00+01:00", NOW) == 1_798_876_800_000
-    assert amounts.moment("2027-01-02T08:00Z", NOW) == 1_798_876_800_000
+    assert amounts.moment("2h", NOW, "UTC") == NOW + 7_200_000
+    assert amounts.moment("2027-01-02T09:00+01:00", NOW, "UTC") == 1_798_876_800_000
+    assert amounts.moment("2027-01-02T08:00Z", NOW, "UTC") == 1_798_876_800_000
+    assert amounts.moment("2027-01-02T09:00", NOW, "Europe/Berlin") == 1_798_876_800_000
     for text, words in (("2020-01-02T09:00", "has passed"), ("2090-01-02", "too far off"),
                         ("tomorrow", "No time"), ("2027-13-02", "No time"), ("", "No time")):
         with pytest.raises(Unclear, match=words):
-            amounts.moment(text, NOW)
+            amounts.moment(text, NOW, "UTC")
 
 
 @given(st.text(max_size=20) | st.from_regex(r"[0-9.,$ kmusdtoken]{1,15}", fullmatch=True))
