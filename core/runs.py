@@ -105,7 +105,7 @@ def begin(
     new = run_rows.NewRun(
         title=title or found.title,
         waves=found.waves,
-        created_by=actor.key,
+        created_by=actor.name or actor.key,
         lane=found.lane,
         budget_tokens=budget[0],
         budget_usd=budget[1],
