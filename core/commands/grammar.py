@@ -26,10 +26,16 @@ class Option:
     many: bool = False
     help: str = ""
 
+    @property
+    def said(self) -> str:
+        """As it is typed: `--page`, `-n`."""
+        return f"-{self.name}" if len(self.name) == 1 else f"--{self.name}"
+
 
 @dataclass(frozen=True, slots=True)
 class Form:
-    """How a verb is said. `free`: all after the first word is one text, options too."""
+    """How a verb is said. `free`: all after the first word is one text, options too. `words`:
+    at most so many that are no options; None: any number. `asks`: and a `yes` after them."""
 
     name: str
     usage: str
@@ -38,6 +44,8 @@ class Form:
     options: tuple[Option, ...] = ()
     free: bool = False
     group: str = "look"
+    words: int | None = None
+    asks: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +83,8 @@ def _unknown(name: str, forms: Mapping[str, Form]) -> str:
         return "Say a command: /help lists them."
     near = difflib.get_close_matches(name, forms, n=1, cutoff=0.6)
     if near:
-        return f"There is no /{name[:40]}. Did you mean {forms[near[0]].usage}"
+        usage = forms[near[0]].usage.partition(";")[0]
+        return f"There is no /{name[:40]}. Did you mean {usage}?"
     return f"There is no /{name[:40]}. /help lists what there is."
 
 
@@ -97,17 +106,16 @@ def _formal(form: Form, said: str, rest: str) -> Command:
             continue
         option, value = _option(form, token)
         if not option.value and value is not None:
-            raise Unclear(f"--{option.name} takes no value: say it or leave it.")
+            raise Unclear(f"{option.said} takes no value: say it or leave it.")
         if option.value and value is None and waiting:
             value = waiting.pop(0)[0]
         if option.value and not (value or "").strip():
-            raise Unclear(f"--{option.name} needs a value: {form.usage}")
+            raise Unclear(f"{option.said} needs a value: {form.usage}")
         if option.many:
             many.setdefault(option.name, []).append(value or "")
         else:
             options[option.name] = value or "yes"
-    if words and form.usage == f"/{form.name}":
-        raise Unclear(f"{form.usage} stands alone: `{' '.join(words)[:40]}` means nothing to it.")
+    _not_too_many(form, words)
     return Command(
         form.name,
         tuple(words),
@@ -115,6 +123,28 @@ def _formal(form: Form, said: str, rest: str) -> Command:
         {key: tuple(values) for key, values in many.items()},
         rest.strip(),
     )
+
+
+def _not_too_many(form: Form, words: list[str]) -> None:
+    """No word is passed over in silence: what a verb doesn't take is refused."""
+    most = 0 if form.usage == f"/{form.name}" else form.words
+    if most is None or len(words) <= most or (form.asks and words[most:] == ["yes"]):
+        return
+    if most == 0:
+        raise Unclear(f"{form.usage} stands alone: `{' '.join(words)[:40]}` means nothing to it.")
+    if most == 1 and all(_ID.fullmatch(word) for word in words):
+        one, two = (f"/{form.name} {word}" for word in words[:2])
+        raise Unclear(f"/{form.name} takes one {_noun(form)}: {one}, then {two}")
+    extra = " ".join(words[most:])[:40]
+    raise Unclear(f"/{form.name} doesn't take `{extra}`. Say {form.usage}")
+
+
+_ID = re.compile(r"(?i)(?:(?:task|run|g)-?)?#?\d+")
+
+
+def _noun(form: Form) -> str:
+    said = form.usage.split()[1]
+    return {"42": "task", "G-17": "gate"}.get(said, "run" if said.endswith("7") else "at a time")
 
 
 def _is_option(token: str) -> bool:
@@ -133,7 +163,7 @@ def _option(form: Form, token: str) -> tuple[Option, str | None]:
         f"Did you mean --{near[0]}?"
         if near
         else (
-            "It knows " + ", ".join(f"--{one}" for one in known) + "."
+            "It knows " + ", ".join(option.said for option in form.options) + "."
             if known
             else "It takes no options."
         )

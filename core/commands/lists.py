@@ -49,7 +49,7 @@ def more(command: Command, found: views.Page[Any], size: int) -> tuple[Button, .
     if not found.more:
         return ()
     kept = [
-        f"--{key}" if key in _SWITCHES else f'--{key} "{value}"'
+        f"--{key}" if key in _SWITCHES else f"-n {value}" if key == "n" else f'--{key} "{value}"'
         for key, value in command.options.items()
         if key not in ("page", "offset")
     ]

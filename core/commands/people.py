@@ -84,7 +84,7 @@ def _one(forms: dict[str, Form], name: str) -> Reply:
         raise Unclear(f"There is no /{name[:40]}. /help lists what there is.")
     options = tuple(
         (
-            f"--{option.name}" + (f", -{option.short}" if option.short else ""),
+            option.said + (f", -{option.short}" if option.short not in (None, option.name) else ""),
             option.help,
         )
         for option in form.options

@@ -40,17 +40,23 @@ _TABLE: list[tuple[Form, object]] = [
         adding.add,
     ),
     (Form("list", "/list [STATE] [--lane web]", V, "tasks", options.LIST), lists.list_),
-    (Form("task", "/task 42", V, "one task"), showing.task),
+    (Form("task", "/task 42", V, "one task", words=1), showing.task),
     (Form("status", "/status", V, "how it stands"), looks.status),
     (Form("inbox", "/inbox", V, "what waits for a person"), looks.inbox),
-    (Form("gate", "/gate G-17", V, "one decision again"), looks.gate),
+    (Form("gate", "/gate G-17", V, "one decision again", words=1), looks.gate),
     (
-        Form("show", "/show 42 [ARTIFACT, NAME@2 or artifacts]", V, "the change, or an artifact"),
+        Form(
+            "show",
+            "/show 42 [ARTIFACT, NAME@2 or artifacts]",
+            V,
+            "the change, or an artifact",
+            words=2,
+        ),
         showing.show,
     ),
-    (Form("diff", "/diff 42", V, "the change"), showing.diff),
+    (Form("diff", "/diff 42", V, "the change", words=1), showing.diff),
     (
-        Form("logs", "/logs 42 [-n 50]", V, "what the agent said last", (options.COUNT,)),
+        Form("logs", "/logs 42 [-n 50]", V, "what the agent said last", (options.COUNT,), words=1),
         showing.logs,
     ),
     (Form("sessions", "/sessions", V, "what runs or waits now"), looks.sessions),
@@ -76,18 +82,23 @@ _TABLE: list[tuple[Form, object]] = [
         ),
         decide.answer,
     ),
-    (Form("start", "/start 42", O, "do it first", group="work"), change.start),
-    (Form("ready", "/ready 42", O, "out of the inbox", group="work"), change.ready),
+    (Form("start", "/start 42", O, "do it first", group="work", words=1), change.start),
+    (Form("ready", "/ready 42", O, "out of the inbox", group="work", words=1), change.ready),
     (
         Form("retry", "/retry 42 [HINT]", O, "try a failed task again", free=True, group="work"),
         change.retry,
     ),
     (Form("say", "/say 42 TEXT", O, "tell a running agent", free=True, group="work"), decide.say),
-    (Form("cancel", "/cancel 42", O, "drop it", group="work"), change.cancel),
-    (Form("done", "/done 42", O, "call it done", group="work"), change.done),
-    (Form("reopen", "/reopen 42 [STEP]", O, "begin it again", group="work"), change.reopen),
+    (Form("cancel", "/cancel 42", O, "drop it", group="work", words=1), change.cancel),
+    (Form("done", "/done 42", O, "call it done", group="work", words=1), change.done),
     (
-        Form("kill", "/kill 42 (or a session, or an agent)", O, "stop it now", group="work"),
+        Form("reopen", "/reopen 42 [STEP]", O, "begin it again", group="work", words=2),
+        change.reopen,
+    ),
+    (
+        Form(
+            "kill", "/kill 42 (or a session, or an agent)", O, "stop it now", group="work", words=1
+        ),
         change.kill,
     ),
     (Form("killall", "/killall (asks once)", O, "stop everything", group="work"), brake.killall),
@@ -106,7 +117,7 @@ _TABLE: list[tuple[Form, object]] = [
 ]
 
 FORMS: dict[str, Form] = {form.name: form for form, _ in _TABLE}
-FORMS["help"] = Form("help", "/help [COMMAND]", V, "what you can say", group="here")
+FORMS["help"] = Form("help", "/help [COMMAND]", V, "what you can say", group="here", words=1)
 VERBS: dict[str, Verb] = {form.name: Verb(form, cast(Handler, handler)) for form, handler in _TABLE}
 VERBS["help"] = Verb(FORMS["help"], cast(Handler, people.make_help(FORMS)))
 GREET = Verb(Form("start", "/start [CODE]", Role.NOBODY, "hello"), cast(Handler, people.greet))
