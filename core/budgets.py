@@ -273,4 +273,8 @@ def release(tx: Tx, house: House) -> list[Task]:
         held = "budget" in holding.reasons(tx, fresh)
         if held and (session.unstoppable or not refuses(tx, house, fresh, session.agent)):
             gone.append(holding.let_go(tx, house, fresh, "budget"))
+    for task in budgets.held_unbegun(tx):
+        scope = named(tx, house, "task", str(task.id))
+        if scope is None or not _over(tx, house, scope):
+            gone.append(holding.let_go(tx, house, task, "budget"))
     return gone

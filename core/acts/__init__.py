@@ -4,7 +4,7 @@ from core.acts.beginnings import ready, reopen, retry
 from core.acts.deleting import delete, may_delete
 from core.acts.ends import end, force, kill, release, stop_session, words_of
 from core.acts.gates import answer, approve, reject
-from core.acts.resting import pause, resume
+from core.acts.resting import pause, resume, waits_for
 from core.acts.standing import situation
 
 __all__ = [
@@ -24,5 +24,6 @@ __all__ = [
     "retry",
     "situation",
     "stop_session",
+    "waits_for",
     "words_of",
 ]

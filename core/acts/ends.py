@@ -13,6 +13,7 @@ from core.lifecycle import Act
 from core.model import (
     Actor,
     Event,
+    GateKind,
     IterationState,
     Session,
     SessionOutcome,
@@ -20,7 +21,7 @@ from core.model import (
     Task,
     TaskState,
 )
-from core.store import gates, sessions, tasks, unmet
+from core.store import budgets, gates, sessions, tasks, unmet
 from core.store.database import Tx
 
 
@@ -60,18 +61,28 @@ def release(tx: Tx, house: House, task: Task, actor: Actor) -> Task:
         tx.update("tasks", {"id": task.id}, updated_at=tx.now, **free)
     else:
         step = agent_step(tx, house, task)
-        _stop_all(tx, task, "released")
+        _stop_all(tx, task, "released", but=GateKind.BUDGET)
         task = tasks.move(
             tx, task, TaskState.READY, step=step, hold=None, failure=None, not_before=None, **free
         )
+        if _used_up(tx, task):
+            return tasks.block(tx, task, "budget")
     words = f"{task.ref} was given back by {actor.name or actor.user_id}"
     tx.emit(Event("task.ready", words, task_id=task.id, payload={"by": actor.key}))
     return tasks.get(tx, task.id)
 
 
-def _stop_all(tx: Tx, task: Task, why: str) -> None:
+def _used_up(tx: Tx, task: Task) -> bool:
+    """Whether a person is asked for more already: that question goes on to hold it."""
+    key = str(task.id)
+    asked = budgets.open_gate(tx, "task", key) is not None
+    return asked and budgets.get(tx, "task", key).stopped
+
+
+def _stop_all(tx: Tx, task: Task, why: str, but: GateKind | None = None) -> None:
     for gate in gates.open_gates(tx, task.id):
-        gates.cancel(tx, gate, why)
+        if gate.kind is not but:
+            gates.cancel(tx, gate, why)
     for session in sessions.open_of_task(tx, task.id):
         stop_session(tx, session, why)
 

@@ -32,14 +32,19 @@ def resume(tx: Tx, house: House, task: Task) -> tuple[Task, str]:
         task = tasks.get(tx, task.id)
         if reason in holding.reasons(tx, task):
             task = holding.let_go(tx, house, task, reason)
-    return task, _still(tx, task, holding.reasons(tx, task))
+    return task, waits_for(tx, task)
+
+
+def waits_for(tx: Tx, task: Task) -> str:
+    """What a blocked task waits for, and what to type."""
+    return _still(tx, task, holding.reasons(tx, task))
 
 
 def _still(tx: Tx, task: Task, left: list[str]) -> str:
-    """What it waits for, and what to type."""
     asked = ", ".join(f"/approve {gate.ref}" for gate in budgets.open_gates(tx))
     words = {
         "budget": "Its budget is used up" + (f": {asked}" if asked else "") + ".",
+        "paused": f"It is paused: /resume {task.id} lets it go on.",
         "dependency": f"It waits for the tasks before it: /task {task.id}",
         "question": f"It waits for an answer: /task {task.id}",
     }

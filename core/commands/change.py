@@ -59,7 +59,8 @@ async def kill(desk: Desk, command: Command) -> Reply | Act:
     word = command.words[0]
 
     def act(tx: Tx) -> Reply:
-        killed, forced = [], []
+        killed: list[Task] = []
+        forced: list[Task] = []
         for task in _meant(tx, word):
             (killed if acts.kill(tx, desk.house, task, desk.actor) else forced).append(task)
         said = [", ".join(task.ref for task in killed) + " killed."] if killed else []

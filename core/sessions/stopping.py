@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from functools import partial
+from typing import Any
 
 from core.errors import BullpenError
 from core.ports import Exit
@@ -38,6 +39,7 @@ def _forced(session_id: str, tx: Tx) -> bool:
 async def _either(poked: asyncio.Event, leaving: asyncio.Future[Exit]) -> None:
     waiting = asyncio.ensure_future(poked.wait())
     try:
-        await asyncio.wait({waiting, leaving}, return_when=asyncio.FIRST_COMPLETED)
+        reasons: set[asyncio.Future[Any]] = {waiting, leaving}
+        await asyncio.wait(reasons, return_when=asyncio.FIRST_COMPLETED)
     finally:
         waiting.cancel()

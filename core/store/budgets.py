@@ -119,3 +119,18 @@ def held_tasks(tx: Tx, reason: str) -> list[tuple[Task, str]]:
             (reason,),
         )
     ]
+
+
+def held_unbegun(tx: Tx) -> list[Task]:
+    """Tasks that nobody has, held by a budget of their own before they are claimed."""
+    return [
+        rows.task(row)
+        for row in tx.all(
+            "SELECT tasks.* FROM tasks INDEXED BY tasks_active "
+            "JOIN task_reasons ON task_reasons.task_id = tasks.id "
+            "AND task_reasons.reason = 'budget' "
+            "WHERE tasks.state IN ('planning', 'in_flight', 'review', 'blocked') "
+            "AND tasks.state = 'blocked' AND NOT EXISTS (SELECT 1 FROM sessions "
+            "WHERE sessions.task_id = tasks.id AND sessions.state <> 'terminated')"
+        )
+    ]

@@ -84,6 +84,35 @@ async def test_at_100_percent_it_stops_and_more_lets_it_go_on(bench: Bench) -> N
     assert "its budget was used up; that is over" in told.read_text()
 
 
+async def test_given_back_it_stays_held_by_its_budget_with_the_same_question(bench: Bench) -> None:
+    play(bench, works(2100), DONE)
+    async with bench.running() as live:
+        await live.say(START, "💰 G-1")
+        await stopped(bench, live)
+        said = await live.say("/release 1", "TASK-001 is given back.",
+                              "Its budget is used up: /approve G-1")
+        assert "Ready" not in said and "takes it" not in said, said
+        assert bench.states()[1] == "blocked"
+        assert bench.value("SELECT state FROM gates WHERE id = 1") == "open"
+        await live.say("/start 1", "TASK-001 is blocked")
+        await live.say("/approve G-1 +5usd", "G-1: +5 USD. TASK-001 goes on.",
+                       "TASK-001 · claude is on it")
+    assert bench.value("SELECT count(*) FROM gates WHERE kind = 'budget'") == 1
+    assert bench.value("SELECT count(*) FROM sessions") == 2
+
+
+async def test_tried_again_with_nothing_left_it_is_held_until_there_is_more(bench: Bench) -> None:
+    play(bench, works(2100), DONE)
+    async with bench.running() as live:
+        await live.say(START, "💰 G-1")
+        await stopped(bench, live)
+        await live.say("/reject G-1", "Stopped TASK-001")
+        await live.say("/retry 1", "💰 G-2")
+        await live.until(lambda: bench.states()[1] == "blocked", "it is held")
+        await live.say("/approve G-2 +5usd", "G-2: +5 USD. TASK-001 goes on.",
+                       "TASK-001 · claude is on it")
+
+
 async def test_alone_an_approval_grants_what_the_first_button_says(bench: Bench) -> None:
     play(bench, works(2100), DONE)
     async with bench.running() as live:
