@@ -279,9 +279,17 @@ TABLE: list[tuple[Form, object]] = [
         go,
     ),
     (Form("runs", "/runs", Role.VIEWER, "the runs, open ones first", _PAGE), list_),
-    (Form("run", "/run 7", Role.VIEWER, "one run: its waves, and what holds it"), show),
+    (Form("run", "/run 7", Role.VIEWER, "one run: its waves, and what holds it", words=1), show),
     (
-        Form("stop", "/stop RUN-7 (asks once)", Role.OPERATOR, "end a run", group="work"),
+        Form(
+            "stop",
+            "/stop RUN-7 (asks once)",
+            Role.OPERATOR,
+            "end a run",
+            group="work",
+            words=1,
+            asks=True,
+        ),
         stop,
     ),
 ]

@@ -125,6 +125,8 @@ WRONG = {
     "/say": "Say what to whom",
     "/say 1 hello": "Nothing of 1 runs now",
     "/cancel": "Which task?",
+    "/cancel 1 2": "/cancel takes one task: /cancel 1, then /cancel 2",
+    "/delete 1 2": "/delete takes one task",
     "/done 99": "No task 99",
     "/reopen 1": "only a done or cancelled task is reopened",
     "/kill": "Kill what?",

@@ -18,7 +18,9 @@ ADD = Form("add", "/add TITLE", Role.OPERATOR, "a new task", (
     Option("draft", value=False)))
 SAY = Form("say", "/say 42 TEXT", Role.OPERATOR, "tell", free=True)
 STATUS = Form("status", "/status", Role.VIEWER, "how it stands")
-SMALL = {"add": ADD, "say": SAY, "status": STATUS}
+LIST = Form("list", "/list [STATE]", Role.VIEWER, "tasks", (
+    Option("n", short="n"), Option("page")))
+SMALL = {"list": LIST, "add": ADD, "say": SAY, "status": STATUS}
 
 line_of_text = st.text(st.characters(exclude_categories=("Cs", "Cc", "Zl", "Zp")), max_size=60)
 word = st.text(string.ascii_letters + string.digits + "äß漢.,/:_", min_size=1, max_size=12)
@@ -105,6 +107,8 @@ def test_what_follows_the_first_line_is_the_text() -> None:
     ("/add T --prio high", "Did you mean --priority?"), ("/add T --zzz", "It knows --priority"),
     ("/add T --run", "--run needs a value"), ("/add T --run ''", "--run needs a value"),
     ("/add T --draft=yes", "takes no value"), ('/add "T', "never closed"),
+    ("/statu", "Did you mean /status?"), ("/list -x", "It knows -n, --page."),
+    ("/list -n", "-n needs a value"),
     ("/status --all", "It takes no options"), ("/status now", "stands alone"),
     ("/add " + "x" * LONGEST, "Attach the rest as a file"),
 ])
@@ -126,3 +130,30 @@ def test_what_is_no_task(bad: str) -> None:
         with pytest.raises(Unclear):
             task_id(bad)
     assert gate_id(bad) is None
+
+
+@pytest.mark.parametrize(("typed", "words"), [
+    ("/cancel 4 2", "/cancel takes one task: /cancel 4, then /cancel 2"),
+    ("/done TASK-4 TASK-2", "/done takes one task: /done TASK-4, then /done TASK-2"),
+    ("/run 7 8", "/run takes one run: /run 7, then /run 8"),
+    ("/gate G-1 G-2", "/gate takes one gate: /gate G-1, then /gate G-2"),
+    ("/stop 7 8", "/stop takes one run"), ("/delete 4 2", "/delete takes one task"),
+    ("/start 4 now please", "/start doesn't take `now please`. Say /start 42"),
+    ("/assign 1 shell claude", "/assign doesn't take `claude`. Say /assign 42 [AGENT]"),
+    ("/ready 1 2", "takes one task"), ("/task 1 2", "takes one task"),
+    ("/release 1 2", "takes one task"), ("/kill 1 2", "takes one task"),
+    ("/priority 1 high 2", "doesn't take `2`"), ("/move 1 before 2 3", "doesn't take `3`"),
+    ("/delete 4 yes please", "doesn't take `yes please`"),
+])
+def test_no_word_is_passed_over_in_silence(typed: str, words: str) -> None:
+    with pytest.raises(Unclear) as wrong:
+        parse(typed, FORMS)
+    assert words in str(wrong.value)
+
+
+@pytest.mark.parametrize("typed", [
+    "/delete 4 yes", "/stop 7 yes", "/assign 1 shell", "/show 1 plan.md", "/move 1 before 2",
+    "/list ready blocked", "/after 4 2 3", "/go 1 2 3", "/cancel 4", "/pause run 7",
+])
+def test_what_a_verb_takes_it_takes(typed: str) -> None:
+    assert len(parse(typed, FORMS).words) == len(typed.split()) - 1
