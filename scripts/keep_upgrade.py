@@ -17,13 +17,16 @@ from roads import prepare, walk
 
 LEFT = (
     '/add "Sort the shelf" -p high --tag shelf --run "sh -c \'echo sorted > sorted.txt\'"',
-    '/add "Weigh the flour" --draft',
-    '/add "Tidy up" --after 4 --run "true"',
+    '/add "Weigh the flour" --draft --touches "*.txt" --skill baking --budget 2usd',
+    '/add "Tidy up" --after 7 --run "true"',
     '/add "Never mind" --draft',
-    "/cancel 7",
-    '/add "Count the eggs" --run "sh -c \'echo no eggs >&2; exit 4\'"',
+    "/cancel 10",
+    '/add "Count the eggs" --lane eggs --draft --run "sh -c \'echo no eggs >&2; exit 4\'"',
+    '/add "Boil the eggs" --lane eggs --draft --after 11 --run "true"',
+    "/go eggs",
 )
-"""Leaves 4 in review, 5 in the inbox, 6 blocked, 7 cancelled and 8 failed."""
+"""Leaves 7 in review, 8 in the inbox, 9 blocked, 10 cancelled, and a run that is paused because
+11 failed, which 12 needs."""
 
 
 def compact(source: Path, target: Path) -> None:

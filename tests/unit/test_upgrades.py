@@ -30,8 +30,31 @@ async def folder(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterato
         await store.close()
 
 
+T = TaskState
+STATES = {
+    "0001": {1: T.DONE, 2: T.DONE, 3: T.DONE, 4: T.REVIEW, 5: T.INBOX, 6: T.BLOCKED,
+             7: T.CANCELLED, 8: T.FAILED},
+    "0002": {1: T.DONE, 2: T.DONE, 3: T.DONE, 4: T.DONE, 5: T.DONE, 6: T.DONE, 7: T.REVIEW,
+             8: T.INBOX, 9: T.BLOCKED, 10: T.CANCELLED, 11: T.FAILED, 12: T.BLOCKED},
+}
+TITLES = {
+    "0001": ["Add a greeting", "Write down the opening hours", "Take over the price list",
+             "Sort the shelf", "Weigh the flour", "Tidy up", "Never mind", "Count the eggs"],
+    "0002": ["Add a greeting", "List the fruit", "List the drinks", "Print the menu",
+             "Write down the opening hours", "Take over the price list", "Sort the shelf",
+             "Weigh the flour", "Tidy up", "Never mind", "Count the eggs", "Boil the eggs"],
+}
+WRITER, FAILED, WAITING = {"0001": 2, "0002": 5}, {"0001": 8, "0002": 11}, {"0001": 4, "0002": 7}
+
+
+@pytest.fixture
+def kept(request: pytest.FixtureRequest, folder: Path) -> str:
+    """Which one it is."""
+    return str(request.node.callspec.params["folder"].name)
+
+
 def test_there_is_something_kept() -> None:
-    assert [path.name for path in KEPT][:1] == ["0001"]
+    assert [path.name for path in KEPT] == sorted(STATES)
 
 
 async def test_both_files_are_sound(folder: Path) -> None:
@@ -41,30 +64,42 @@ async def test_both_files_are_sound(folder: Path) -> None:
         assert db.execute("PRAGMA foreign_key_check").fetchall() == []
 
 
-async def test_every_task_is_there_in_its_state(folder: Path) -> None:
+async def test_every_task_is_there_in_its_state(folder: Path, kept: str) -> None:
     with closing(read_connection(folder)) as db:
         found = views.list_tasks(db, views.Filter(limit=100))
-    T = TaskState  # noqa: N806
-    assert {row.id: row.state for row in found.items} == {
-        1: T.DONE, 2: T.DONE, 3: T.DONE, 4: T.REVIEW, 5: T.INBOX, 6: T.BLOCKED, 7: T.CANCELLED,
-        8: T.FAILED}
+    assert {row.id: row.state for row in found.items} == STATES[kept]
 
 
-async def test_every_page_can_be_read(folder: Path) -> None:
+async def test_every_page_can_be_read(folder: Path, kept: str) -> None:
     with closing(read_connection(folder)) as db:
-        pages = [views.task_page(db, number) for number in range(1, 9)]
-        assert [page.task.title for page in pages if page] == [
-            "Add a greeting", "Write down the opening hours", "Take over the price list",
-            "Sort the shelf", "Weigh the flour", "Tidy up", "Never mind", "Count the eggs"]
-        assert [gate.gate.task_id for gate in views.open_gates(db)] == [4]
+        pages = [views.task_page(db, number) for number in STATES[kept]]
+        assert [page.task.title for page in pages if page] == TITLES[kept]
+        assert [gate.gate.task_id for gate in views.open_gates(db)] == [WAITING[kept]]
         overview = views.overview(db, time.time_ns() // 1_000_000)
         assert (overview.working, overview.waiting) == (0, 1)
 
 
-async def test_what_the_agents_said_is_there(folder: Path) -> None:
+async def test_what_the_agents_said_is_there(folder: Path, kept: str) -> None:
     with closing(read_connection(folder)) as db:
         said = {task: [line.text for session in views.sessions(db, task=task)
                        for line in views.log_tail(db, session.session.id, 50)]
-                for task in (2, 8)}
-    assert any("HOURS.md" in line for line in said[2])
-    assert "no eggs" in said[8]
+                for task in (WRITER[kept], FAILED[kept])}
+    assert any("HOURS.md" in line for line in said[WRITER[kept]])
+    assert "no eggs" in said[FAILED[kept]]
+
+
+async def test_counts_are_kept_for_what_was_there_before(folder: Path) -> None:
+    """What an earlier version didn't keep is counted once, when it is opened."""
+    with closing(read_connection(folder)) as db:
+        wrong = db.execute(
+            "SELECT id FROM tasks WHERE unmet <> (SELECT count(*) FROM dependencies JOIN tasks n "
+            "ON n.id = needs_id WHERE task_id = tasks.id AND n.state <> 'done') OR tokens <> "
+            "(SELECT coalesce(sum(tokens_in + tokens_out), 0) FROM sessions "
+            "WHERE task_id = tasks.id) OR (position IS NULL AND ended_at IS NULL)").fetchall()
+    assert not wrong
+
+
+async def test_its_runs_are_there(folder: Path, kept: str) -> None:
+    with closing(read_connection(folder)) as db:
+        found = [(row.run.state.value, row.run.done) for row in views.runs(db, 10, 0).items]
+    assert found == {"0001": [], "0002": [("paused", 0), ("completed", 3)]}[kept]
