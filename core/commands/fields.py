@@ -23,6 +23,10 @@ LABELS = {
 }
 """An option, and the kind of label that it gives."""
 
+_COMMA = re.compile(r",(?![^{]*\})")
+"""Between two values; not inside of {}."""
+_LIST = re.compile(r"\{[^{}]*,")
+
 Criteria = tuple[tuple[str, str | None], ...]
 
 
@@ -56,14 +60,38 @@ def raw(name: str, text: str) -> bytes:
 
 
 def labels(many: Mapping[str, Sequence[str]]) -> dict[str, tuple[str, ...]]:
-    """The labels given, by kind, each once; `none` alone means none of that kind."""
+    """The labels given, by kind, each once, several in one with commas; `none` alone means none
+    of that kind. Raises Unclear."""
     found = {}
     for option, kind in LABELS.items():
         if option not in many:
             continue
-        values = tuple(dict.fromkeys(word(value, f"--{option}") for value in many[option]))
+        said = (one for value in many[option] for one in _COMMA.split(value) if one.strip())
+        values = tuple(dict.fromkeys(word(value, f"--{option}") for value in said))
+        if not values:
+            raise Unclear(f"--{option} needs a value, or none.")
+        if kind == "touches" and values != ("none",):
+            _can_match(values)
         found[kind] = () if values == ("none",) else values
     return found
+
+
+def _can_match(globs: Sequence[str]) -> None:
+    """Raises Unclear for what no file of a repository can ever match."""
+    for glob in globs:
+        if why := _why_none(glob):
+            raise Unclear(f"--touches `{glob[:60]}` {why}.")
+
+
+def _why_none(glob: str) -> str | None:
+    parts = glob.split("/")
+    if glob.startswith(("/", "~")):
+        return "begins outside: say it from the repository's root, for instance src/*.py"
+    if ".." in parts:
+        return "leads out of the repository: say it from its root, for instance src/*.py"
+    if any(part.rfind("[") > part.rfind("]") for part in parts):
+        return "has a [ that is never closed"
+    return "has a list in {}: say each by itself" if _LIST.search(glob) else None
 
 
 def word(text: str, what: str) -> str:

@@ -39,6 +39,22 @@ def test_every_field_is_given_and_shown(bench: Bench) -> None:
     assert bench.value("SELECT count(*) FROM task_labels WHERE task_id = 2") == 7
 
 
+def test_commas_part_what_may_be_said_several_times(bench: Bench) -> None:
+    bench.up("/pause", "/add T --run true --tag a,b --tag b --skill 'x, y' --prefer p,q "
+             "--lang de,en --touches a.txt,src/*.py,{{x}}/y", "/edit 1 --tag c,d",
+             "/edit 1 --touches none")
+    found = {(row["kind"], row["value"]) for row in bench.rows("SELECT * FROM task_labels")}
+    assert found == {("tag", "c"), ("tag", "d"), ("skill", "x"), ("skill", "y"),
+                     ("preferred", "p"), ("preferred", "q"), ("language", "de"),
+                     ("language", "en")}
+
+
+def test_what_is_touched_is_said_with_commas(bench: Bench) -> None:
+    bench.up("/pause", "/add T --run true --touches a.txt,src/*.py,{{x}}/y")
+    found = {row["value"] for row in bench.rows("SELECT * FROM task_labels")}
+    assert found == {"a.txt", "src/*.py", "{{x}}/y"}
+
+
 async def test_a_task_whose_time_has_not_come_is_ready_and_not_claimed(bench: Bench) -> None:
     async with bench.running() as live:
         await live.say('/add "Later" --run "true" --not-before 2h', "Ready, but not before")
