@@ -111,7 +111,7 @@ class Notifier:
             self._send(tx, places, cards.run_done_card(tx, run), deliveries.NEWS)
         elif event.type == "run.paused":
             if event.severity is Severity.CRITICAL and not _told_as_failure(tx, event):
-                self._alert(tx, cards.run_paused_card(run, event), places)
+                self._alert(tx, cards.run_paused_card(tx, run, event), places)
         else:
             self._single(tx, None, event, places)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.cards.words import PROGRESS, TOLD, counted, duration
 from core.commands.reply import Button, Reply
-from core.model import Event, Run, RunState, Task, task_ref
+from core.model import Event, Run, RunState, Task, TaskState, task_ref
 from core.planning.forecast import span
 from core.store import clashes, rows, run_facts, runs, tasks
 from core.store.database import Tx
@@ -31,7 +31,7 @@ def run_card(tx: Tx, run: Run, slots: int) -> Reply:
     return Reply(
         title=f"{MARKS[run.state]} {run.ref} · {run.title} · {_where(run)}",
         lines=tuple(line for line in (progress(tx, run, slots), *holds(tx, run)) if line),
-        buttons=run_buttons(run),
+        buttons=run_buttons(tx, run),
         key=run_key(run.id),
         silent=True,
         extra=TOLD if run.ended_at is not None else PROGRESS if run.done or run.failed else {},
@@ -51,8 +51,7 @@ def progress(tx: Tx, run: Run, slots: int) -> str:
     words = [f"{run.done} of {run.total} done"]
     if run.ended_at is None:
         words += _under_way(tx, run)
-    if run.failed:
-        words.append(f"{run.failed} failed")
+    words += run_facts.lost(tx.all, run)
     if run.state is RunState.RUNNING:
         found = run_facts.outlook(tx.all, run, slots)
         words += [span(found.low, found.high)] if found is not None else []
@@ -62,7 +61,7 @@ def progress(tx: Tx, run: Run, slots: int) -> str:
 
 
 def _under_way(tx: Tx, run: Run) -> list[str]:
-    """`5 in work · 2 wait for you`."""
+    """`5 in work · 1 waits for you`."""
     at_work = len(run_facts.in_work(tx.all, run.id))
     waiting = int(
         tx.value(
@@ -72,7 +71,7 @@ def _under_way(tx: Tx, run: Run) -> list[str]:
         )
     )
     words = [f"{at_work - waiting} in work"] if at_work > waiting else []
-    return words + ([f"{waiting} wait for you"] if waiting else [])
+    return words + ([f"{waiting} wait{'s' if waiting == 1 else ''} for you"] if waiting else [])
 
 
 def holds(tx: Tx, run: Run) -> list[str]:
@@ -96,6 +95,24 @@ def holds(tx: Tx, run: Run) -> list[str]:
     lines += [_waits(tx, task, run) for task in held[:2]]
     if len(held) > 2:
         lines.append(f"{counted(len(held) - 2, 'more task')} waiting for files")
+    return lines + _untaken(tx, run)
+
+
+def _untaken(tx: Tx, run: Run) -> list[str]:
+    """What could begin, if there were somebody for it: the first of each kind, and why."""
+    found = tx.all(
+        "SELECT demands.said, min(tasks.id) AS first, count(*) - 1 AS more"
+        " FROM tasks INDEXED BY tasks_of_run JOIN demands ON demands.id = tasks.demand"
+        " WHERE run_id IS NOT NULL AND run_id = ? AND state = 'ready' AND held IS NULL"
+        " AND demands.said IS NOT NULL GROUP BY demands.said ORDER BY first LIMIT 2",
+        (run.id,),
+    )
+    lines = []
+    for row in found:
+        who = task_ref(row["first"])
+        who += f" and {row['more']} more wait" if row["more"] else " waits"
+        why = row["said"]
+        lines.append(f"{who}: nobody here can take it. {why[0].upper()}{why[1:]}.")
     return lines
 
 
@@ -106,14 +123,26 @@ def _waits(tx: Tx, task: Task, run: Run) -> str:
     return f"{task.ref} waits for {task_ref(task.held_by or 0)}"
 
 
-def run_buttons(run: Run) -> tuple[Button, ...]:
+def run_buttons(tx: Tx, run: Run) -> tuple[Button, ...]:
     show = Button("Show", f"run {run.id}")
     if run.ended_at is not None:
         return (show,)
     stop = Button("Stop…", f"stop {run.id}", "danger")
+    standing = _ways_out(tx, run.because)
+    if standing:  # before that it can't be resumed
+        return (*standing, show, stop)
     if run.paused_by is None and run.because is None:
         return (show, Button("Pause", f"pause {run.ref}"), stop)
     return (show, Button("Resume", f"resume {run.ref}", "primary"), stop)
+
+
+def _ways_out(tx: Tx, task_id: int | None) -> tuple[Button, ...]:
+    """What helps where a failed, or a cancelled, task stands in the way."""
+    task = tasks.find(tx, task_id) if task_id is not None else None
+    if task is None or task.state not in (TaskState.FAILED, TaskState.CANCELLED):
+        return ()
+    verb = "Retry" if task.state is TaskState.FAILED else "Reopen"
+    return (Button(f"{verb} {task.id}", f"{verb.lower()} {task.id}", "primary"),)
 
 
 # -- single messages ---------------------------------------------------------------------------
@@ -142,11 +171,10 @@ def wave_card(tx: Tx, run: Run, event: Event) -> Reply:
     )
 
 
-def run_paused_card(run: Run, event: Event) -> Reply:
+def run_paused_card(tx: Tx, run: Run, event: Event) -> Reply:
     """A failure that something needs: what failed, who waits, and the ways out."""
-    task = event.payload.get("task")
-    retry = (Button(f"Retry {task}", f"retry {task}", "primary"),) if task else ()
-    return Reply(f"⏸ {event.text}", (run.title,), buttons=(*retry, Button("Show", f"run {run.id}")))
+    ways = _ways_out(tx, event.payload.get("task"))
+    return Reply(f"⏸ {event.text}", (run.title,), buttons=(*ways, Button("Show", f"run {run.id}")))
 
 
 def run_done_card(tx: Tx, run: Run) -> Reply:
@@ -161,8 +189,7 @@ def run_done_card(tx: Tx, run: Run) -> Reply:
         )
     ]
     more = [f"and {len(left) - SHOWN} more"] if len(left) > SHOWN else []
-    lost = [f"{run.failed} failed"] if run.failed else []
-    words = [f"{run.done} of {run.total} done", *lost, *_spent(run)]
+    words = [f"{run.done} of {run.total} done", *run_facts.lost(tx.all, run), *_spent(run)]
     return Reply(
         f"🏁 {run.ref} is done · {run.title} · {' · '.join(words)}",
         (*left[:SHOWN], *more),

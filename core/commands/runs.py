@@ -41,7 +41,7 @@ async def go(desk: Desk, command: Command) -> Reply | Act:
         plan = runs.plan(tx, desk.house, wanted)
         run = runs.begin(tx, plan, desk.actor, title, budget)
         run_rows.follow(tx, run.id, desk.place.platform, desk.place.chat, desk.place.message)
-        reply = _begun(run, plan, budget)
+        reply = _begun(tx, run, plan, budget)
         if not queue.load(tx, desk.house.policy).paused:
             return reply
         waits = "The queue is paused: nothing begins before /resume."
@@ -64,7 +64,7 @@ def _wanted(command: Command) -> runs.Wanted:
     return runs.Wanted(lane=" ".join(command.words))
 
 
-def _begun(run: Run, plan: runs.Plan, budget: tuple[int | None, float | None]) -> Reply:
+def _begun(tx: Tx, run: Run, plan: runs.Plan, budget: tuple[int | None, float | None]) -> Reply:
     size = runs.size_words(plan.total, len(plan.waves))
     lines = [*_left_out(plan), *_clashes(plan, "waits for", 2)]
     if any(budget):
@@ -76,7 +76,7 @@ def _begun(run: Run, plan: runs.Plan, budget: tuple[int | None, float | None]) -
     return Reply(
         f"{run.ref} · {run.title} · {size}{about}",
         tuple(lines),
-        buttons=cards.run_buttons(run),
+        buttons=cards.run_buttons(tx, run),
     )
 
 
@@ -155,12 +155,13 @@ async def show(desk: Desk, command: Command) -> Reply:
     """One run: its waves, what holds it, its longest chain, and how long it may take."""
     wanted = _run_id(command)
     run = await desk.house.store.write(lambda tx: stored.get(tx, wanted))
-    slots, holds, progress = await desk.house.store.write(
+    slots, holds, progress, buttons = await desk.house.store.write(
         lambda tx: (
             (slots := runs.slots(tx, desk.house)),
             cards.holds(tx, run),
             cards.progress(tx, run, slots),
         )
+            cards.run_buttons(tx, run),
     )
     page = await desk.house.store.view(lambda db: views.run_page(db, wanted, slots))
     if page is None:
@@ -175,7 +176,7 @@ async def show(desk: Desk, command: Command) -> Reply:
     return Reply(
         f"{run.ref} · {run.title} · {run.state.value}",
         tuple(lines),
-        buttons=tuple(button for button in cards.run_buttons(run) if button.label != "Show"),
+        buttons=tuple(button for button in buttons if button.label != "Show"),
     )
 
 
@@ -213,6 +214,8 @@ def _standing(task: views.RunTask) -> str:
     if task.state in (TaskState.PLANNING, TaskState.IN_FLIGHT):
         return "in work"
     return {
+    if task.state is TaskState.READY:
+        return {None: "next", "aside": "put aside"}.get(task.held, "")
         TaskState.REVIEW: "for you",
         TaskState.BLOCKED: "blocked",
         TaskState.INBOX: "in the inbox",

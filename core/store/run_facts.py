@@ -59,3 +59,13 @@ def in_work(ask: Ask, run_id: int) -> list[int]:
             (run_id,),
         )
     ]
+
+
+def lost(ask: Ask, run: Run) -> list[str]:
+    """`1 failed`, `2 cancelled`: the parts of what the run counts as failed."""
+    if not run.failed:
+        return []
+    sql = "SELECT count(*) FROM run_tasks WHERE run_id = ? AND outcome = 'cancelled'"
+    cancelled = int(ask(sql, (run.id,))[0][0])
+    parts = ((run.failed - cancelled, "failed"), (cancelled, "cancelled"))
+    return [f"{number} {word}" for number, word in parts if number > 0]

@@ -11,7 +11,7 @@ from typing import Any
 from core import lifecycle
 from core.errors import Refused
 from core.model import Event, Run, RunState, Severity, WaveState, run_ref
-from core.store import budgets, clashes, rows
+from core.store import budgets, clashes, rows, run_facts
 from core.store.database import Tx
 
 R, W = RunState, WaveState
@@ -138,12 +138,12 @@ def close(tx: Tx, run: Run, to: RunState, by: str = "") -> Run:
         (run.id,),
     )
     budgets.close_gate(tx, "run", str(run.id), f"{run.ref} has ended")
-    tx.emit(Event(f"run.{to.value}", _ended(run, by), run_id=run.id))
+    tx.emit(Event(f"run.{to.value}", _ended(tx, run, by), run_id=run.id))
     return again(tx, run.id)
 
 
-def _ended(run: Run, by: str) -> str:
+def _ended(tx: Tx, run: Run, by: str) -> str:
     words = {R.COMPLETED: "is done", R.FAILED: "has failed", R.CANCELLED: "was stopped"}
-    lost = f", {run.failed} failed" if run.failed else ""
-    ended = f"{words[run.state]}{f' by {by}' if by else ''}"
-    return f"{run.ref} {ended}: {run.done} of {run.total} done{lost}"
+    who = (f", stopped by {by}" if run.state is R.FAILED else f" by {by}") if by else ""
+    found = ", ".join([f"{run.done} of {run.total} done", *run_facts.lost(tx.all, run)])
+    return f"{run.ref} {words[run.state]}{who}: {found}"

@@ -70,6 +70,7 @@ def test_with_approvals_a_wave_waits_for_them(bench: Bench) -> None:
     ran = bench.up(add(bench, "a", "--draft"), add(bench, "b", "--after 1 --draft"), "/go 1, 2",
                    "/run 1", "/approve 1", "/approve 2")
     ran.said("RUN-001 · TASK-001, TASK-002 · 2 tasks in 2 waves", "TASK-001 is ready for you",
+             "0 of 2 done · 1 waits for you",
              "Wave 1 (running): 0 of 1 over · for you TASK-001", "Wave 2: TASK-002",
              "Longest chain left: TASK-001 → TASK-002", "wave 1 of 2 is over: 1 done",
              "TASK-002 is ready for you", "2 of 2 done")
@@ -83,6 +84,7 @@ def test_a_failure_that_is_needed_pauses_and_alerts_and_a_retry_goes_on(lane: Be
                   "/run 1", "/resume RUN-1", "/status", status=1)
     ran.said("TASK-001 failed", "RUN-001 is paused: TASK-001 failed, and TASK-003 needs it. "
              "/retry 1, /done 1 or /stop RUN-001", "RUN-001 · lane import · paused",
+             "1 failed", "/retry 1   /stop 1",
              "RUN-001 can't go on: TASK-001 failed, and TASK-003 needs it")
     assert "The queue is paused" not in ran.out, "the rule for tasks outside of runs"
     assert ran.out.count("RUN-001 is paused: TASK-001 failed") == 1
@@ -100,6 +102,30 @@ def test_a_failure_that_nothing_needs_is_told_at_the_end(lane: Bench) -> None:
     assert lane.states() == {1: "failed", 2: "done", 3: "done"}
     assert lane.value("SELECT state FROM runs") == "completed"
     assert lane.value("SELECT count(*) FROM events WHERE type = 'queue.paused'") == 0
+
+
+async def test_a_needed_task_that_was_cancelled_is_offered_to_be_reopened(lane: Bench) -> None:
+    async with lane.running() as live:
+        await live.say("/pause", "The queue is paused")
+        await live.say(add(lane, "a", "--draft"), "TASK-001")
+        await live.say(add(lane, "b", "--after 1 --draft"), "TASK-002")
+        await live.say("/go import", "RUN-001")
+        said = await live.say("/cancel 1", "RUN-001 is paused: TASK-001 was cancelled",
+                              "/reopen 1   /run 1")
+        assert "/retry 1" not in said
+        said = await live.say("/run 1", "0 of 2 done · 1 cancelled", "/reopen 1   /stop 1")
+        assert "· 1 failed" not in said and "/resume" not in said
+        await live.say("/stop 1 yes", "RUN-001 is stopped")
+        await live.say("/events", "RUN-001 has failed, stopped by root: 0 of 2 done, 1 cancelled")
+
+
+async def test_a_run_that_nobody_can_work_on_says_so(lane: Bench) -> None:
+    async with lane.running() as live:
+        await live.say(add(lane, "a", "--draft --skill rust"), "TASK-001")
+        await live.say(add(lane, "b", "--draft --skill rust"), "TASK-002")
+        await live.say("/go import", "RUN-001", "nobody here can take it")
+        await live.say("/run 1", "TASK-001 and 1 more wait: nobody here can take it.", "rust",
+                       "Wave 1 (running): 0 of 2 over · next TASK-001, TASK-002")
 
 
 def test_the_same_files_are_worked_on_one_after_the_other(lane: Bench) -> None:

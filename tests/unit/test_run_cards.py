@@ -142,14 +142,14 @@ async def test_a_needed_failure_is_one_message_with_its_ways_out(stage: Stage) -
                                    "/retry 1, /done 1 or /stop RUN-001")
     card = keyed(found[CREW])
     assert card.title == "⏸ RUN-001 · lane import · paused in wave 1 of 2"
-    assert "resume RUN-001" in [button.command for button in card.buttons]
+    assert card.buttons[0].command == "retry 1", "it can't be resumed before"
     found = await stage.do(lambda tx: acts.retry(tx, stage.home, tasks.get(tx, a), ""))
     assert keyed(found[CREW]).title.endswith("wave 1 of 2")
     await stage.finish(a)
     found = await stage.do(lambda tx: acts.end(
         tx, stage.home, tasks.get(tx, b), Act.CANCEL, ANN, "so"))
     (end,) = plain(found[CREW])
-    assert "1 of 2 done · 1 failed" in end.title
+    assert "1 of 2 done · 1 cancelled" in end.title
     assert end.lines == ("TASK-002 cancelled: Work",)
 
 
@@ -166,6 +166,8 @@ async def test_a_needed_task_that_is_cancelled_or_killed_sounds_the_alarm_too(
     (alarm,) = plain(found[CRITICAL])
     assert alarm.title.startswith("⏸ RUN-001 is paused: TASK-001 was cancelled")
     assert not alarm.silent
+    assert alarm.buttons[0].command == "reopen 1", "only a failed task is retried"
+    assert keyed(found[CREW]).buttons[0].command == "reopen 1", "it can't be resumed before"
     found = await stage.do(lambda tx: tasks.fail(
         tx, tasks.get(tx, b), "killed", {"act": "kill"}))
     (alarm,) = plain(found[CRITICAL])
