@@ -51,12 +51,13 @@ async def go(desk: Desk, command: Command) -> Reply | Act:
 
 
 def _wanted(command: Command) -> runs.Wanted:
-    """`12,13,14` (spaces too), or a lane's name; `--all` stands alone."""
+    """`12,13,14` (spaces too), or a lane's name (`--lane 12` too); `--all` stands alone."""
     parts = [part for word in command.words for part in word.split(",") if part]
-    if "all" in command.options:
-        if parts:
-            raise Unclear("/go --all takes every open task: leave out the names, or --all.")
-        return runs.Wanted()
+    lane, every = command.options.get("lane"), "all" in command.options
+    if bool(parts) + (lane is not None) + every > 1:
+        raise Unclear("One of them: /go LANE, /go --lane LANE, /go 12,13,14 or /go --all.")
+    if every or lane is not None:
+        return runs.Wanted(lane=lane)
     if not parts:
         raise Unclear("Run what? /go LANE, /go 12,13,14 or /go --all; --dry shows it first.")
     if all(_TASK.fullmatch(part) for part in parts):
@@ -98,7 +99,7 @@ def _preview(plan: runs.Plan, command: Command, title: str) -> Reply:
     )
 
 
-_KEPT = ("title", "budget")
+_KEPT = ("lane", "title", "budget")
 
 
 def _named(wave: Sequence[int], shown: int = SHOWN) -> str:
@@ -160,8 +161,8 @@ async def show(desk: Desk, command: Command) -> Reply:
             (slots := runs.slots(tx, desk.house)),
             cards.holds(tx, run),
             cards.progress(tx, run, slots),
-        )
             cards.run_buttons(tx, run),
+        )
     )
     page = await desk.house.store.view(lambda db: views.run_page(db, wanted, slots))
     if page is None:
@@ -213,9 +214,9 @@ def _standing(task: views.RunTask) -> str:
         return task.outcome
     if task.state in (TaskState.PLANNING, TaskState.IN_FLIGHT):
         return "in work"
-    return {
     if task.state is TaskState.READY:
         return {None: "next", "aside": "put aside"}.get(task.held, "")
+    return {
         TaskState.REVIEW: "for you",
         TaskState.BLOCKED: "blocked",
         TaskState.INBOX: "in the inbox",
@@ -249,7 +250,7 @@ async def stop(desk: Desk, command: Command) -> Reply | Act:
             "SELECT count(*) FROM run_tasks WHERE run_id = ? AND outcome = 'returned'", (run.id,)
         )
         back = f" {cards.counted(returned, 'task')} went back to the inbox." if returned else ""
-        again = (Button("Go again", f"go {run.lane}"),) if run.lane and returned else ()
+        again = (Button("Go again", f'go --lane "{run.lane}"'),) if run.lane and returned else ()
         return Reply(f"{run.ref} is stopped.{back}", buttons=again)
 
     return act
@@ -263,18 +264,20 @@ def _run_id(command: Command) -> int:
 
 _GO = (
     Option("all", value=False, help="every open task"),
+    Option("lane", help="a lane's name, where it looks like a task's number"),
     Option("dry", value=False, help="only show how it would go"),
     Option("budget", help="what it may cost: 5usd, 200k, or both"),
     Option("title", help="what to call it"),
 )
 _PAGE = (Option("n", short="n", help="how many"), Option("page", help="which of them: 2"))
+_O = Role.OPERATOR
 
 TABLE: list[tuple[Form, object]] = [
     (
         Form(
             "go",
             "/go LANE or 12,13,14 or --all [--dry]",
-            Role.OPERATOR,
+            _O,
             "run tasks in waves; what is added to the lane later doesn't join",
             _GO,
             group="work",
@@ -284,15 +287,7 @@ TABLE: list[tuple[Form, object]] = [
     (Form("runs", "/runs", Role.VIEWER, "the runs, open ones first", _PAGE), list_),
     (Form("run", "/run 7", Role.VIEWER, "one run: its waves, and what holds it", words=1), show),
     (
-        Form(
-            "stop",
-            "/stop RUN-7 (asks once)",
-            Role.OPERATOR,
-            "end a run",
-            group="work",
-            words=1,
-            asks=True,
-        ),
+        Form("stop", "/stop RUN-7 (asks once)", _O, "end a run", group="work", words=1, asks=True),
         stop,
     ),
 ]

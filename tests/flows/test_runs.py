@@ -163,7 +163,7 @@ def test_a_person_pauses_and_resumes_it(lane: Bench) -> None:
 
 MISTAKES = {
     "/go": "Run what? /go LANE, /go 12,13,14 or /go --all",
-    "/go --all import": "/go --all takes every open task",
+    "/go --all import": "One of them: /go LANE",
     "/go nothing": "No open task on the lane `nothing`. Lanes with open tasks: import",
     "/go 2": "TASK-002 needs TASK-001, which is neither done nor in this run: add it (/go 2,1)",
     "/go 99": "No task 99", "/go import --budget lots": "No budget `lots`",
@@ -215,3 +215,11 @@ def test_what_the_lane_changed_before_is_learnt_and_the_preview_says_so(lane: Be
     ran.said("TASK-005 after TASK-004: both touch log.txt (learnt)",
              "from 3 tasks of this lane.", "TASK-005 waits for TASK-004: both touch log.txt",
              "RUN-001 is done")
+
+
+def test_a_lane_that_is_called_like_a_number(lane: Bench) -> None:
+    ran = lane.up("/pause", '/add "a" --run true --lane 12', "/go 12", "/go 1 --lane 12",
+                  "/go --lane 12 --dry", "/go --lane 12", "/stop 1 yes")
+    ran.said("No task 12", "One of them: /go LANE", "Nothing has begun.", '/go --lane "12"',
+             "RUN-001 · ", "RUN-001 is stopped.", '/go --lane "12"')
+    assert lane.value("SELECT lane FROM runs") == "12"
