@@ -59,7 +59,7 @@ def _judge(tx: Tx, house: House, scope: Scope, spent: Spent) -> None:
     if found is Level.OVER:
         _exceeded(tx, house, scope, spent)
     elif found is Level.WARN and not spent.asked_for(limit):
-        gate = budgets.open_gate(tx, scope.name, scope.key) or ask(tx, scope, spent)
+        gate = budgets.open_gate(tx, scope.name, scope.key) or ask(tx, house, scope, spent)
         _emit(tx, scope, "budget.warned", f"{scope.title}: {_used(scope, spent)}", gate)
 
 
@@ -70,17 +70,17 @@ def _exceeded(tx: Tx, house: House, scope: Scope, spent: Spent) -> None:
     held = _hold_all(tx, house, scope)
     gate = budgets.open_gate(tx, scope.name, scope.key)
     if gate is not None:
-        _refresh(tx, scope, spent, gate)
+        _refresh(tx, house, scope, spent, gate)
     if not first:
         if held and gate is None:
-            ask(tx, scope, spent)
+            ask(tx, house, scope, spent)
         return
     words = f"{scope.title} is used up: {_used(scope, spent)}"
     if gate is not None:
         loud = f"{words}. Work stops until {gate.ref} is answered."
         _emit(tx, scope, "budget.exceeded", loud, gate, Severity.WARNING)
     else:
-        _emit(tx, scope, "budget.exceeded", words, ask(tx, scope, spent) if held else None)
+        _emit(tx, scope, "budget.exceeded", words, ask(tx, house, scope, spent) if held else None)
 
 
 def _used(scope: Scope, spent: Spent) -> str:
@@ -131,7 +131,7 @@ def at_work(tx: Tx) -> list[Session]:
 # -- asking ----------------------------------------------------------------------------------
 
 
-def ask(tx: Tx, scope: Scope, spent: Spent) -> Gate | None:
+def ask(tx: Tx, house: House, scope: Scope, spent: Spent) -> Gate | None:
     """Open its gate: more, only this step, or stop."""
     limit = scope.now(spent)
     budgets.change(tx, spent, asked_tokens=limit.tokens or 0, asked_usd=limit.usd or 0.0)
@@ -145,15 +145,15 @@ def ask(tx: Tx, scope: Scope, spent: Spent) -> Gate | None:
             subject=scope.key,
             run_id=scope.run_id,
             agent=scope.agent,
-            request=_request(tx, scope, spent),
+            request=_request(tx, house, scope, spent),
         ),
     )
 
 
-def _request(tx: Tx, scope: Scope, spent: Spent) -> Mapping[str, object]:
+def _request(tx: Tx, house: House, scope: Scope, spent: Spent) -> Mapping[str, object]:
     """What the gate's card shows and offers."""
     limit = scope.now(spent)
-    more = planning.step(spent.tokens, spent.cost_usd, limit)
+    more = planning.step(spent.tokens, spent.cost_usd, limit, house.policy.warn_at)
     return {
         "limit_tokens": limit.tokens,
         "limit_usd": limit.usd,
@@ -163,8 +163,8 @@ def _request(tx: Tx, scope: Scope, spent: Spent) -> Mapping[str, object]:
     }
 
 
-def _refresh(tx: Tx, scope: Scope, spent: Spent, gate: Gate) -> None:
-    gates.rewrite(tx, gate, _request(tx, scope, spent))
+def _refresh(tx: Tx, house: House, scope: Scope, spent: Spent, gate: Gate) -> None:
+    gates.rewrite(tx, gate, _request(tx, house, scope, spent))
 
 
 def _lasts(tx: Tx, scope: Scope, spent: Spent, limit: Amount) -> int | None:
@@ -223,7 +223,7 @@ def refuses(tx: Tx, house: House, task: Task, agent: str) -> str | None:
     if not spent.stopped:
         spent = budgets.change(tx, spent, stopped=1)
     if budgets.open_gate(tx, scope.name, scope.key) is None and not _finishing(tx, scope):
-        ask(tx, scope, spent)
+        ask(tx, house, scope, spent)
     return scope.name
 
 

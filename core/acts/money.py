@@ -52,7 +52,7 @@ def grant(
     limit = now.plus(more.tokens or 0, more.usd or 0.0)
     found = planning.level(spent.tokens, spent.cost_usd, limit, house.policy.warn_at)
     if found is Level.OVER:
-        enough = amount(planning.step(spent.tokens, spent.cost_usd, now))
+        enough = amount(planning.step(spent.tokens, spent.cost_usd, now, house.policy.warn_at))
         raise Refused(
             f"+{amount(more)} is not enough, more is spent already: /approve {gate.ref} +{enough}"
         )

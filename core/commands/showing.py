@@ -13,7 +13,9 @@ from core.commands.looks import load_task
 from core.commands.reply import Attachment, Button, Reply, Table
 from core.errors import Unclear
 from core.model import ENDED, GateKind, Task, TaskState, run_ref, task_ref
-from core.store import gates
+from core.planning.budgets import Amount
+from core.store import budgets, gates
+from core.store.database import Tx
 from core.store.unmet import listed
 from core.views import TaskPage
 
@@ -34,7 +36,8 @@ async def task(desk: Desk, command: Command) -> Reply:
     lines = [*card.lines, wanted.description if wanted.description != wanted.title else ""]
     lines += [f"{'☑' if c.state in ('ticked', 'passed') else '☐'} {c.text}" for c in page.criteria]
     lines += _links(page)
-    fields = _fields(desk, page, place)
+    allowed = await desk.house.store.write(lambda tx: _allowed(tx, page.task))
+    fields = _fields(desk, page, place, allowed)
     waits = tuple(Button(f"Show {g.ref}", f"gate {g.ref}") for g in page.open_gates[:2])
     return Reply(
         card.title,
@@ -55,7 +58,15 @@ def _links(page: TaskPage) -> list[str]:
     ]
 
 
-def _fields(desk: Desk, page: TaskPage, place: int | None) -> list[tuple[str, str]]:
+def _allowed(tx: Tx, task: Task) -> Amount:
+    """Its budget, with what answers granted on top."""
+    spent = budgets.get(tx, "task", str(task.id))
+    return Amount(task.budget_tokens, task.budget_usd).plus(spent.more_tokens, spent.more_usd)
+
+
+def _fields(
+    desk: Desk, page: TaskPage, place: int | None, allowed: Amount
+) -> list[tuple[str, str]]:
     task, labels = page.task, page.labels
     now, zone = desk.house.store.now(), desk.house.policy.timezone
     begins = task.not_before or 0
@@ -78,7 +89,7 @@ def _fields(desk: Desk, page: TaskPage, place: int | None) -> list[tuple[str, st
         ("run", f"{run_ref(task.run_id)}, wave {task.wave}" if task.run_id else ""),
         ("place", f"{place} in the queue" if place else ""),
         ("held", held_words(task) if task.held else ""),
-        ("budget", words.money(task.budget_tokens, task.budget_usd)),
+        ("budget", words.money(allowed.tokens, allowed.usd)),
         ("spent", words.money(task.tokens or page.tokens, task.cost_usd or page.cost_usd)),
         ("artifacts", ", ".join(f"{one.name}@{one.version}" for one in page.artifacts)),
         ("verified", task.verification or ""),

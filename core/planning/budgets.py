@@ -51,18 +51,19 @@ def level(tokens: int, usd: float, limit: Amount, warn_at: float) -> Level:
     return Level.OVER if used >= 1 else Level.WARN if used >= warn_at else Level.FINE
 
 
-def step(tokens: int, usd: float, limit: Amount) -> Amount:
+def step(tokens: int, usd: float, limit: Amount, warn_at: float) -> Amount:
     """How much more to offer, in the unit of which more is used: about a quarter of the budget,
-    rounded as people would, and enough to go on with."""
+    rounded as people would, and enough not to be asked again at once."""
+    enough = max(1.1, 1.05 / max(warn_at, 0.5))
     in_tokens = limit.tokens is not None and (
         limit.usd is None
         or share(tokens, 0, Amount(tokens=limit.tokens)) > share(0, usd, Amount(usd=limit.usd))
     )
     if in_tokens:
         most = limit.tokens or 0
-        return Amount(tokens=max(1, round(_round_up(max(most / 4, tokens * 1.1 - most)))))
+        return Amount(tokens=max(1, round(_round_up(max(most / 4, tokens * enough - most)))))
     most_usd = limit.usd or 0.0
-    return Amount(usd=_round_up(max(most_usd / 4, usd * 1.1 - most_usd)))
+    return Amount(usd=_round_up(max(most_usd / 4, usd * enough - most_usd)))
 
 
 def _round_up(value: float) -> float:

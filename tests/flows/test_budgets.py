@@ -59,7 +59,7 @@ async def test_from_the_gate_on_to_the_end_the_same_card_tells_it(bench: Bench) 
         await live.say(START, "1.70 of 2 USD spent (85%)", "⚠️ Budget of TASK-001 is used up: "
                        "2.40 of 2 USD spent. Work stops until G-1 is answered.")
         await stopped(bench, live)
-        await live.say("/gate G-1", "2.40 of 2 USD spent (120%)", "/approve G-1 +1 USD")
+        await live.say("/gate G-1", "2.40 of 2 USD spent (120%)", "/approve G-1 +2 USD")
         assert bench.value("SELECT count(*) FROM gates") == 1
         await live.say("/approve G-1", "G-1: +1 USD. TASK-001 goes on.")
 
@@ -71,7 +71,7 @@ async def test_at_100_percent_it_stops_and_more_lets_it_go_on(bench: Bench) -> N
         await stopped(bench, live)
         await live.say("/task 1", "Its budget is used up")
         await live.say("/approve G-1 a lot", "Say /approve G-1 +2usd")
-        await live.say("/approve G-1 +0.01usd", "is not enough", "/approve G-1 +0.5 USD")
+        await live.say("/approve G-1 +0.01usd", "is not enough", "/approve G-1 +1 USD")
         await live.say("/approve G-1 +100k", "G-1 counts USD")
         await live.say("/resume 1", "TASK-001 is not paused. Its budget is used up: /approve G-1")
         await stopped(bench, live)
@@ -118,10 +118,10 @@ async def test_alone_an_approval_grants_what_the_first_button_says(bench: Bench)
     async with bench.running() as live:
         await live.say(START, "💰 G-1")
         await stopped(bench, live)
-        await live.say("/approve 1", "G-1: +0.5 USD. TASK-001 goes on.")
+        await live.say("/approve 1", "G-1: +1 USD. TASK-001 goes on.")
         await live.told("TASK-001 is ready for you")
-        # 2.10 of 2.50 is more than 80 % again, of the new limit.
-        assert bench.value("SELECT count(*) FROM gates WHERE kind = 'budget'") == 2
+        assert bench.value("SELECT count(*) FROM gates WHERE kind = 'budget'") == 1
+        await live.say("/task 1", "budget: 3.00 USD")
 
 
 async def test_finish_this_step_goes_on_whatever_it_costs_and_no_further(bench: Bench) -> None:

@@ -61,32 +61,33 @@ def test_of_two_limits_the_nearer_one_counts(
 
 
 @given(spent_usd, usd)
-def test_what_is_offered_is_enough_to_go_on_with(spent: float, limit: float) -> None:
-    more = planning.step(0, spent, Amount(usd=limit))
+def test_what_is_offered_is_enough_not_to_be_asked_again(spent: float, limit: float) -> None:
+    more = planning.step(0, spent, Amount(usd=limit), 0.8)
     assert more.usd and more.tokens is None and more.usd >= limit / 4 * 0.999
-    assert planning.level(0, spent, Amount(usd=limit + more.usd), 1.0) is not Level.OVER
+    assert planning.level(0, spent, Amount(usd=limit + more.usd), 0.8) is Level.FINE
 
 
 @given(st.integers(0, 10**9), tokens)
 def test_what_is_offered_in_tokens_is_enough_too(spent: int, limit: int) -> None:
-    more = planning.step(spent, 0, Amount(tokens=limit))
+    more = planning.step(spent, 0, Amount(tokens=limit), 0.8)
     assert more.tokens and more.usd is None
     if spent < limit or spent > 10:
-        assert planning.level(spent, 0, Amount(tokens=limit + more.tokens), 1.0) is not Level.OVER
+        assert planning.level(spent, 0, Amount(tokens=limit + more.tokens), 0.8) is Level.FINE
 
 
 @given(spent_usd, usd)
 def test_what_is_offered_is_a_number_as_people_say_it(spent: float, limit: float) -> None:
-    more = planning.step(0, spent, Amount(usd=limit)).usd
+    more = planning.step(0, spent, Amount(usd=limit), 0.8).usd
     assert more is not None
     head = more / 10 ** math.floor(math.log10(more) + 1e-9)
     assert any(math.isclose(head, one, rel_tol=1e-6) for one in (1, 2, 5, 10))
 
 
 @pytest.mark.parametrize(("spent", "limit", "more"), [
-    (1.7, 8.0, 2.0), (6.5, 8.0, 2.0), (2.1, 2.0, 0.5), (10.0, 2.0, 10.0), (0.9, 1.0, 0.5)])
+    (1.7, 8.0, 2.0), (6.5, 8.0, 2.0), (2.1, 2.0, 1.0), (10.0, 2.0, 20.0), (0.9, 1.0, 0.5),
+    (8.1, 8.0, 5.0)])
 def test_about_a_quarter_is_offered(spent: float, limit: float, more: float) -> None:
-    assert planning.step(0, spent, Amount(usd=limit)).usd == pytest.approx(more)
+    assert planning.step(0, spent, Amount(usd=limit), 0.8).usd == pytest.approx(more)
 
 
 # -- what is foretold ----------------------------------------------------------------------
