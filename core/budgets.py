@@ -6,16 +6,15 @@ are held until the gate is answered.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from core import holding
+from core.budget_gates import ask, at_work, refresh
 from core.cards.budget import spoken
 from core.days import day_of
 from core.house import House
 from core.model import (
+    ENDED,
     Event,
     Gate,
-    GateKind,
     Session,
     SessionState,
     Severity,
@@ -23,9 +22,9 @@ from core.model import (
     TaskState,
 )
 from core.planning import budgets as planning
-from core.planning.budgets import Amount, Level
+from core.planning.budgets import Level
 from core.scopes import Scope, named, scopes
-from core.store import budgets, gates, rows, sessions, tasks
+from core.store import budgets, sessions, tasks
 from core.store.budgets import Spent
 from core.store.database import Tx
 
@@ -50,7 +49,13 @@ def spend(
             )
     for scope in scopes(tx, house, task, session.agent):
         spent = budgets.add(tx, scope.name, scope.key, tokens, usd, unpriced)
-        _judge(tx, house, scope, spent)
+        if scope.name != "task" or not _ended(task):
+            _judge(tx, house, scope, spent)
+
+
+def _ended(task: Task) -> bool:
+    """Whether nothing of it can be held, or asked for: what comes in late is only counted."""
+    return task.state in ENDED or task.state is TaskState.FAILED
 
 
 def _judge(tx: Tx, house: House, scope: Scope, spent: Spent) -> None:
@@ -66,13 +71,13 @@ def _judge(tx: Tx, house: House, scope: Scope, spent: Spent) -> None:
 def _exceeded(tx: Tx, house: House, scope: Scope, spent: Spent) -> None:
     """All of it is spent: what is at work is held, and a person is asked."""
     first = not spent.stopped
-    spent = budgets.change(tx, spent, stopped=1)
+    spent = _stop(tx, scope, spent)
     held = _hold_all(tx, house, scope)
     gate = budgets.open_gate(tx, scope.name, scope.key)
     if gate is not None:
-        _refresh(tx, house, scope, spent, gate)
+        refresh(tx, house, scope, spent, gate)
     if not first:
-        if held and gate is None:
+        if held and gate is None and not spent.refused(scope.now(spent)):
             ask(tx, house, scope, spent)
         return
     words = f"{scope.title} is used up: {_used(scope, spent)}"
@@ -81,6 +86,15 @@ def _exceeded(tx: Tx, house: House, scope: Scope, spent: Spent) -> None:
         _emit(tx, scope, "budget.exceeded", loud, gate, Severity.WARNING)
     else:
         _emit(tx, scope, "budget.exceeded", words, ask(tx, house, scope, spent) if held else None)
+
+
+def _stop(tx: Tx, scope: Scope, spent: Spent) -> Spent:
+    """It stops what counts against it, until its limit is another one, or its time is over."""
+    limit = scope.now(spent)
+    if spent.asked_for(limit):
+        return spent if spent.stopped else budgets.change(tx, spent, stopped=1)
+    asked = {"asked_tokens": limit.tokens or 0, "asked_usd": limit.usd or 0.0}
+    return budgets.change(tx, spent, stopped=1, **asked)
 
 
 def _used(scope: Scope, spent: Spent) -> str:
@@ -123,74 +137,18 @@ def _hold_all(tx: Tx, house: House, scope: Scope) -> int:
     return held
 
 
-def at_work(tx: Tx) -> list[Session]:
-    sql = "SELECT * FROM sessions INDEXED BY sessions_open WHERE state <> 'terminated'"
-    return [rows.session(row) for row in tx.all(sql)]
-
-
-# -- asking ----------------------------------------------------------------------------------
-
-
-def ask(tx: Tx, house: House, scope: Scope, spent: Spent) -> Gate | None:
-    """Open its gate: more, only this step, or stop."""
-    limit = scope.now(spent)
-    budgets.change(tx, spent, asked_tokens=limit.tokens or 0, asked_usd=limit.usd or 0.0)
-    return gates.open_gate(
-        tx,
-        gates.NewGate(
-            GateKind.BUDGET,
-            scope.task_id,
-            scope.title,
-            scope=scope.name,
-            subject=scope.key,
-            run_id=scope.run_id,
-            agent=scope.agent,
-            request=_request(tx, house, scope, spent),
-        ),
-    )
-
-
-def _request(tx: Tx, house: House, scope: Scope, spent: Spent) -> Mapping[str, object]:
-    """What the gate's card shows and offers."""
-    limit = scope.now(spent)
-    more = planning.step(spent.tokens, spent.cost_usd, limit, house.policy.warn_at)
-    return {
-        "limit_tokens": limit.tokens,
-        "limit_usd": limit.usd,
-        "more_tokens": more.tokens,
-        "more_usd": more.usd,
-        "lasts": None if spent.stopped else _lasts(tx, scope, spent, limit),
-    }
-
-
-def _refresh(tx: Tx, house: House, scope: Scope, spent: Spent, gate: Gate) -> None:
-    gates.rewrite(tx, gate, _request(tx, house, scope, spent))
-
-
-def _lasts(tx: Tx, scope: Scope, spent: Spent, limit: Amount) -> int | None:
-    """In how many ms it is used up, by the pace of the last attempts in it."""
-    in_usd = limit.usd is not None
-    left = (limit.usd or 0) - spent.cost_usd if in_usd else (limit.tokens or 0) - spent.tokens
-    working = [
-        session
-        for session in at_work(tx)
-        if session.state is SessionState.RUNNING
-        and scope.holds(tasks.get(tx, session.task_id), session.agent)
-    ]
-    what = "cost_usd" if in_usd else "tokens_in + tokens_out"
-    paces = [
-        (row[0], row[1])
-        for session in working[:5]
-        for row in tx.all(
-            f"SELECT {what}, coalesce(ended_at, ?) - started_at FROM attempts "  # noqa: S608
-            "WHERE session_id = ? AND started_at IS NOT NULL ORDER BY number DESC LIMIT 5",
-            (tx.now, session.id),
-        )
-    ]
-    return planning.lasts(left, paces, len(working))
-
-
 # -- used up ---------------------------------------------------------------------------------
+
+
+def refuse(tx: Tx, scope: Scope) -> None:
+    """A person said that there is no more: nobody is asked again for this limit. A task's own
+    budget is asked for again when somebody tries the task again."""
+    if scope.name == "task":
+        return
+    spent = budgets.get(tx, scope.name, scope.key)
+    limit = scope.now(spent)
+    asked = {"asked_tokens": -(limit.tokens or 0), "asked_usd": -(limit.usd or 0.0)}
+    budgets.change(tx, spent, stopped=1, **asked)
 
 
 def stopped(tx: Tx, house: House, task: Task, agent: str) -> str | None:
@@ -207,22 +165,26 @@ def _used_up(tx: Tx, house: House, task: Task, agent: str) -> Scope | None:
 
 
 def _over(tx: Tx, house: House, scope: Scope) -> bool:
+    """Whether all of it is spent, or was at this limit: that less was spent, as it turned out,
+    lets nothing go."""
     spent = budgets.get(tx, scope.name, scope.key)
     limit = scope.now(spent)
+    if limit.none:
+        return False
     found = planning.level(spent.tokens, spent.cost_usd, limit, house.policy.warn_at)
-    return found is Level.OVER
+    return found is Level.OVER or (spent.stopped and spent.asked_for(limit))
 
 
 def refuses(tx: Tx, house: House, task: Task, agent: str) -> str | None:
     """The scope (`task`, `run`, `agent`, `day`) whose used-up budget refuses this work; a person
-    is asked where nobody is asked yet, and nothing of that scope is just being finished."""
+    is asked where nobody is asked yet, nobody said to stop at this limit, and nothing of that
+    scope is just being finished."""
     scope = _used_up(tx, house, task, agent)
     if scope is None:
         return None
-    spent = budgets.get(tx, scope.name, scope.key)
-    if not spent.stopped:
-        spent = budgets.change(tx, spent, stopped=1)
-    if budgets.open_gate(tx, scope.name, scope.key) is None and not _finishing(tx, scope):
+    spent = _stop(tx, scope, budgets.get(tx, scope.name, scope.key))
+    asked = spent.refused(scope.now(spent)) or budgets.open_gate(tx, scope.name, scope.key)
+    if not asked and not _finishing(tx, scope):
         ask(tx, house, scope, spent)
     return scope.name
 
@@ -251,6 +213,7 @@ def roll_over(tx: Tx, house: House) -> int:
         scope = named(tx, house, spent.scope, spent.key)
         past = spent.scope in ("agent", "day") and not spent.key.endswith(today)
         past = past or (spent.scope == "run" and not _is_open(tx, int(spent.key)))
+        past = past or (spent.scope == "task" and _has_ended(tx, int(spent.key)))
         if past or scope is None or not _over(tx, house, scope):
             why = "its time is over" if past else "there is more now"
             budgets.over(tx, spent.scope, spent.key, why)
@@ -258,6 +221,11 @@ def roll_over(tx: Tx, house: House) -> int:
     if freed:
         release(tx, house)
     return freed
+
+
+def _has_ended(tx: Tx, task_id: int) -> bool:
+    task = tasks.find(tx, task_id)
+    return task is not None and _ended(task)
 
 
 def _is_open(tx: Tx, run_id: int) -> bool:

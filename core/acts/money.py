@@ -7,6 +7,7 @@ import re
 from core import budgets, holding
 from core.acts.ends import stop_session
 from core.acts.standing import situation
+from core.budget_gates import at_work
 from core.cards.budget import amount
 from core.errors import Refused, Unclear
 from core.house import House
@@ -85,12 +86,13 @@ def stop(
     """What is under way, or held, ends: its tasks fail for `budget`, their branches are kept."""
     scope, _ = _budget(tx, house, gate)
     closed = gates.close(tx, gate, GateState.REJECTED, actor=actor, place=place, answer=reason)
+    budgets.refuse(tx, scope)
     stopped = []
     for task in _tasks(tx, scope):
         if _fail(tx, house, task, actor):
             stopped.append(task.ref)
     words = f"Stopped {', '.join(stopped)}; the branch is kept." if stopped else "Stopped."
-    return closed, words
+    return closed, " ".join(filter(None, (words, _others(scope))))
 
 
 # -- whom it concerns ------------------------------------------------------------------------
@@ -107,7 +109,7 @@ def _under_way(tx: Tx, scope: Scope) -> list[Session]:
     """The scope's sessions that are at work, or held by their budget, or about to go on."""
     return [
         session
-        for session in budgets.at_work(tx)
+        for session in at_work(tx)
         if session.state is not SessionState.TERMINATING
         and scope.holds(task := tasks.get(tx, session.task_id), session.agent)
         and (
@@ -131,7 +133,7 @@ def _fail(tx: Tx, house: House, task: Task, actor: Actor) -> bool:
         task = tasks.block(tx, task, "budget")  # ready only: nothing of it runs
     for gate in gates.open_gates(tx, task.id):
         gates.cancel(tx, gate, "its budget is used up")
-    for session in budgets.at_work(tx):
+    for session in at_work(tx):
         if session.task_id == task.id:
             stop_session(tx, session, "budget")
     task = tasks.move(tx, task, TaskState.FAILED, failure="budget")
@@ -142,6 +144,19 @@ def _fail(tx: Tx, house: House, task: Task, actor: Actor) -> bool:
 
 
 # -- in words --------------------------------------------------------------------------------
+
+
+def _others(scope: Scope) -> str:
+    """What becomes of the rest of it after a stop, and what to type for another end."""
+    if scope.name == "run":
+        return f"No more of it begins. End it: /stop RUN-{scope.run_id}"
+    if scope.name == "agent":
+        more = f"/agent set {scope.agent} --budget AMOUNT"
+        return f"{scope.agent} begins nothing more that day. For more: {more}"
+    if scope.name == "day":
+        unit = "day_usd" if scope.limit.usd is not None else "day_tokens"
+        return f"Nothing more begins that day. For more: /set budget.{unit} AMOUNT"
+    return ""
 
 
 def _gone_on(gone: list[Task]) -> str:

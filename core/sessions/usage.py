@@ -59,8 +59,10 @@ class Account:
             self.total += self.messages.pop(next(iter(self.messages)))
 
     def said(self, total: Used) -> None:
-        """A total: what the messages before it used is in it."""
-        self.total, self.messages = total, {}
+        """A total: what the messages before it used is in it. Its cost is believed where no
+        tokens are missing in it; else nothing falls below what was told before."""
+        before = self.sum()
+        self.total, self.messages = total if _whole(total, before) else _most(total, before), {}
 
     def to_json(self) -> str:
         rows = {name: _row(used) for name, used in self.messages.items()}
@@ -73,6 +75,21 @@ class Account:
         kept = json.loads(text)
         messages = {name: Used(*row) for name, row in kept["messages"].items()}
         return Account(Used(*kept["total"]), messages)
+
+
+def _whole(total: Used, before: Used) -> bool:
+    """Whether all that was told of before is in it, and its cost is known."""
+    fewer = total.tokens_in < before.tokens_in or total.tokens_out < before.tokens_out
+    return not fewer and not total.unpriced
+
+
+def _most(one: Used, other: Used) -> Used:
+    return Used(
+        max(one.tokens_in, other.tokens_in),
+        max(one.tokens_out, other.tokens_out),
+        max(one.usd, other.usd),
+        max(one.unpriced, other.unpriced),
+    )
 
 
 def _row(used: Used) -> list[float]:

@@ -13,7 +13,8 @@ from core.store.database import Tx
 
 @dataclass(frozen=True, slots=True)
 class Spent:
-    """One budget's row. `more_*`: granted on top; `asked_*`: the limit its gate was opened for."""
+    """One budget's row. `more_*`: granted on top; `asked_*`: the limit its gate was
+    opened for, or at which it stopped; below zero when a person's answer was to stop."""
 
     scope: str
     key: str
@@ -27,8 +28,13 @@ class Spent:
     stopped: bool = False
 
     def asked_for(self, limit: Amount) -> bool:
-        """Whether its gate was opened for just this limit already."""
-        return self.asked_tokens == (limit.tokens or 0) and self.asked_usd == (limit.usd or 0.0)
+        """Whether its gate was opened for just this limit already, or it stopped at it."""
+        asked = (abs(self.asked_tokens), abs(self.asked_usd))
+        return asked == (limit.tokens or 0, limit.usd or 0.0)
+
+    def refused(self, limit: Amount) -> bool:
+        """Whether a person said that just this limit is all there is."""
+        return (self.asked_tokens < 0 or self.asked_usd < 0) and self.asked_for(limit)
 
 
 def get(tx: Tx, scope: str, key: str) -> Spent:
@@ -108,17 +114,20 @@ def open_gates(tx: Tx) -> list[Gate]:
 
 
 def held_tasks(tx: Tx, reason: str) -> list[tuple[Task, str]]:
-    """Tasks with a session that rest for that reason, and the session's id."""
-    return [
-        (rows.task(row), row["session"])
-        for row in tx.all(
-            "SELECT tasks.*, sessions.id AS session FROM sessions INDEXED BY sessions_open "
-            "JOIN tasks ON tasks.id = sessions.task_id "
-            "JOIN task_reasons ON task_reasons.task_id = tasks.id AND task_reasons.reason = ? "
-            "WHERE sessions.state <> 'terminated' AND tasks.state = 'blocked'",
-            (reason,),
-        )
-    ]
+    """Tasks with a session that rest for that reason, each once, and the session's id: the one
+    that was stopped, or goes on next."""
+    found: dict[int, tuple[Task, str]] = {}
+    for row in tx.all(
+        "SELECT tasks.*, sessions.id AS session FROM sessions INDEXED BY sessions_open "
+        "JOIN tasks ON tasks.id = sessions.task_id "
+        "JOIN task_reasons ON task_reasons.task_id = tasks.id AND task_reasons.reason = ? "
+        "WHERE sessions.state <> 'terminated' AND tasks.state = 'blocked' "
+        "ORDER BY sessions.held_for IS NULL, sessions.step <> tasks.step, "
+        "sessions.created_at DESC",
+        (reason,),
+    ):
+        found.setdefault(row["id"], (rows.task(row), row["session"]))
+    return list(found.values())
 
 
 def held_unbegun(tx: Tx) -> list[Task]:

@@ -125,9 +125,30 @@ def test_a_message_told_again_counts_once_and_a_total_takes_the_place_of_all(
     assert account.sum().tokens_in >= sum(last.values()) or len(set(last)) > 8
     if len(last) <= 8:
         assert account.sum().tokens_in == sum(last.values())
-    account.said(Used(tokens_in=7, usd=0.5))
+    all_of_it = account.sum().tokens_in + 7
+    account.said(Used(tokens_in=all_of_it, usd=0.5))
     account.message("next", Used(tokens_in=1))
-    assert account.sum() == Used(tokens_in=8, usd=0.5)
+    assert account.sum() == Used(tokens_in=all_of_it + 1, usd=0.5)
+
+
+used = st.builds(Used, st.integers(0, 100), st.integers(0, 100), st.floats(0, 9))
+
+
+@given(st.lists(st.tuples(st.sampled_from(["", "a", "b"]), used), min_size=1))
+def test_no_total_takes_away_what_was_told_before(told: list[tuple[str, Used]]) -> None:
+    account, messages = Account(), dict[str, Used]()
+    for name, said in told:
+        before = account.sum()
+        if name:
+            account.message(name, said)
+            messages[name] = said
+        else:
+            account.said(said)
+            now = account.sum()
+            assert (now.tokens_in >= max(before.tokens_in, said.tokens_in)
+                    and now.tokens_out >= max(before.tokens_out, said.tokens_out))
+            if said.tokens_in < before.tokens_in:  # something is missing in it
+                assert now.usd >= before.usd
 
 
 # -- in the rows ---------------------------------------------------------------------------
@@ -261,6 +282,51 @@ async def test_stop_for_a_day_ends_what_is_at_work_and_nothing_else(at: At) -> N
     failed, review, words = await at.do(act)
     assert (failed, review) == (TaskState.FAILED, TaskState.REVIEW)
     assert "the branch is kept" in words
+
+
+async def test_that_less_was_spent_lets_nothing_go_but_a_larger_limit_does(at: At) -> None:
+    def act(tx: Tx) -> list[object]:
+        task = at.working(tx)
+        at.spend(tx, task, 2.1)
+        at.spend(tx, task, -1.5, -50)
+        seen: list[object] = [budgets.roll_over(tx, at.house), len(budget_gates(tx)),
+                              tasks.get(tx, task.id).state]
+        tx.run("UPDATE tasks SET budget_usd = 5 WHERE id = ?", (task.id,))
+        seen.append(budgets.roll_over(tx, at.house))
+        return [*seen, len(budget_gates(tx)), tasks.get(tx, task.id).state]
+
+    assert await at.do(act) == [0, 1, TaskState.BLOCKED, 1, 0, TaskState.IN_FLIGHT]
+
+
+async def test_after_a_stop_nobody_is_asked_again_until_the_limit_is_another(at: At) -> None:
+    def act(tx: Tx) -> list[object]:
+        task, waits = at.working(tx, budget=None), at.working(tx, Situation.READY, budget=None)
+        at.spend(tx, task, 10.0)
+        money.stop(tx, at.house, budget_gates(tx)[0], ANN, HERE, "no more")
+        seen: list[object] = []
+        for limit in (10.0, 5.0, 5.0, 20.0):
+            setup = at.house.current.setup
+            at.house.current.setup = replace(setup, policy=replace(setup.policy, day_usd=limit))
+            budgets.roll_over(tx, at.house)
+            seen.append((budgets.refuses(tx, at.house, waits, "claude"), len(budget_gates(tx))))
+        return seen
+
+    assert await at.do(act) == [("day", 0), ("day", 1), ("day", 1), (None, 0)]
+
+
+@pytest.mark.parametrize("spent", [1.7, 2.5])
+@pytest.mark.parametrize("how", [Act.DONE, Act.CANCEL, Act.KILL])
+async def test_what_comes_in_after_the_end_is_counted_and_asks_nothing(
+        at: At, how: Act, spent: float) -> None:
+    def act(tx: Tx) -> tuple[int, int, float]:
+        task = at.working(tx)
+        session = at.session(tx, task)
+        acts.end(tx, at.house, task, how, ANN, "so")
+        budgets.spend(tx, at.house, session, 100, spent)
+        return (len(budget_gates(tx)), len(rows.stopped(tx)),
+                rows.get(tx, "task", str(task.id)).cost_usd)
+
+    assert await at.do(act) == (0, 0, spent)
 
 
 async def test_a_new_day_lets_go_what_the_old_one_held(at: At) -> None:

@@ -81,6 +81,27 @@ async def at(tmp_path: Path) -> AsyncIterator[At]:
     await store.close()
 
 
+async def test_of_two_sessions_on_two_accounts_the_one_that_was_stopped_counts(at: At) -> None:
+    def act(tx: Tx) -> list[TaskState]:
+        task = at.working(tx, "second")
+        earlier = dict(tx.all("SELECT * FROM sessions WHERE task_id = ?", (task.id,))[0])
+        more = {"id": "earlier", "step": "plan", "account": "first", "state": "suspended",
+                "created_at": earlier["created_at"] - 1}
+        tx.insert("sessions", **earlier | more)
+        now = sessions.of_step(tx, task.id, task.step)
+        assert now is not None
+        reset = AgentEvent(AgentEventKind.LIMIT, "", {"reset_at": tx.now + 60 * MINUTE})
+        limits.reached(tx, at.house, now, reset)
+        tx.insert("limits", account="first", until=tx.now, known=1, words="now", since=tx.now)
+        seen = []
+        for account in ("first", "second"):
+            limits.lift(tx, at.house, account)
+            seen.append(tasks.get(tx, task.id).state)
+        return seen
+
+    assert await at.house.store.write(act) == [TaskState.BLOCKED, TaskState.IN_FLIGHT]
+
+
 async def test_the_task_rests_and_one_message_tells_until_when(at: At) -> None:
     def act(tx: Tx) -> None:
         task = at.working(tx)
