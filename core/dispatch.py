@@ -16,6 +16,7 @@ from core.model import (
     Agent,
     Event,
     IterationState,
+    Place,
     Session,
     SessionState,
     Severity,
@@ -174,21 +175,37 @@ def _claim_ready(tx: Tx, house: House, room: Room) -> list[Session]:
     return started
 
 
-def _best(tx: Tx, house: House, head: Head, room: Room) -> Match | None:
+def say_if_nobody(
+    tx: Tx, house: House, task: Task, agents: Mapping[str, Agent], told: Place
+) -> None:
+    """That nobody can take a new task is said with it, but for the place whose answer has it."""
+    key = claims.key_of(tx, task)
+    for demand in claims.demands(tx):
+        if demand.said is None and demand.key == key:
+            _best(
+                tx,
+                house,
+                Head((0, False, False, 0, task.id), demand),
+                Room(agents, Counter(), 1),
+                told,
+            )
+
+
+def _best(tx: Tx, house: House, head: Head, room: Room, told: Place | None = None) -> Match | None:
     """Who takes what is asked for; None where nobody can now. That nobody ever could is said."""
     key = head.demand.key
     try:
         step = house.workflow(key.workflow).step(key.step)
     except (KeyError, BullpenError):
         why = f"the step `{key.step}` of the workflow `{key.workflow}` is not configured any more"
-        claims.tell(tx, head.demand, head.id, why)
+        claims.tell(tx, head.demand, head.id, why, told)
         return None
     if key.repo and key.repo not in house.repos:
         why = f"the repository `{key.repo}` is not configured any more"
-        claims.tell(tx, head.demand, head.id, why)
+        claims.tell(tx, head.demand, head.id, why, told)
         return None
     found = _judged(tx, step, key, room)
-    claims.tell(tx, head.demand, head.id, _nobody(house, head.demand, step, found))
+    claims.tell(tx, head.demand, head.id, _nobody(house, head.demand, step, found), told)
     return planning.best(found)
 
 

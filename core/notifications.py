@@ -163,7 +163,9 @@ class Notifier:
             places = []
         elif event.severity is Severity.CRITICAL:
             places = [*places, *self._critical(tx)]
-        self._send(tx, list(dict.fromkeys([*places, *standing])), card, deliveries.NEWS, task)
+        told = tuple(event.payload.get("told") or ())  # where an answer says it
+        found = [place for place in dict.fromkeys([*places, *standing]) if place != told]
+        self._send(tx, found, card, deliveries.NEWS, task)
 
     def _places(self, tx: Tx, task: Task | None, events: Sequence[Event]) -> list[Place]:
         """Where the task is followed, and every channel that a rule sends these events to."""

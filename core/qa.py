@@ -182,17 +182,18 @@ def _send_back(
     """The next iteration, with the findings; or, after the limit, the end."""
     failed = [finding for finding in findings if not finding.passed]
     words = "; ".join(checks.fault(finding) for finding in failed)
+    last = sessions.sendbacks(tx, session.id) >= house.policy.send_backs
     tx.emit(
         Event(
             "qa.failed",
             f"{task.ref}: {words}",
-            Severity.WARNING,
+            Severity.INFO if last else Severity.WARNING,  # the task's failure says it too
             task_id=task.id,
             agent=session.agent,
             session_id=session.id,
         )
     )
-    if sessions.sendbacks(tx, session.id) >= house.policy.send_backs:
+    if last:
         sessions.end(tx, sessions.get(tx, session.id), SessionOutcome.FAILED, words)
         fail_task(
             tx,

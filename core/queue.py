@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import cast
 
-from core.model import Event, Severity, Task, TaskState
+from core.model import Event, Place, Severity, Task, TaskState
 from core.policy import Policy
 from core.store import settings, tasks
 from core.store.database import Tx
@@ -47,9 +47,11 @@ def _paused(value: object, usual: bool) -> tuple[bool, int | None]:
     return bool(value["paused"]), value["because"]
 
 
-def pause(tx: Tx, by: str, because: int | None, words: str) -> None:
+def pause(tx: Tx, by: str, because: int | None, words: str, told: Place | None = None) -> None:
+    """`told`: where the answer says so already."""
     settings.put(tx, settings.PAUSED, {"paused": True, "because": because}, by)
-    tx.emit(Event("queue.paused", words, Severity.WARNING, task_id=because))
+    payload = {"told": [told.platform, told.chat]} if told is not None else {}
+    tx.emit(Event("queue.paused", words, Severity.WARNING, task_id=because, payload=payload))
 
 
 def resume(tx: Tx, by: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from core import dispatch, queue
 from core.artifacts import RAW, check_name
 from core.commands import amounts, fields, words
 from core.commands.desk import Act, Desk
@@ -29,6 +30,8 @@ async def add(desk: Desk, command: Command) -> Reply | Act:
             desk.house.artifacts.keep(tx, task.id, name, data, desk.actor)
         raw = fields.raw(task.title, command.text)
         desk.house.artifacts.keep(tx, task.id, RAW, raw, desk.actor)
+        if not queue.rests(queue.load(tx, desk.house.policy)):
+            dispatch.say_if_nobody(tx, desk.house, task, desk.able, desk.place)
         return Reply(
             f"{task.ref} · {task.title}",
             (who_takes_it(tx, desk, task),),

@@ -28,7 +28,7 @@ async def killall(desk: Desk, command: Command) -> Reply | Act:
         )
 
     def act(tx: Tx) -> Reply:
-        queue.pause(tx, desk.actor.key, None, "The queue is paused by /killall")
+        queue.pause(tx, desk.actor.key, None, "The queue is paused by /killall", desk.place)
         _pause_runs(tx, desk)
         forced = acts.force(tx, sessions.stopping(tx))
         found = tx.all(
@@ -66,7 +66,11 @@ async def pause(desk: Desk, command: Command) -> Reply | Act:
             return Reply(f"{wanted.ref} is paused. /resume {wanted.ref} lets it go on.")
         if isinstance(wanted, Task):
             return _pause_task(tx, desk, wanted)
-        queue.pause(tx, desk.actor.key, None, f"The queue was paused by {desk.actor.name}")
+        standing = queue.load(tx, desk.house.policy)
+        if standing.paused and standing.because is None:
+            return Reply("The queue is paused already. /resume lets it go on.")
+        words = f"The queue was paused by {desk.actor.name}"
+        queue.pause(tx, desk.actor.key, None, words, desk.place)
         return Reply("The queue is paused; what runs goes on. /resume lets it go on.")
 
     return act
@@ -82,6 +86,8 @@ async def resume(desk: Desk, command: Command) -> Reply | Act:
             return Reply(f"{wanted.ref} goes on.")
         if isinstance(wanted, Task):
             return _resume_task(tx, desk, wanted)
+        if not queue.load(tx, desk.house.policy).paused:
+            return Reply("The queue is not paused. /queue shows what waits.")
         queue.resume(tx, desk.actor.key)
         return Reply("The queue goes on.")
 

@@ -41,7 +41,7 @@ async def go(desk: Desk, command: Command) -> Reply | Act:
         plan = runs.plan(tx, desk.house, wanted)
         run = runs.begin(tx, plan, desk.actor, title, budget)
         run_rows.follow(tx, run.id, desk.place.platform, desk.place.chat, desk.place.message)
-        reply = _begun(tx, run, plan, budget)
+        reply = _begun(tx, desk, run, plan, budget)
         if not queue.load(tx, desk.house.policy).paused:
             return reply
         waits = "The queue is paused: nothing begins before /resume."
@@ -65,7 +65,10 @@ def _wanted(command: Command) -> runs.Wanted:
     return runs.Wanted(lane=" ".join(command.words))
 
 
-def _begun(tx: Tx, run: Run, plan: runs.Plan, budget: tuple[int | None, float | None]) -> Reply:
+def _begun(
+    tx: Tx, desk: Desk, run: Run, plan: runs.Plan, budget: tuple[int | None, float | None]
+) -> Reply:
+    """A live message follows, with the buttons, where messages can be edited."""
     size = runs.size_words(plan.total, len(plan.waves))
     lines = [*_left_out(plan), *_clashes(plan, "waits for", 2)]
     if any(budget):
@@ -77,7 +80,7 @@ def _begun(tx: Tx, run: Run, plan: runs.Plan, budget: tuple[int | None, float | 
     return Reply(
         f"{run.ref} · {run.title} · {size}{about}",
         tuple(lines),
-        buttons=cards.run_buttons(tx, run),
+        buttons=cards.run_buttons(tx, run) if desk.place.platform == "console" else (),
     )
 
 

@@ -108,7 +108,7 @@ def _one(tx: Tx, desk: Desk, key: str) -> Reply:
 def _put(tx: Tx, desk: Desk, key: str, value: object) -> Reply:
     who, usual = desk.actor.name or desk.actor.key, desk.house.current.configured.settings[key]
     if key == settings.PAUSED and value:
-        queue.pause(tx, desk.actor.key, None, f"The queue was paused by {who}")
+        queue.pause(tx, desk.actor.key, None, f"The queue was paused by {who}", desk.place)
     elif key == settings.PAUSED:
         queue.resume(tx, desk.actor.key)
     else:

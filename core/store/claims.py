@@ -18,7 +18,7 @@ import msgspec
 
 from core import lifecycle
 from core.errors import Refused
-from core.model import Event, Severity, Task, TaskState, task_ref
+from core.model import Event, Place, Severity, Task, TaskState, task_ref
 from core.planning import Needs, Record
 from core.store import rows, runs
 from core.store.database import Tx
@@ -199,14 +199,18 @@ def records(tx: Tx, lane: str) -> dict[str, Record]:
     return {row["agent"]: Record(row["completed"], row["failed"]) for row in found}
 
 
-def tell(tx: Tx, demand: Demand, task_id: int, why: str | None) -> None:
-    """That nobody fits is said once a demand, not at every look; None: somebody does."""
+def tell(tx: Tx, demand: Demand, task_id: int, why: str | None, told: Place | None = None) -> None:
+    """That nobody fits is said once a demand, not at every look; None: somebody does. `told`:
+    where an answer says it."""
     if why == demand.said:
         return
     tx.run("UPDATE demands SET said = ? WHERE id = ?", (why, demand.id))
     if why is not None:
         words = f"{_all_of(tx, demand, task_id)}. {why[0].upper()}{why[1:]}."
-        tx.emit(Event("task.status_changed", words, Severity.WARNING, task_id=task_id))
+        payload = {"told": [told.platform, told.chat]} if told is not None else {}
+        tx.emit(
+            Event("task.status_changed", words, Severity.WARNING, task_id=task_id, payload=payload)
+        )
 
 
 def _fill(tx: Tx) -> bool:
