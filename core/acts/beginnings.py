@@ -105,8 +105,8 @@ def _to_begin_at(steps: Sequence[Step], step_id: str) -> Step:
     for step in possible:
         if step.id == step_id:
             return step
-    names = ", ".join(step.id for step in possible)
-    raise Unclear(f"It can't begin at `{step_id[:40]}`: say one of {names}.")
+    names = " or ".join(step.id for step in possible)
+    raise Unclear(f"It can't begin at `{step_id[:40]}`. It can at {names}.")
 
 
 def _next_branch(task: Task) -> str | None:

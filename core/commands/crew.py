@@ -114,7 +114,7 @@ def _checked(desk: Desk, name: str, changes: Mapping[str, Any]) -> Agent:
     try:
         return desk.house.current.configured.agent(name, changes, desk.actor.key)
     except Unclear as error:
-        raise Unclear(crewfields.by_option(str(error))) from error
+        raise Unclear(crewfields.by_option(str(error), changes)) from error
 
 
 # -- enable and disable --------------------------------------------------------------------

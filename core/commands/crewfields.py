@@ -77,19 +77,19 @@ def _several(values: tuple[str, ...]) -> list[str]:
     return [] if words == ["none"] else [word for word in words if word]
 
 
-def by_option(faults: str) -> str:
+def by_option(faults: str, changes: Mapping[str, Any]) -> str:
     """Faults that begin with a key, in one line that speaks of options."""
-    return "; ".join(_by_option(line) for line in faults.splitlines()) + "."
+    return "; ".join(_by_option(line, changes) for line in faults.splitlines()) + "."
 
 
-def _by_option(line: str) -> str:
+def _by_option(line: str, changes: Mapping[str, Any]) -> str:
     key, colon, rest = line.partition(": ")
     trigger = _TRIGGER.fullmatch(key)
     if trigger:
         return f"{'--cron' if trigger[1] == 'cron' else '--on'}: {rest}"
     option = _AS_OPTION.get(key.partition(".")[0])
     if key.startswith("triggers"):
-        option = "cron"
+        option = "on" if any("event" in one for one in changes["triggers"]) else "cron"
     elif key.startswith("budget"):
         option = "budget"
     return f"--{option}{colon}{rest}" if option else line

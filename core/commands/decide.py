@@ -190,7 +190,7 @@ def _running(tx: Tx, word: str) -> str:
     )
     fits = [row for row in running if word in (row["id"], row["agent"])]
     if not fits and word.lower().removeprefix("task-").lstrip("#0").isdigit():
-        wanted = task_id(word)
+        wanted = tasks.get(tx, task_id(word)).id
         fits = [row for row in running if row["task_id"] == wanted]
     if len(fits) == 1:
         return str(fits[0]["id"])

@@ -8,7 +8,7 @@ from core import acts
 from core.acts.editing import Edit, edit, unread
 from core.commands import amounts, fields, words
 from core.commands.desk import Act, Desk
-from core.commands.fitting import who_takes_it
+from core.commands.fitting import must_fit, who_takes_it
 from core.commands.grammar import Command, Form, task_id
 from core.commands.looks import load_task
 from core.commands.options import EDIT
@@ -35,6 +35,8 @@ async def change(desk: Desk, command: Command) -> Reply | Act:
     def act(tx: Tx) -> Reply:
         task = tasks.get(tx, wanted.id)
         changed = edit(tx, desk.house, task, made, desk.actor)
+        if name := made.columns.get("assignee"):
+            must_fit(tx, desk, tasks.get(tx, task.id), name)
         if not changed:
             return Reply(f"{task.ref} says that already: nothing was changed.")
         return Reply(
@@ -67,7 +69,7 @@ async def _edit(desk: Desk, command: Command, task: Task) -> Edit:
     if "agent" in command.options:
         columns["assignee"] = _agent(desk, command.options["agent"], run)
     elif "run_command" in columns and task.assignee and task.assignee in desk.house.agents:
-        fields.agent_for(desk, task.assignee, run)
+        _still_fits(desk, task, run)
     labels = fields.labels(command.many)
     criteria, raw = None, None
     if command.text:
@@ -142,6 +144,17 @@ async def _at_the_start(desk: Desk, command: Command) -> dict[str, Any]:
 
 def _agent(desk: Desk, name: str, run: str | None) -> str | None:
     return None if name == _NONE else fields.agent_for(desk, name, run).name
+
+
+def _still_fits(desk: Desk, task: Task, run: str | None) -> None:
+    """Raises Unclear where a command, or its lack, is nothing for the task's agent."""
+    try:
+        fields.agent_for(desk, task.assignee or "", run)
+    except Unclear:
+        does = "takes no --run commands" if run else "only runs commands"
+        raise Unclear(
+            f"{task.ref} is for {task.assignee}, which {does}: say --agent none too, or another."
+        ) from None
 
 
 # -- after ---------------------------------------------------------------------------------

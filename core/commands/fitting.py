@@ -143,7 +143,7 @@ async def assign(desk: Desk, command: Command) -> Reply | Act:
                 "what has not begun can be assigned."
             )
         found = dispatch.candidates(tx, desk.house, task, desk.able)
-        chosen, why = _chosen(desk, found, agent.name if agent else None, least)
+        chosen, why = _chosen(desk, task, found, agent.name if agent else None, least)
         if task.assignee == chosen and task.assigned_step == task.step:
             return Reply(f"{task.ref} is for {chosen} already.", (why,) if why else ())
         _give(tx, desk, task, chosen)
@@ -175,7 +175,14 @@ def _give(tx: Tx, desk: Desk, task: Task, name: str) -> None:
     )
 
 
-def _chosen(desk: Desk, found: Sequence[Match], name: str | None, least: int) -> tuple[str, str]:
+def must_fit(tx: Tx, desk: Desk, task: Task, name: str) -> None:
+    """Raises Refused where the task can't go to that agent."""
+    _chosen(desk, task, dispatch.candidates(tx, desk.house, task, desk.able), name, 0)
+
+
+def _chosen(
+    desk: Desk, task: Task, found: Sequence[Match], name: str | None, least: int
+) -> tuple[str, str]:
     """The agent's name, and why it."""
     if name is not None:
         missing = desk.house.missing(desk.house.agent(name))
@@ -187,7 +194,7 @@ def _chosen(desk: Desk, found: Sequence[Match], name: str | None, least: int) ->
     fitting = [one for one in found if one.eligible and one.score >= least]
     best = planning.best(fitting) or (fitting[0] if fitting else None)
     if best is None:
-        raise Refused(_nobody(found, least))
+        raise Refused(_nobody(task, found, least))
     others = [
         f"{one.agent.name} fits {one.score}" if one.eligible else str(one.why_not)
         for one in found
@@ -198,11 +205,13 @@ def _chosen(desk: Desk, found: Sequence[Match], name: str | None, least: int) ->
     )
 
 
-def _nobody(found: Sequence[Match], least: int) -> str:
+def _nobody(task: Task, found: Sequence[Match], least: int) -> str:
     if any(match.eligible for match in found):
         best = max(match.score for match in found)
         return f"Nobody fits {least} or more; the best fits {best}. Say a lower --min-score."
-    return "; ".join(_why_nots(found)) or INSTALL
+    why = "; ".join(_why_nots(found))
+    asks = f"/candidates {task.id} says what it asks for, /edit {task.id} changes it"
+    return f"Nobody can take {task.ref}: {why}. {asks}" if why else INSTALL
 
 
 def _named(command: Command, usage: str) -> int:

@@ -75,7 +75,7 @@ def parse(line: str, forms: Mapping[str, Form]) -> Command:
         raise Unclear(_unknown(name, forms))
     if form.free:
         return _free(form, said, rest)
-    return _formal(form, said, rest)
+    return _formal(form, said, rest, forms)
 
 
 def _unknown(name: str, forms: Mapping[str, Form]) -> str:
@@ -94,7 +94,7 @@ def _free(form: Form, said: str, rest: str) -> Command:
     return Command(form.name, words, text=f"{text.strip()}\n{rest}".strip())
 
 
-def _formal(form: Form, said: str, rest: str) -> Command:
+def _formal(form: Form, said: str, rest: str, forms: Mapping[str, Form]) -> Command:
     words: list[str] = []
     options: dict[str, str] = {}
     many: dict[str, list[str]] = {}
@@ -104,13 +104,13 @@ def _formal(form: Form, said: str, rest: str) -> Command:
         if quoted or not _is_option(token):
             words.append(token)
             continue
-        option, value = _option(form, token)
+        option, value = _option(form, token, forms)
         if not option.value and value is not None:
             raise Unclear(f"{option.said} takes no value: say it or leave it.")
         if option.value and value is None and waiting:
             value = waiting.pop(0)[0]
         if option.value and not (value or "").strip():
-            raise Unclear(f"{option.said} needs a value: {form.usage}")
+            raise Unclear(f"{option.said} needs a value: {option.help or form.usage}")
         if option.many:
             many.setdefault(option.name, []).append(value or "")
         else:
@@ -152,11 +152,13 @@ def _is_option(token: str) -> bool:
     return bool(re.match(r"^(--?|—|–)[A-Za-z]", token))
 
 
-def _option(form: Form, token: str) -> tuple[Option, str | None]:
+def _option(form: Form, token: str, forms: Mapping[str, Form]) -> tuple[Option, str | None]:
     name, equals, value = re.sub(r"^(--?|—|–)", "", token).partition("=")
     for option in form.options:
         if name in (option.name, option.short):
             return option, value if equals else None
+    if name in forms:
+        raise Unclear(f"/{form.name} has no option {token[:40]}. Say {forms[name].usage}")
     known = [option.name for option in form.options]
     near = difflib.get_close_matches(name, known, n=1)
     hint = (

@@ -9,7 +9,9 @@ from core.commands import words
 from core.commands.desk import Desk
 from core.commands.grammar import Command
 from core.commands.reply import Button, Reply, Table
+from core.errors import Unclear
 from core.model import TaskState, task_ref
+from core.store import runs
 
 _WORDS = {TaskState.IN_FLIGHT: "in work"}
 _SWITCHES = ("unassigned",)
@@ -20,10 +22,17 @@ async def list_(desk: Desk, command: Command) -> Reply:
     cut = _filter(command, desk.house.store.now())
     found = await desk.house.store.view(lambda db: views.list_tasks(db, cut))
     if not found.total:
+        await _known(desk, command)
         return Reply(
             "No task fits."
             if command.options or command.words
             else "No task yet. Add one: /add TITLE"
+        )
+    if not found.items:
+        pages = -(-found.total // cut.limit)
+        raise Unclear(
+            f"There are {cards.counted(found.total, 'such task')}, {cards.counted(pages, 'page')} "
+            f"of {cut.limit}: nothing so far on. Say --page {pages}."
         )
     rows = tuple(
         (task_ref(row.id), _WORDS.get(row.state, row.state.value), row.title) for row in found.items
@@ -33,6 +42,23 @@ async def list_(desk: Desk, command: Command) -> Reply:
         buttons=more(command, found, cut.limit),
         table=Table(("task", "state", "title"), rows),
     )
+
+
+async def _known(desk: Desk, command: Command) -> None:
+    """Raises Unclear where an option names what there isn't at all."""
+    options, house = command.options, desk.house
+    if "agent" in options:
+        house.agent(options["agent"])
+    if "repo" in options:
+        house.repo(options["repo"])
+    if run := options.get("run"):
+        wanted = words.run_id(run)
+        await house.store.write(lambda tx: runs.get(tx, wanted))
+    if "lane" in options:
+        lanes = await house.store.view(views.lanes)
+        if options["lane"] not in lanes:
+            there = f"There are: {', '.join(lanes[:8])}." if lanes else "No task has one."
+            raise Unclear(f"No lane `{options['lane'][:40]}`. {there}")
 
 
 def shown(first: str, found: views.Page[Any]) -> str:

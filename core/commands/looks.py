@@ -62,7 +62,8 @@ async def inbox(desk: Desk, command: Command) -> Reply:
 
 async def gate(desk: Desk, command: Command) -> Reply:
     """One gate's card again, with its buttons."""
-    number = gate_id(command.words[0]) if command.words else None
+    word = command.words[0] if command.words else ""
+    number = gate_id(f"G-{word}" if word.isdecimal() else word)
     if number is None:
         raise Unclear("Which gate? /gate G-17; /inbox lists them.")
     card = await desk.house.store.write(lambda tx: cards.gate_card(tx, gates.get(tx, number)))

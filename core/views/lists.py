@@ -83,6 +83,15 @@ def list_tasks(db: Db, cut: Filter | None = None) -> Page[TaskRow]:
     return Page(found, total, cut.offset)
 
 
+def lanes(db: Db) -> tuple[str, ...]:
+    """The name of every lane that has a task, ended or not."""
+    rows = db.execute(
+        "SELECT DISTINCT lane FROM tasks INDEXED BY tasks_of_lane"
+        " WHERE lane IS NOT NULL ORDER BY lane"
+    )
+    return tuple(row[0] for row in rows)
+
+
 def task_rows(db: Db, ids: Iterable[int]) -> tuple[TaskRow, ...]:
     """Those tasks that exist, in short, by id."""
     return _select(

@@ -57,6 +57,7 @@ WRONG = {
     '/agent add x --driver claude --cron "0 * * * *"': "--cron: only a steward has any",
     '/agent add x --driver claude --role steward --focus ops --cron "9 9"':
         "--cron: `9 9` is no cron line",
+    "/agent add x --driver claude --on task.completed": "--on: only a steward has any",
     "/agent add x --driver claude --role steward --focus ops --on done": "--on: `done` is no event",
     "/agent add x --driver claude --budget 2eur": "--budget: no budget `2eur`",
     "/agent add x --driver claude --env KEY=1": "write them into config/agents.toml",
