@@ -75,12 +75,22 @@ def test_assigned_by_name_whatever_the_score_but_never_to_whom_it_does_not_fit(
     assert who(crew) == {1: "python-2"}
 
 
+def test_an_edit_gives_it_to_nobody_whom_it_does_not_fit(crew: Bench) -> None:
+    ran = crew.up("/pause", '/add "Speed it up" --skill python', "/edit 1 --agent rusty",
+                  '/add "Port it" --skill cobol', "/assign 2", '/add "R" --run true --agent shell',
+                  "/edit 3 --run none", "/edit 1 --agent python-2", "/list --lane x")
+    ran.said("It can't go to rusty: rusty lacks python", "Nobody can take TASK-002: ",
+             "/candidates 2 says what it asks for", "TASK-003 is for shell, which only runs",
+             "say --agent none too", "TASK-001: agent changed")
+    assert crew.value("SELECT assignee FROM tasks WHERE id = 1") == "python-2"
+    assert crew.value("SELECT run_command FROM tasks WHERE id = 3") == "true"
+
+
 def test_nobody_fits_is_said_once_with_what_is_missing(crew: Bench) -> None:
     ran = crew.up('/add "Port it" --skill cobol', '/add "Port more" --skill cobol',
-                  '/add "Plain"', "/events")
+                  '/add "Plain"', "/list")
     assert ran.out.count("nobody here can take it") == 1, ran.out
-    ran.said("TASK-001", "lacks cobol", "TASK-002", "lacks cobol",
-             "TASK-001 waits: nobody here can take it. It asks for cobol; ", "lacks cobol")
+    ran.said("TASK-001 waits: nobody here can take it. It asks for cobol; ", "lacks cobol")
     assert crew.states() == {1: "ready", 2: "ready", 3: "review"}, "the others go on"
     again = crew.up("/status")
     assert "nobody here" not in again.out, "not after a restart either"
