@@ -88,9 +88,10 @@ def test_an_edit_gives_it_to_nobody_whom_it_does_not_fit(crew: Bench) -> None:
 
 def test_nobody_fits_is_said_once_with_what_is_missing(crew: Bench) -> None:
     ran = crew.up('/add "Port it" --skill cobol', '/add "Port more" --skill cobol',
-                  '/add "Plain"', "/list")
+                  '/add "Plain"', "/events")
     assert ran.out.count("nobody here can take it") == 1, ran.out
-    ran.said("TASK-001 waits: nobody here can take it. It asks for cobol; ", "lacks cobol")
+    ran.said("TASK-001", "lacks cobol", "TASK-002", "lacks cobol",
+             "TASK-001 waits: nobody here can take it. It asks for cobol; ", "lacks cobol")
     assert crew.states() == {1: "ready", 2: "ready", 3: "review"}, "the others go on"
     again = crew.up("/status")
     assert "nobody here" not in again.out, "not after a restart either"
