@@ -37,7 +37,7 @@ def receipt_lines(tx: Tx, gate: Gate, task: Task) -> list[str]:
 
 def _line(check: Check, before: int | None) -> str:
     """`pytest tests/import → 41 passed (was 40) · 5 s`"""
-    was = f" (was {before})" if before is not None else ""
+    was = f" (was {before})" if before not in (None, check.tests_passed) else ""
     took = duration(check.duration_ms) if check.duration_ms >= 1000 else "under 1 s"
     return f"{path(check.command)} → {'' if check.passed else '✗ '}{_result(check, was)} · {took}"
 

@@ -160,7 +160,9 @@ def _task_buttons(tx: Tx, task: Task) -> tuple[Button, ...]:
         return (Button("Resume", f"resume {task.id}", "primary"), logs, cancel)
     if task.state in (TaskState.READY, TaskState.BLOCKED, TaskState.INBOX):
         return (
-            Button("Start now", f"start {task.id}", "primary"),
+            Button("Ready", f"ready {task.id}", "primary")
+            if task.state is TaskState.INBOX
+            else Button("Start now", f"start {task.id}", "primary"),
             Button("Assign…", f"assign {task.id}", ask="To which agent?"),
             cancel,
         )

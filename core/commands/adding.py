@@ -10,7 +10,7 @@ from core.commands.fitting import who_takes_it
 from core.commands.grammar import Command
 from core.commands.reply import Button, Reply
 from core.errors import Unclear
-from core.model import Priority
+from core.model import Priority, TaskState
 from core.store import tasks
 from core.store.database import Tx
 from core.store.tasks import NewTask
@@ -36,7 +36,9 @@ async def add(desk: Desk, command: Command) -> Reply | Act:
             f"{task.ref} · {task.title}",
             (who_takes_it(tx, desk, task),),
             buttons=(
-                Button("Start now", f"start {task.id}"),
+                Button("Ready", f"ready {task.id}", "primary")
+                if task.state is TaskState.INBOX
+                else Button("Start now", f"start {task.id}"),
                 Button("Assign…", f"assign {task.id}", ask="To which agent?"),
                 Button(
                     "Edit…", f"edit {task.id}", ask="The new title? Next lines: the description."

@@ -7,7 +7,7 @@ from core.commands.desk import Desk
 from core.commands.grammar import Command, gate_id, task_id
 from core.commands.reply import Button, Reply, Table
 from core.errors import Unclear
-from core.model import Task, TaskState, task_ref
+from core.model import GateKind, Task, TaskState, task_ref
 from core.store import gates, tasks
 
 
@@ -47,7 +47,7 @@ async def inbox(desk: Desk, command: Command) -> Reply:
         (
             row.gate.ref,
             task_ref(row.gate.task_id) if row.gate.task_id else "",
-            row.task_title or row.gate.title,
+            _about(row),
             cards.duration(now - row.gate.opened_at),
         )
         for row in found[:10]
@@ -58,6 +58,13 @@ async def inbox(desk: Desk, command: Command) -> Reply:
         table=Table(("gate", "task", "what", "since"), rows),
         buttons=buttons,
     )
+
+
+def _about(row: views.GateRow) -> str:
+    """The task's title; of a budget that it is about money."""
+    if row.gate.kind is GateKind.BUDGET:
+        return f"💰 {row.task_title or row.gate.title}"
+    return row.task_title or row.gate.title
 
 
 async def gate(desk: Desk, command: Command) -> Reply:

@@ -47,7 +47,7 @@ async def test_at_80_percent_a_gate_opens_and_work_goes_on(bench: Bench) -> None
         await live.say(START, "💰 G-1 · Budget of TASK-001", "1.70 of 2 USD spent (85%)",
                        "Work goes on; when all is spent it stops until you answer.",
                        "/approve G-1 +0.5 USD", "/approve G-1 finish", "/reject G-1")
-        await live.say("/inbox", "1 waits for you", "G-1")
+        await live.say("/inbox", "1 waits for you", "G-1", "💰 Write a note")
         await live.say("/gate G-1", "1.70 of 2 USD spent")
         await live.told("TASK-001 is ready for you")
     assert bench.value("SELECT tokens FROM budgets WHERE scope = 'task'") >= 1700

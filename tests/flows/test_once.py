@@ -26,3 +26,8 @@ def test_the_check_that_fails_the_task_is_told_with_the_failure_only(bench: Benc
     ran = bench.up("/add \"Fail\" --run \"sh -c 'date > a.txt'\"", repo=None, status=1)
     ran.said("⚠️ TASK-001: `exit 7` failed", "❌ TASK-001 failed")
     assert ran.out.count("⚠️ TASK-001: `exit 7` failed") == 1
+
+
+def test_a_draft_has_the_button_that_its_card_speaks_of(bench: Bench) -> None:
+    ran = bench.up('/add "Later" --draft', "/task 1")
+    ran.said("/ready 1 lets it go.", "/ready 1   /assign 1", "in the inbox", "/ready 1   /assign 1")
