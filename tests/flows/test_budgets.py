@@ -61,7 +61,7 @@ async def test_from_the_gate_on_to_the_end_the_same_card_tells_it(bench: Bench) 
         await stopped(bench, live)
         await live.say("/gate G-1", "2.40 of 2 USD spent (120%)", "/approve G-1 +2 USD")
         assert bench.value("SELECT count(*) FROM gates") == 1
-        await live.say("/approve G-1", "G-1: +1 USD. TASK-001 goes on.")
+        await live.say("/approve G-1", "G-1: +2 USD. TASK-001 goes on.")
 
 
 async def test_at_100_percent_it_stops_and_more_lets_it_go_on(bench: Bench) -> None:
@@ -219,6 +219,91 @@ async def test_a_run_stops_at_its_budget_and_goes_on_with_more(bench: Bench) -> 
         await stopped(bench, live)
         assert bench.states()[2] == "ready"
         await live.say("/approve G-1 +5usd", "TASK-001 goes on.", "TASK-001 is ready for you")
+
+
+AGENT = """#!/usr/bin/env python3
+import json, signal, sys, time
+if "--version" in sys.argv:
+    sys.exit(print("2.1.0 (scripted)"))
+def tell(**line):
+    print(json.dumps(line), flush=True)
+def spend(name, tokens):
+    tell(type="assistant", message={"id": name, "model": "scripted-1",
+         "content": [{"type": "text", "text": "hm"}],
+         "usage": {"input_tokens": tokens, "output_tokens": 0}})
+def bye(*_):
+    %s
+    sys.exit(1)
+signal.signal(signal.SIGTERM, bye)
+signal.signal(signal.SIGINT, bye)
+tell(type="system", subtype="init", session_id="s1", model="scripted-1")
+%s
+while True:
+    time.sleep(1)
+"""
+"""An agent that says something else when it is stopped, or nothing."""
+
+
+def agent(bench: Bench, begins: str, ends: str) -> None:
+    program = bench.folder / "bin" / "claude"
+    program.unlink()
+    program.write_text(AGENT % (ends, begins))
+    program.chmod(0o755)
+
+
+async def test_a_last_total_that_is_empty_undoes_no_stop(bench: Bench) -> None:
+    agent(bench, 'spend("m1", 2100)', 'tell(type="result", subtype="error_during_execution", '
+          'is_error=True, result="", errors=["interrupted"])')
+    async with bench.running() as live:
+        await live.say(START, "💰 G-1", "2.10 of 2 USD spent (105%)")
+        await stopped(bench, live)
+        await live.say("/gate G-1", "2.10 of 2 USD spent (105%)")
+        await live.say('/add "Another" --run "true"', "TASK-002 is ready for you")
+        assert bench.states()[1] == "blocked"
+    assert bench.value("SELECT count(*) FROM attempts WHERE session_id LIKE '%claude%'") == 1
+    assert bench.value("SELECT count(*) FROM gates WHERE kind = 'budget'") == 1
+    assert bench.value("SELECT tokens FROM budgets WHERE scope = 'task' AND key = '1'") == 2100
+
+
+async def test_what_an_agent_spends_while_it_is_stopped_asks_nobody(bench: Bench) -> None:
+    agent(bench, 'spend("m0", 10)', 'spend("m1", 1700)')
+    async with bench.running() as live:
+        await live.say(START, "claude is on it")
+        await live.until(lambda: bench.value("SELECT tokens FROM tasks") == 10, "it works")
+        await live.say("/done 1", "done")
+        await live.until(lambda: bench.value("SELECT tokens FROM tasks") == 1710, "it has ended")
+        await live.say("/inbox", "Nothing waits")
+    assert bench.value("SELECT count(*) FROM gates") == 0
+
+
+@pytest.mark.parametrize("scope", ["day", "run", "agent"])
+async def test_after_a_stop_the_others_wait_and_nobody_is_asked_again(
+        bench: Bench, scope: str) -> None:
+    play(bench, works(1700), agent='budget = "1usd"' if scope == "agent" else "")
+    more = {"BULLPEN_BUDGET__DAY_USD": "1"} if scope == "day" else {}
+    async with bench.running(**more) as live:
+        await live.say("/pause", "The queue is paused")
+        await live.say('/add "One" --lane api', "TASK-001")
+        await live.say('/add "Two" --lane api', "TASK-002")
+        if scope == "run":
+            await live.say("/go api --budget 1usd", "RUN-001")
+        await live.say("/resume", "💰 G-1", "1.70 of 1 USD")
+        await stopped(bench, live)
+        first = next(task for task, state in bench.states().items() if state == "blocked")
+        await live.say("/reject G-1", f"Stopped TASK-00{first}; the branch is kept.", {
+            "day": "Nothing more begins that day. For more: /set budget.day_usd",
+            "run": "No more of it begins. End it: /stop RUN-1",
+            "agent": "claude begins nothing more that day. For more: /agent set claude --budget",
+        }[scope])
+        await live.until(lambda: not bench.value("SELECT count(*) FROM sessions "
+                                                 "WHERE state <> 'terminated'"), "it is gone")
+        await live.say('/add "Draft" --draft', "TASK-003")
+        await live.say("/inbox", "Nothing waits")
+        assert sorted(bench.states().values()) == ["failed", "inbox", "ready"]
+        if scope == "day":
+            await live.say("/set budget.day_usd 9", "budget.day_usd")
+            await live.told(f"TASK-00{3 - first} · claude is on it")
+    assert bench.value("SELECT count(*) FROM gates") == 1
 
 
 async def test_a_model_without_a_price_counts_tokens_and_says_so_once(bench: Bench) -> None:
