@@ -42,6 +42,10 @@ class Wanted:
     lane: str | None = None
     ids: tuple[int, ...] = ()
 
+    @property
+    def every(self) -> bool:
+        return self.lane is None and not self.ids
+
 
 @dataclass(frozen=True, slots=True)
 class Plan:
@@ -171,12 +175,42 @@ def _chosen(tx: Tx, wanted: Wanted) -> tuple[list[Task], list[str]]:
             left_out.append(f"{task.ref} has failed: /retry {task.id} first, to have it in.")
         elif task.run_id is not None:
             here = run_ref(task.run_id)
+            if wanted.every:
+                left_out.append(f"{task.ref} is part of {here}.")
+                continue
             raise Refused(f"{task.ref} is part of {here}: /stop {here} first, or leave it out.")
         else:
             join.append(task)
+    if wanted.every:
+        join = _free(tx, join, left_out)
     if not join:
         raise Unclear(_nothing(tx, wanted, left_out))
     return join, left_out
+
+
+def _free(tx: Tx, join: Sequence[Task], left_out: list[str]) -> list[Task]:
+    """Of all tasks those that need nothing of what stays out, through others neither."""
+    ids = {task.id for task in join}
+    users: dict[int, list[int]] = defaultdict(list)
+    out: dict[int, int] = {}
+    for row in tx.all(
+        "SELECT d.task_id, d.needs_id, n.state FROM dependencies d"
+        " JOIN tasks n ON n.id = d.needs_id"
+        " WHERE d.task_id IN (SELECT value FROM json_each(?)) ORDER BY 1, 2",
+        (json.dumps(sorted(ids)),),
+    ):
+        if row["needs_id"] in ids:
+            users[row["needs_id"]].append(row["task_id"])
+        elif row["state"] != TaskState.DONE.value:
+            out.setdefault(row["task_id"], row["needs_id"])
+    waiting = list(out)
+    while waiting:
+        needed = waiting.pop()
+        found = [user for user in users[needed] if user not in out]
+        out |= dict.fromkeys(found, needed)
+        waiting += found
+    left_out += [f"{task_ref(one)} needs {task_ref(out[one])}, which stays out." for one in out]
+    return [task for task in join if task.id not in out]
 
 
 def _meant(tx: Tx, wanted: Wanted) -> list[Row]:

@@ -17,11 +17,16 @@ SELECT t.id FROM dependencies d JOIN tasks t ON t.id = d.task_id
 WHERE d.needs_id = ? AND t.run_id = ? AND t.state NOT IN ('done', 'failed', 'cancelled')
 """
 _STANDING = """
-SELECT f.id FROM tasks f INDEXED BY tasks_of_run WHERE f.run_id IS NOT NULL AND f.run_id = ?
-  AND f.state IN ('failed', 'cancelled') AND EXISTS (
-    SELECT 1 FROM dependencies d JOIN tasks t ON t.id = d.task_id WHERE d.needs_id = f.id
-    AND t.run_id = f.run_id AND t.state NOT IN ('done', 'failed', 'cancelled'))
-ORDER BY f.wave, f.id LIMIT 1
+SELECT f.id FROM tasks t INDEXED BY tasks_of_run JOIN dependencies d ON d.task_id = t.id
+JOIN tasks f ON f.id = d.needs_id
+WHERE t.run_id IS NOT NULL AND t.run_id = ? AND t.state NOT IN ('done', 'failed', 'cancelled')
+  AND f.state IN ('failed', 'cancelled')
+ORDER BY f.run_id IS NOT t.run_id, f.wave, f.id LIMIT 1
+"""
+_OUTSIDE = """
+SELECT DISTINCT t.run_id FROM dependencies d JOIN tasks t ON t.id = d.task_id
+WHERE d.needs_id = ? AND t.run_id IS NOT NULL AND t.run_id IS NOT ?
+  AND t.state NOT IN ('done', 'failed', 'cancelled') ORDER BY 1
 """
 
 
@@ -68,6 +73,8 @@ def task_moved(tx: Tx, before: Task, after: Task) -> None:
 
     To be called once `after` and all that its move has set free or blocked are stored.
     """
+    if (before.state in _FAILED) != (after.state in _FAILED):
+        _tell_outside(tx, after)
     if after.run_id is None or after.wave is None:
         return
     run = get(tx, after.run_id)
@@ -161,11 +168,21 @@ def _settle(tx: Tx, run: Run, after: Task) -> Run:
     return run if run.ended_at is not None else waves.advance(tx, run)
 
 
+def _tell_outside(tx: Tx, after: Task) -> None:
+    """Runs it isn't part of may need it: one that was done, and was reopened since."""
+    for row in tx.all(_OUTSIDE, (after.id, after.run_id)):
+        run = get(tx, row["run_id"])
+        if after.state in _FAILED:
+            _stop_for(tx, run, after)
+        else:
+            _look_again(tx, run)
+
+
 def _stop_for(tx: Tx, run: Run, task: Task) -> Run:
     """Something that has not ended needs what failed: pause, and say so where it is heard."""
     first = run.because is None
     run = waves.pause(tx, run, because=run.because or task.id)
-    if task.wave == run.wave:
+    if task.run_id == run.id and task.wave == run.wave:
         waves.move_wave(tx, run, WaveState.FAILED)
         if first:
             said = f"{run.ref}: wave {run.wave} of {run.waves} has failed, with {task.ref}"

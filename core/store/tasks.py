@@ -139,10 +139,8 @@ def move(tx: Tx, task: Task, to: TaskState, **values: Any) -> Task:
         budgets.over(tx, "task", str(task.id), f"{task.ref} has ended")
     if to is not TaskState.BLOCKED:
         tx.run("DELETE FROM task_reasons WHERE task_id = ?", (task.id,))
-    after = get(tx, task.id)
-    if after.run_id is None:  # as it is stored: `task` may have been read before the run began
-        return after
-    runs.task_moved(tx, task, after)
+    # as it is stored: `task` may have been read before the run began
+    runs.task_moved(tx, task, get(tx, task.id))
     return get(tx, task.id)
 
 

@@ -334,6 +334,27 @@ def test_a_done_task_that_is_reopened_counts_again(here: Scene) -> None:
     assert (here.run().state, here.run().done) == (RunState.COMPLETED, 3)
 
 
+def test_what_a_run_needs_from_outside_and_fails_pauses_it(here: Scene) -> None:
+    outside = here.add(lane=None)
+    here.finish(outside)
+    first, other = here.add(outside), here.add()
+    here.go()
+    here.begin(other)
+    here.reopen(outside)
+    here.finish(outside, T.FAILED)
+    here.finish(other)
+    assert (here.run().state, here.run().because) == (RunState.PAUSED, outside)
+    (alert,) = here.told("run.paused")
+    assert "TASK-001 failed, and TASK-002 needs it. /retry 1" in alert
+    with pytest.raises(Refused, match="TASK-001 failed"):
+        runs.resume(here.tx, here.house, here.run(), ANN)
+    here.retry(outside)
+    assert here.run().state is RunState.RUNNING
+    here.finish(outside)
+    here.finish(first)
+    assert here.run().state is RunState.COMPLETED
+
+
 def test_after_the_run_its_tasks_move_without_it(here: Scene) -> None:
     a, b = here.add(), here.add()
     here.go()
@@ -520,11 +541,26 @@ def test_nothing_to_run_says_what_there_is(here: Scene) -> None:
 def test_a_task_is_part_of_one_open_run(here: Scene) -> None:
     a = here.add()
     here.go()
-    refused(here, runs.Wanted(), "TASK-001 is part of RUN-001: /stop RUN-001 first")
+    refused(here, runs.Wanted(ids=(a,)), "TASK-001 is part of RUN-001: /stop RUN-001 first")
     b = here.add(a, lane="other")
     refused(here, runs.Wanted("other"), "TASK-001, which is part of RUN-001")
     here.finish(a)
     assert here.go("other").total == 1 and here.claimable() == [b]
+
+
+def test_all_leaves_out_what_is_part_of_a_run_and_what_waits_for_it(here: Scene) -> None:
+    taken = here.add()
+    here.go()
+    waits = here.add(taken, lane=None)
+    here.add(waits, lane=None)
+    free = here.add(lane=None)
+    found = runs.plan(here.tx, here.house, runs.Wanted())
+    assert found.waves == ((free,),)
+    assert found.left_out[0] == "TASK-001 is part of RUN-001."
+    assert [line.split()[0] for line in found.left_out[1:]] == ["TASK-002", "TASK-003"]
+    here.end(free, Act.CANCEL)
+    with pytest.raises(Unclear, match="Nothing to run: TASK-001 is part of RUN-001"):
+        runs.plan(here.tx, here.house, runs.Wanted())
 
 
 def test_failed_ones_are_left_out_and_said(here: Scene) -> None:
