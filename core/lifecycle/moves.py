@@ -77,7 +77,7 @@ WAVE_MOVES: dict[WaveState, frozenset[WaveState]] = {
     V.PENDING: frozenset({V.RUNNING, V.CANCELLED}),
     V.RUNNING: frozenset({V.PAUSED, V.COMPLETED, V.FAILED, V.CANCELLED}),
     V.PAUSED: frozenset({V.RUNNING, V.COMPLETED, V.FAILED, V.CANCELLED}),
-    V.COMPLETED: frozenset(),
+    V.COMPLETED: frozenset({V.RUNNING}),  # a task of it was reopened
     V.FAILED: frozenset({V.RUNNING}),
     V.CANCELLED: frozenset(),
 }

@@ -153,6 +153,8 @@ def _count(tx: Tx, run: Run, before: Task, after: Task) -> Run:
         "UPDATE waves SET open = open + ? WHERE run_id = ? AND number = ?",
         ((is_now is None) - (was is None), run.id, after.wave),
     )
+    if (was is None) != (is_now is None):
+        waves.open_again(tx, run, after.wave or 0)
     tx.run(
         "UPDATE run_tasks SET outcome = ? WHERE run_id = ? AND task_id = ?",
         (after.state.value if is_now else None, run.id, after.id),

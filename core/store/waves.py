@@ -1,7 +1,8 @@
 """A run's moves from state to state, and those of its waves.
 
 run:  planned → running ⇄ paused → completed|failed|cancelled
-wave: pending → running ⇄ paused → completed|failed|cancelled; failed → running on repair
+wave: pending → running ⇄ paused → completed|failed|cancelled; failed → running on repair;
+      completed → running when a task of it is reopened
 """
 
 from __future__ import annotations
@@ -46,6 +47,19 @@ def move_wave(tx: Tx, run: Run, to: WaveState) -> None:
         "UPDATE waves SET state = ?, started_at = coalesce(started_at, ?), ended_at = ?"
         " WHERE run_id = ? AND number = ? AND state = ?",
         (to.value, tx.now, ended, run.id, run.wave, row["state"]),
+    )
+
+
+def open_again(tx: Tx, run: Run, number: int) -> None:
+    """A wave behind the one under way is completed just as long as nothing of it is open."""
+    if number >= run.wave:
+        return
+    lifecycle.check(f"Wave {number} of {run.ref}", W.COMPLETED, W.RUNNING)
+    tx.run(
+        "UPDATE waves SET state = CASE WHEN open > 0 THEN 'running' ELSE 'completed' END,"
+        " ended_at = CASE WHEN open > 0 THEN NULL ELSE ? END"
+        " WHERE run_id = ? AND number = ? AND state IN ('running', 'completed')",
+        (tx.now, run.id, number),
     )
 
 
