@@ -77,6 +77,26 @@ async def test_what_comes_out_is_what_the_table_says(
     assert after == expected(before, situation, act, cell)
 
 
+@pytest.mark.parametrize("act", ENDS, ids=lambda one: one.name.lower())
+@pytest.mark.parametrize("situation", (Situation.STARTING, Situation.WORKING, Situation.HELD,
+                                       Situation.JUDGING, Situation.DECIDING, Situation.FORGING))
+async def test_a_task_whose_workflow_is_gone_can_be_ended(
+    home: House, situation: Situation, act: Act
+) -> None:
+    def gone(tx: Tx) -> int:
+        task = bring(tx, home, situation)
+        tx.run("UPDATE tasks SET workflow = 'gone' WHERE id = ?", (task.id,))
+        return task.id
+
+    task_id = await home.store.write(gone)
+    if act not in (Act.CANCEL, Act.DONE) and situation is Situation.HELD:
+        pytest.skip("a task that rests runs nothing")
+    await home.store.write(lambda tx: play(tx, home, task_id, act))
+    after = await home.store.write(lambda tx: see(tx, task_id))
+    ended = {Act.KILL: "failed", Act.CANCEL: "cancelled", Act.DONE: "done"}
+    assert after is not None and after.task == ended[act] and after.gate != "open"
+
+
 def expected(before: Seen, situation: Situation, act: Act, move: Move) -> Seen:
     """The table's cell laid over what there was; the workflow's part is `quick`'s."""
     task = move.task or before.task
