@@ -8,7 +8,7 @@ from core import checks, git
 from core.checks import Command
 from core.house import House
 from core.killpoints import kill_point
-from core.model import Change
+from core.model import Change, Receipt
 from core.outcomes import Approved, Seen, hold, noted, nothing, routed
 from core.ports import NOWHERE, Merged, MergeOrder
 from core.receipts import Built, see
@@ -42,13 +42,22 @@ async def merge(house: House, task_id: int) -> bool:
 
 async def _approved(house: House, task_id: int) -> Approved:
     found = await house.store.write(lambda tx: _look(tx, task_id))
-    if found.receipt is not None and found.receipt.stale_at is None:
-        ran = [Command(check.command, check.criterion) for check in found.receipt.checks]
-        return replace(found, commands=ran)
     if found.session is None:
         return found
     step = house.step(found.task, found.session.step)
-    return replace(found, commands=await checks.wanted(house, found.task, step))
+    commands = await checks.wanted(house, found.task, step)
+    if _are_others(found.receipt, commands):
+        # A criterion was edited, or the repository's check is another one: what was seen says
+        # nothing of these, and they run before anything is pushed.
+        await house.store.write(lambda tx: receipts.make_stale(tx, task_id, receipts.OTHER_CHECKS))
+        found = await house.store.write(lambda tx: _look(tx, task_id))
+    return replace(found, commands=commands)
+
+
+def _are_others(receipt: Receipt | None, commands: list[Command]) -> bool:
+    if receipt is None or receipt.stale_at is not None:
+        return False
+    return commands != [Command(check.command, check.criterion) for check in receipt.checks]
 
 
 def _look(tx: Tx, task_id: int) -> Approved:
@@ -57,13 +66,15 @@ def _look(tx: Tx, task_id: int) -> Approved:
         "AND kind IN ('review', 'merge') ORDER BY id DESC LIMIT 1",
         (task_id,),
     )
+    receipt = receipts.newest(tx, task_id)
     session = tx.one(
-        "SELECT * FROM sessions WHERE task_id = ? ORDER BY created_at DESC LIMIT 1", (task_id,)
+        "SELECT * FROM sessions WHERE task_id = ? ORDER BY id = ? DESC, created_at DESC LIMIT 1",
+        (task_id, receipt.session_id if receipt else None),
     )
     return Approved(
         tasks.get(tx, task_id),
         None if gate is None else rows.gate(gate),
-        receipts.newest(tx, task_id),
+        receipt,
         None if session is None else rows.session(session),
     )
 

@@ -6,12 +6,13 @@ import re
 from collections.abc import Sequence
 
 from core import acts, holding, queue, runs
+from core.acts.ends import stop_session
 from core.commands.desk import Act, Desk
 from core.commands.grammar import Command, task_id
 from core.commands.reply import Button, Reply
-from core.errors import Unclear
+from core.errors import BullpenError, Unclear
 from core.lifecycle import Act as Deed
-from core.model import Run, Task, run_ref
+from core.model import Run, SessionState, Task, run_ref
 from core.store import rows as as_noun
 from core.store import sessions, tasks
 from core.store.database import Tx
@@ -36,12 +37,27 @@ async def killall(desk: Desk, command: Command) -> Reply | Act:
             "WHERE sessions.state <> 'terminated' AND tasks.state NOT IN "
             "('done', 'failed', 'cancelled', 'ready')"
         )
-        for row in found:
-            acts.end(tx, desk.house, tasks.get(tx, row[0]), Deed.KILL, desk.actor, "killed")
+        kept = [task for row in found if (task := _kill(tx, desk, row[0])) is not None]
+        left = f"Not ended, but nothing of it runs: {', '.join(kept)}. " * bool(kept)
         ended = f"{len(forced)} that {_was(forced)} being stopped: ended by force. " * bool(forced)
-        return Reply(f"Stopped {len(found)}. {ended}The queue is paused: /resume lets it go on.")
+        stopped = len(found) - len(kept)
+        return Reply(f"Stopped {stopped}. {left}{ended}The queue is paused: /resume lets it go on.")
 
     return act
+
+
+def _kill(tx: Tx, desk: Desk, number: int) -> str | None:
+    """End it; one that can't be ended holds up no other: its processes are stopped all the same,
+    and it is named."""
+    try:
+        with tx.attempt():
+            acts.end(tx, desk.house, tasks.get(tx, number), Deed.KILL, desk.actor, "killed")
+    except BullpenError:
+        for session in sessions.open_of_task(tx, number):
+            if session.state in (SessionState.STARTING, SessionState.RUNNING):
+                stop_session(tx, session, "killed")
+        return tasks.get(tx, number).ref
+    return None
 
 
 def _was(found: Sequence[object]) -> str:

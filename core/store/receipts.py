@@ -12,6 +12,7 @@ from core.store import rows
 from core.store.database import Tx
 
 OTHER_CHANGE = "the change is another one now"
+OTHER_CHECKS = "other checks are wanted now"
 CHECKED_AGAIN = "the same change was checked again"
 
 
