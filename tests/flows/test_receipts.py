@@ -186,3 +186,11 @@ def test_reopened_it_counts_no_more(shop: Bench) -> None:
     why = shop.value("SELECT stale_why FROM receipts ORDER BY id")
     assert why == "the task was reopened"
     assert receipts(shop) == [(1, "passed", False), (1, "passed", True)]
+
+
+def test_a_check_that_is_another_one_by_now_is_run_before_the_merge(shop: Bench) -> None:
+    up(shop, add("Wave", "echo again >> wave.txt")).said("G-1 · TASK-001")
+    configure(shop, "test $(wc -l < wave.txt) = 2")
+    up(shop, "/approve 1").said("test $(wc -l < wave.txt) = 2` failed", "G-2 · TASK-001")
+    assert shop.value("SELECT stale_why FROM receipts ORDER BY id") == "other checks are wanted now"
+    up(shop, "/approve 1").said("done · merged")
