@@ -134,20 +134,32 @@ def _stale(
 
 
 def _apart(tx: Tx, house: House, task: Task, merged: Merged, failed: Sequence[Check]) -> None:
-    """No line conflicts, and yet the two don't go together: the agent mends it."""
+    """No line conflicts, and yet the two don't go together, or a check that is wanted by now
+    fails on the change itself: the agent mends it."""
     words = "; ".join(f"`{check.command}` failed" for check in failed)
+    change = task.change
+    moved = merged.base is not None and (change is None or merged.base != change.base)
+    if moved:
+        told = f"doesn't go together with the main branch, which has moved: {words}"
+        asked = (
+            "The main branch has moved. Your change merges with it without a conflict, but "
+            f"together the checks fail. Merge the commit {merged.base} into your branch and "
+            "mend it."
+        )
+    else:
+        told = f"is not merged, what is wanted of it by now fails: {words}"
+        asked = "What is wanted of your change by now fails. Mend it."
     tx.emit(
         Event(
             "merge.conflict",
-            f"{task.ref} doesn't go together with the main branch, which has moved: {words}",
+            f"{task.ref} {told}",
             Severity.WARNING,
             task_id=task.id,
         )
     )
     prompt = house.prompts.again(
         "Bullpen",
-        "The main branch has moved. Your change merges with it without a conflict, but together "
-        f"the checks fail. Merge the commit {merged.base} into your branch and mend it.",
+        asked,
         [f"{check.command}\n{check.said}" for check in failed],
     )
     follow(tx, house, task, "merge.conflict", Onward(prompt=prompt, cause="conflict"))

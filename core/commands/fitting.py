@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core import acts, dispatch, planning, queue
+from core import acts, budgets, dispatch, planning, queue
 from core.commands.desk import Act, Desk
 from core.commands.grammar import Command, Form, Option, task_id
 from core.commands.reply import Button, Reply
@@ -48,6 +48,9 @@ def who_takes_it(tx: Tx, desk: Desk, task: Task) -> str:
         return _assigned_words(desk, task, found)
     best = planning.best(found)
     if best is not None:
+        stopped = budgets.stopped(tx, desk.house, task, best.agent.name)
+        if stopped is not None:
+            return f"Ready, but it waits: {stopped}."
         return f"Ready. {best.agent.name} takes it (fits {best.score})."
     if any(match.eligible for match in found):
         return "Ready. Whoever fits is busy: " + "; ".join(_why_nots(found)[:3]) + "."

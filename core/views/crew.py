@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import timedelta
 
-from core.days import local
+from core.days import day_of, local
 from core.model import ACTIVE, Gate, Session, TaskState, task_ref
 from core.planning.status import AgentStatus, agent_status
 from core.store import rows
@@ -91,6 +91,10 @@ class Workload:
         return sum(n for state, n in self.by_state.items() if state in ACTIVE)
 
 
+_DAY = "SELECT cost_usd FROM budgets WHERE scope = 'day' AND key = ?"
+"""What was spent on a day is kept, whatever becomes of its tasks."""
+
+
 def overview(db: Db, now: int, timezone: str = "UTC") -> Overview:
     """How it stands; `now` (ms) only says which day is today, in that zone."""
     counts = state_counts(db)
@@ -107,7 +111,7 @@ def overview(db: Db, now: int, timezone: str = "UTC") -> Overview:
         waiting,
         counts[TaskState.READY],
         _done_since(db, today),
-        _cost_since(db, today),
+        float(one(db, _DAY, (day_of(now, timezone),)) or 0),
         last_seq,
         as_of,
         int(stopping),
@@ -230,19 +234,5 @@ def _done_since(db: Db, start: int, end: int | None = None) -> int:
             " ended_at IS NOT NULL AND ended_at >= ? AND ended_at < ?"
             " AND state = 'done'",
             (start, end or 1 << 62),
-        )
-    )
-
-
-def _cost_since(db: Db, start: int) -> float:
-    """What the sessions have cost that were open at some time since then."""
-    return float(
-        one(
-            db,
-            "SELECT (SELECT total(cost_usd) FROM sessions INDEXED BY sessions_ended"
-            " WHERE ended_at IS NOT NULL AND ended_at >= ?)"
-            " + (SELECT total(cost_usd) FROM sessions INDEXED BY sessions_open"
-            " WHERE state <> 'terminated')",
-            (start,),
         )
     )

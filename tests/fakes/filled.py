@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from core.days import day_of
 from core.model import Event, Severity, gate_ref, task_ref
 from core.store.database import Store, Tx
 
@@ -178,6 +179,10 @@ def _session(tx: Tx, filled: Filled, rng: random.Random, task: int, state: str, 
               cost_usd=round(rng.uniform(0.05, 1.4), 2), tool_calls=rng.randint(3, 40),
               created_at=tx.now, started_at=tx.now + 1_000, branch=f"task-{task}",
               last_activity_at=tx.now + 60_000, ended_at=tx.now + 540_000 if over else None)
+    tx.run("INSERT INTO budgets (scope, key, cost_usd, updated_at) "
+           "SELECT 'day', ?, cost_usd, ? FROM sessions WHERE id = ? "
+           "ON CONFLICT DO UPDATE SET cost_usd = budgets.cost_usd + excluded.cost_usd",
+           (day_of(tx.now, "UTC"), tx.now, session))
     tx.insert("attempts", session_id=session, number=1, state="running" if live else "ended",
               exit_status=None if live else (2 if state == "failed" else 0),
               started_at=tx.now + 1_000, ended_at=None if live else tx.now + 500_000)

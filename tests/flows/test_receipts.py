@@ -194,3 +194,12 @@ def test_a_check_that_is_another_one_by_now_is_run_before_the_merge(shop: Bench)
     up(shop, "/approve 1").said("test $(wc -l < wave.txt) = 2` failed", "G-2 · TASK-001")
     assert shop.value("SELECT stale_why FROM receipts ORDER BY id") == "other checks are wanted now"
     up(shop, "/approve 1").said("done · merged")
+
+
+def test_a_criterion_edited_at_the_gate_is_run_before_the_merge(shop: Bench) -> None:
+    up(shop, add("Wave", "echo again >> wave.txt"),
+       "/edit 1\n- [ ] `test $(wc -l < wave.txt) = 2`")
+    ran = up(shop, "/approve 1")
+    ran.said("is not merged, what is wanted of it by now fails", "wc -l", "G-2 · TASK-001")
+    assert shop.value("SELECT merge_commit FROM tasks") is None
+    up(shop, "/approve 1").said("done · merged")
