@@ -29,7 +29,7 @@ from core.model import (
 from core.planning import Match, Needs
 from core.sessions.handing import hand_over
 from core.sessions.starting import first_prompt
-from core.store import claims, rows, sessions, tasks
+from core.store import claims, clashes, rows, sessions, tasks
 from core.store.claims import Demand, Head
 from core.store.database import Tx
 
@@ -157,10 +157,13 @@ def _claim_ready(tx: Tx, house: House, room: Room) -> list[Session]:
         if best is None:
             continue
         task = tasks.get(tx, head.id)
-        refused = budgets.refuses(tx, house, task, best.agent.name)
+        away = task.run_id is not None and clashes.give_way(tx, task)
+        refused = None if away else budgets.refuses(tx, house, task, best.agent.name)
         if refused == "day":
             break
-        if refused == "agent":
+        if away:
+            pass  # it is held now
+        elif refused == "agent":
             room.spent.add(best.agent.name)  # somebody else may
         elif refused == "run":
             room.runs.add(task.run_id or 0)  # and all the others of it

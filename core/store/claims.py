@@ -20,7 +20,7 @@ from core import lifecycle
 from core.errors import Refused
 from core.model import Event, Place, Severity, Task, TaskState, task_ref
 from core.planning import Needs, Record
-from core.store import rows, runs
+from core.store import clashes, rows, runs
 from core.store.database import Tx
 
 # One look for a turn: could anything at all be claimed; when may the first be whose time has
@@ -205,6 +205,8 @@ def tell(tx: Tx, demand: Demand, task_id: int, why: str | None, told: Place | No
     if why == demand.said:
         return
     tx.run("UPDATE demands SET said = ? WHERE id = ?", (why, demand.id))
+    if demand.said is None:
+        clashes.nobody_comes(tx, demand.id)
     if why is not None:
         words = f"{_all_of(tx, demand, task_id)}. {why[0].upper()}{why[1:]}."
         payload = {"told": [told.platform, told.chat]} if told is not None else {}

@@ -1,7 +1,8 @@
 """Tasks of a run that wait since another one under way touches the same files.
 
 Whoever is claimed, or may be claimed any moment, occupies its files. One that is held occupies
-nothing, so nobody ever waits in a circle.
+nothing, so nobody ever waits in a circle; nor does one whose time hasn't come, or that nobody
+here can do: it looks again when it is claimed after all.
 """
 
 from __future__ import annotations
@@ -33,7 +34,15 @@ JOIN tasks INDEXED BY tasks_of_run
   ON tasks.run_id IS NOT NULL AND tasks.run_id = waves.run_id AND tasks.wave = waves.number
 WHERE waves.run_id = ? AND waves.number <= ? AND waves.open > 0
   AND (tasks.state IN ('planning', 'in_flight', 'review') OR blocked_from IS NOT NULL
-       OR (tasks.state = 'ready' AND held IS NULL))
+       OR (tasks.state = 'ready' AND held IS NULL AND (not_before IS NULL OR not_before <= ?)
+           AND NOT EXISTS (SELECT 1 FROM demands
+                           WHERE demands.id = tasks.demand AND said IS NOT NULL)))
+"""
+_HELD_FOR_NOTHING = """
+SELECT DISTINCT holder.* FROM tasks AS holder
+JOIN tasks AS waiting INDEXED BY tasks_held_by
+  ON waiting.held_by IS NOT NULL AND waiting.held_by = holder.id
+WHERE holder.demand = ? AND holder.state = 'ready' AND holder.run_id IS NOT NULL
 """
 
 
@@ -54,6 +63,32 @@ def clash(tx: Tx, task: Task, wave: int) -> Clash | None:
     return batch([own], running).held.get(task.id)
 
 
+def give_way(tx: Tx, task: Task) -> bool:
+    """About to be claimed: whether it waits after all, since another is at work on its files."""
+    (own,), _ = files.work(tx, [task])
+    if not own.globs:
+        return False
+    wave = tx.value("SELECT wave FROM runs WHERE id = ?", (task.run_id,))
+    others = [
+        one
+        for one in _occupying(tx, task.run_id, wave)
+        if one.id != task.id and one.state is not TaskState.READY
+    ]
+    running, _ = files.work(tx, others)
+    found = batch([own], running).held.get(task.id)
+    if found is not None:
+        tx.update("tasks", {"id": task.id}, held="collision", held_by=found.by)
+        tell(tx, task, found)
+    return found is not None
+
+
+def nobody_comes(tx: Tx, demand: int) -> None:
+    """Nobody here can do what asks for that: who waits for its files need not."""
+    for holder in _tasks(tx, _HELD_FOR_NOTHING, (demand,)):
+        wave = tx.value("SELECT wave FROM runs WHERE id = ?", (holder.run_id,))
+        let_go(tx, holder.run_id or 0, wave, held_by(tx, holder.id))
+
+
 def held_by(tx: Tx, task_id: int) -> list[Task]:
     """What waits for this task's files, in the order of the claim."""
     return _tasks(tx, _HELD_BY, (task_id,))
@@ -70,14 +105,15 @@ def let_go(tx: Tx, run_id: int, wave: int, tasks: Sequence[Task]) -> None:
     somebody's end, which is said once a task."""
     if not tasks:
         return
-    wanted, _ = files.work(tx, tasks)
+    idle = [task.id for task in tasks if _cannot_begin(tx, task)]
+    wanted, _ = files.work(tx, [task for task in tasks if task.id not in idle])
     known = {task.id for task in tasks}
     others = [one for one in _occupying(tx, run_id, wave) if one.id not in known]
     running, _ = files.work(tx, others)
     found = batch(wanted, running)
     tx.run(
         "UPDATE tasks SET held = NULL, held_by = NULL WHERE id IN (SELECT value FROM json_each(?))",
-        (json.dumps(found.go),),
+        (json.dumps([*found.go, *idle]),),
     )
     for task in tasks:
         clash = found.held.get(task.id)
@@ -98,8 +134,21 @@ def words(task_id: int, clash: Clash, verb: str = "waits for") -> str:
     return f"{task_ref(task_id)} {verb} {task_ref(clash.by)}: both touch {shown(clash.where)}"
 
 
+def _cannot_begin(tx: Tx, task: Task) -> bool:
+    """Its time hasn't come, or nobody here can do it."""
+    if task.not_before is not None and task.not_before > tx.now:
+        return True
+    return bool(
+        tx.value(
+            "SELECT 1 FROM tasks JOIN demands ON demands.id = tasks.demand "
+            "WHERE tasks.id = ? AND said IS NOT NULL",
+            (task.id,),
+        )
+    )
+
+
 def _occupying(tx: Tx, run_id: int | None, wave: int) -> Collection[Task]:
-    return _tasks(tx, _OCCUPYING, (run_id, wave))
+    return _tasks(tx, _OCCUPYING, (run_id, wave, tx.now))
 
 
 def _tasks(tx: Tx, sql: str, params: tuple[object, ...]) -> list[Task]:

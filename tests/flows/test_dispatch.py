@@ -159,3 +159,22 @@ def test_an_agent_taken_away_before_it_began_is_followed_by_another(crew: Bench)
     agents = crew.rows("SELECT agent, outcome FROM sessions ORDER BY created_at")
     assert [row["agent"] for row in agents] == ["rusty", "rusty-2"]
     assert crew.states() == {1: "review"}
+
+
+def test_what_cannot_begin_keeps_its_files_from_nobody(crew: Bench) -> None:
+    """One whose time hasn't come, and one that nobody can do: others of their wave go on."""
+    ran = crew.up('/add "Later" --lane late --draft --touches src/* -p high --not-before 30d',
+                  '/add "Now" --lane late --draft --touches src/*',
+                  '/add "Cobol" --lane old --draft --touches lib/* -p high --skill cobol',
+                  '/add "Plain" --lane old --draft --touches lib/*', "/go late", "/go old")
+    assert crew.states() == {1: "ready", 2: "review", 3: "ready", 4: "review"}, ran.out
+
+
+def test_what_may_begin_after_all_waits_for_who_is_at_work_on_its_files(crew: Bench) -> None:
+    crew.up('/add "Later" --lane late --draft --touches src/* -p high --not-before 30d',
+            '/add "Now" --lane late --draft --touches src/*', "/go late")
+    ran = crew.up("/edit 1 --not-before now")
+    ran.said("TASK-001 waits for TASK-002: both touch src/*")
+    assert crew.states() == {1: "ready", 2: "review"}, "its branch isn't merged yet"
+    crew.up("/approve 2")
+    assert crew.states() == {1: "review", 2: "done"}
