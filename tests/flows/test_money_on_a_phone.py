@@ -29,13 +29,13 @@ async def test_a_budget_is_answered_by_a_button_and_never_by_plain_words(
     play(bench, [{"use": 8100}, {"sleep": 600}], DONE)
     async with bot(bench, telegram):
         await telegram.says('/add "Write a note"')
-        card = await button(telegram, "+2 USD", GROUP)
-        assert card.labels == ["+2 USD", "Finish this step", "Stop, keep the branch"]
+        card = await button(telegram, "+5 USD", GROUP)
+        assert card.labels == ["+5 USD", "Finish this step", "Stop, keep the branch"]
         assert "8.10 of 8 USD spent (101%)" in card.text
         await telegram.says("hm, what is this?", reply_to=card.id, chat=GROUP)
         await shown(telegram, "Press a button of G-1", GROUP)
         assert bench.value("SELECT state FROM gates") == "open"
-        await telegram.press("+2 USD", chat=GROUP)
+        await telegram.press("+5 USD", chat=GROUP)
         await shown(telegram, "is ready for you")
         closed = next(m for m in telegram.from_bot(GROUP) if m.id == card.id)
         assert "approved by" in closed.text and not closed.labels

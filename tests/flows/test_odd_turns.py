@@ -42,7 +42,8 @@ def test_a_task_of_a_repository_that_is_gone_holds_up_no_other(bench: Bench) -> 
     subprocess.run(["git", "clone", "--quiet", str(bench.repo), str(other)], check=True)
     bench.up("/pause", '/add "one" --run true')
     ran = bench.up("/resume", '/add "two" --run true', repo=str(other))
-    ran.said("TASK-001 waits: No repository `shop`", "TASK-002 is ready for you")
+    ran.said("TASK-001 waits: nobody here can take it. The repository `shop` is not configured",
+             "TASK-002 is ready for you")
     assert ran.out.count("TASK-001 waits") == 1
     bench.up("/status").said("TASK-001 is ready for you")
     assert bench.states() == {1: "review", 2: "review"}
