@@ -55,31 +55,32 @@ def occupies(task: Task) -> bool:
 
 def clash(tx: Tx, task: Task, wave: int) -> Clash | None:
     """With which task of its run, up to that wave, it can't work at the same time."""
-    (own,), _ = files.work(tx, [task])
-    if not own.globs:
-        return None
-    others = [one for one in _occupying(tx, task.run_id, wave) if one.id != task.id]
-    running, _ = files.work(tx, others)
-    return batch([own], running).held.get(task.id)
+    return _clash(tx, task, wave, frozenset(TaskState))
 
 
 def give_way(tx: Tx, task: Task) -> bool:
     """About to be claimed: whether it waits after all, since another is at work on its files."""
-    (own,), _ = files.work(tx, [task])
-    if not own.globs:
-        return False
     wave = tx.value("SELECT wave FROM runs WHERE id = ?", (task.run_id,))
-    others = [
-        one
-        for one in _occupying(tx, task.run_id, wave)
-        if one.id != task.id and one.state is not TaskState.READY
-    ]
-    running, _ = files.work(tx, others)
-    found = batch([own], running).held.get(task.id)
+    found = _clash(tx, task, wave, frozenset(TaskState) - {TaskState.READY})
     if found is not None:
         tx.update("tasks", {"id": task.id}, held="collision", held_by=found.by)
         tell(tx, task, found)
     return found is not None
+
+
+def _clash(tx: Tx, task: Task, wave: int, states: Collection[TaskState]) -> Clash | None:
+    """The first of those that occupy files, and are in one of these states, with which it
+    overlaps."""
+    (own,), _ = files.work(tx, [task])
+    if not own.globs:
+        return None
+    others = [
+        one
+        for one in _occupying(tx, task.run_id, wave)
+        if one.id != task.id and one.state in states
+    ]
+    running, _ = files.work(tx, others)
+    return batch([own], running).held.get(task.id)
 
 
 def nobody_comes(tx: Tx, demand: int) -> None:
