@@ -11,9 +11,7 @@ from core.model import AgentEvent, Event, Session, Severity, Task
 from core.planning.budgets import rests_until
 from core.store import budgets, limits, sessions, tasks
 from core.store.database import Tx
-from core.store.limits import NEXT_DUE, Limit
-
-__all__ = ["NEXT_DUE", "account_of", "lift", "lift_due", "next_due", "reached", "standing"]
+from core.store.limits import Limit
 
 _PROVIDERS = {"claude": "Claude"}
 
@@ -21,12 +19,6 @@ _PROVIDERS = {"claude": "Claude"}
 def standing(tx: Tx) -> dict[str, int]:
     """Account → when it is tried again, ms since the epoch."""
     return {limit.account: limit.until for limit in limits.standing(tx)}
-
-
-def next_due(tx: Tx) -> int | None:
-    """When the first account is tried again; None: none rests."""
-    found: int | None = tx.value(NEXT_DUE)
-    return found
 
 
 def account_of(session: Session) -> str:

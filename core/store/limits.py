@@ -7,9 +7,6 @@ from typing import Any
 
 from core.store.database import Tx
 
-NEXT_DUE = "SELECT min(until) FROM limits INDEXED BY limits_standing WHERE lifted_at IS NULL"
-"""When the first account is tried again, ms since the epoch; NULL: none rests."""
-
 
 @dataclass(frozen=True, slots=True)
 class Limit:
