@@ -9,7 +9,7 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 
 from bot import logs, terminal
-from bot.api.entry import running_port
+from bot.api.entry import load_key, running_port
 from bot.api.server import Server
 from bot.clock import SystemClock
 from bot.configuring import Files, Sources, data_folder, secrets, taken
@@ -24,6 +24,7 @@ from config.load import Configuration, load
 from core import crew, runs
 from core.artifacts import Artifacts
 from core.commands.interpreter import Interpreter
+from core.doors import Doors
 from core.drivers.claude import ClaudeDriver
 from core.drivers.command import CommandDriver, split_command
 from core.forges.local import LocalForge
@@ -154,6 +155,7 @@ def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
         redact=files.sources.redactor.text,
         artifacts=Artifacts(data),
         check_command=split_command,
+        doors=Doors(load_key(data)),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -16,6 +17,7 @@ from pydantic import (
 )
 
 from config.faults import explain
+from config.places import ContainerTable, LimitsTable, MountTable
 from config.settings import OneOrMore, Section, Tokens, Usd
 from config.sources import Layers, read_toml
 from core.commands import amounts
@@ -86,8 +88,8 @@ def _amount(value: Any) -> Any:
 class AgentTable(Section):
     """One `[agents.NAME]`."""
 
-    driver: Literal["command", "claude"]
-    sandbox: Literal["host"] = "host"
+    driver: Literal["command", "claude", "codex", "acp", "model"]
+    sandbox: Literal["auto", "host", "bubblewrap", "docker", "kubernetes"] = "host"
     role: AgentRole = AgentRole.WORKER
     types: tuple[Word, ...] = ()
     mode: Literal["ephemeral", "persistent"] = "ephemeral"
@@ -102,6 +104,10 @@ class AgentTable(Section):
     budget: Annotated[BudgetTable | None, BeforeValidator(_amount)] = None
     environment: dict[str, str] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
+    limits: LimitsTable = LimitsTable()
+    mounts: tuple[MountTable, ...] = ()
+    network: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")] = "on"
+    container: ContainerTable = ContainerTable()
     enabled: bool = True
 
     @field_validator("types")
@@ -132,7 +138,7 @@ class AgentTable(Section):
         return triggers
 
     def named(self, name: str, created_by: str = "system") -> Agent:
-        own = {"triggers", "budget"}
+        own = {"triggers", "budget", "limits", "mounts", "container"}
         fields = {key: getattr(self, key) for key in AgentTable.model_fields if key not in own}
         return Agent(
             name=name,
@@ -141,6 +147,9 @@ class AgentTable(Section):
             budget_tokens=self.budget.tokens if self.budget else None,
             budget_usd=self.budget.usd if self.budget else None,
             created_by=created_by,
+            limits=self.limits.limits(),
+            mounts=tuple(one.mount() for one in self.mounts),
+            container=self.container.model_dump(exclude_none=True),
         )
 
 
@@ -165,6 +174,9 @@ def _table(agent: Agent) -> dict[str, Any]:
     """The table that makes this agent."""
     table = {key: getattr(agent, key) for key in AgentTable.model_fields if key != "budget"}
     table["triggers"] = [{trigger.kind: trigger.value} for trigger in agent.triggers]
+    table["limits"] = asdict(agent.limits)
+    table["mounts"] = [asdict(one) for one in agent.mounts]
+    table["container"] = dict(agent.container)
     table["budget"] = {"usd": agent.budget_usd, "tokens": agent.budget_tokens}
     return table
 

@@ -24,6 +24,10 @@ class Broken(BullpenError):
     """Something outside Bullpen failed: a process, git, a platform, the disk."""
 
 
+class Unreachable(Broken):
+    """An engine or a cluster gives no answer: what runs there may run on. Ask again later."""
+
+
 class Flooded(Broken):
     """A platform asks for a pause. `retry_after` is in seconds."""
 

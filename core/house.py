@@ -8,6 +8,7 @@ from pathlib import Path
 
 from core.artifacts import Artifacts
 from core.audience import Audience
+from core.doors import Doors
 from core.errors import Unclear
 from core.model import Agent, Repo, Role, Step, Task, Workflow
 from core.policy import Policy
@@ -49,6 +50,7 @@ class House:
     redact: Callable[[str], str]
     artifacts: Artifacts
     check_command: Callable[[str], object]
+    doors: Doors
 
     @property
     def setup(self) -> Setup:
@@ -137,10 +139,9 @@ class House:
         """Why this agent can't work here, in one line; None when it can."""
         if not agent.enabled:
             return f"{agent.name} is disabled: /agent enable {agent.name}."
-        return (
-            self.drivers[agent.driver].missing(agent.options)
-            or self.sandboxes[agent.sandbox].missing()
-        )
+        return self.drivers[agent.driver].missing(agent.options) or self.sandboxes[
+            agent.sandbox
+        ].missing(agent.container)
 
     def session_folder(self, session_id: str) -> Path:
         return self.data / "sessions" / session_id

@@ -10,6 +10,7 @@ from bot.configuring import Files, Sources
 from config.load import load
 from core import acts
 from core.artifacts import Artifacts
+from core.doors import Doors
 from core.drivers.claude import ClaudeDriver
 from core.drivers.command import CommandDriver, split_command
 from core.forges.local import LocalForge
@@ -62,7 +63,7 @@ def house(store: Store, data: Path, **policy: Any) -> House:
         drivers={driver.name: driver for driver in (CommandDriver(), ClaudeDriver())},
         sandboxes={"host": HostSandbox()}, forges={"local": LocalForge()},
         repositories=repositories, redact=str, artifacts=Artifacts(data),
-        check_command=split_command)
+        check_command=split_command, doors=Doors(b"key"))
 
 
 def bring(tx: Tx, home: House, wanted: Situation) -> Task:

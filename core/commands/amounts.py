@@ -24,6 +24,9 @@ _PART = re.compile(
     rf"{_NUMBER}\s*(w(?:eeks?)?|d(?:ays?)?|h(?:ours?)?|m(?:in(?:ute)?s?)?|s(?:ec(?:ond)?s?)?)"
     r"(?![a-z])\s*"
 )
+_SIZE = re.compile(rf"{_NUMBER}\s*([kmgt])i?b?")
+_SIZES = "say it like 500m or 4g."
+_BYTES = {"k": 1 << 10, "m": 1 << 20, "g": 1 << 30, "t": 1 << 40}
 _UNITS = {"s": 1000, "m": 60_000, "h": 3_600_000, "d": 86_400_000, "w": 604_800_000}
 
 
@@ -72,6 +75,14 @@ def duration(text: str) -> int:
     if at != len(rest) or not 1 <= total <= MOST_MS:
         raise Unclear(f"No duration `{text[:40]}`: {_DURATION}")
     return round(total)
+
+
+def size(text: str) -> int:
+    """`500m`, `4g`, `1.5 GB` in bytes (of 1024). Raises Unclear with an example."""
+    found = _SIZE.fullmatch(text.strip().lower())
+    if found is None or not 1 <= _value(found[1]) * _BYTES[found[2]] <= 1 << 50:
+        raise Unclear(f"No size `{text[:40]}`: {_SIZES}")
+    return round(_value(found[1]) * _BYTES[found[2]])
 
 
 def moment(text: str, now: int, timezone: str) -> int:

@@ -6,6 +6,8 @@ bytes. Rows of the store are turned into these by `core.store`; nothing here kno
 
 from core.model.crew import (
     Agent,
+    Limits,
+    Mount,
     Repo,
     Step,
     Trigger,
@@ -77,6 +79,8 @@ __all__ = [
     "IntakeState",
     "Iteration",
     "IterationState",
+    "Limits",
+    "Mount",
     "Place",
     "Priority",
     "QaState",

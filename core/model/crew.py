@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from core.model.states import AgentRole, StepKind, TaskState
@@ -65,10 +66,34 @@ class Trigger:
 
 
 @dataclass(frozen=True, slots=True)
+class Limits:
+    """What ends an attempt of an agent's, each with its own reason. Times in seconds, sizes in
+    bytes; None: as configured for all, or without a limit."""
+
+    wall_time: float | None = None
+    idle_time: float | None = None
+    memory: int | None = None
+    cpu_time: float | None = None
+    processes: int | None = None
+    output: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Mount:
+    """A file or folder of this machine that an agent gets to see: its credentials. `target` is
+    absolute, or below its HOME when it begins with `~/`."""
+
+    source: Path
+    target: str
+    writable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Agent:
     """A registered worker as configured; its status is derived from sessions, never stored.
 
-    `focus` and `triggers` are a steward's. Budgets are for each calendar day.
+    `focus` and `triggers` are a steward's. Budgets are for each calendar day. `network` is `on`,
+    `off`, or a container network's name; `container` is what Docker and Kubernetes need to know.
     """
 
     name: str
@@ -91,6 +116,10 @@ class Agent:
     budget_tokens: int | None = None
     budget_usd: float | None = None
     created_by: str = "system"
+    limits: Limits = Limits()
+    mounts: tuple[Mount, ...] = ()
+    network: str = "on"
+    container: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def lane(self) -> str:

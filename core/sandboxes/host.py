@@ -14,8 +14,9 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from core.errors import Broken
 from core.ports import Exit, Line, Order, Ran, Status
@@ -35,12 +36,13 @@ class HostSandbox:
     """Runs agents as processes of this machine. `python` runs the launcher (≥ 3.9)."""
 
     name = "host"
+    shares_folder = True
 
     def __init__(self, python: str = sys.executable) -> None:
         self._python = python
         self._spawning: set[asyncio.Task[None]] = set()
 
-    def missing(self) -> str | None:
+    def missing(self, container: Mapping[str, Any]) -> str | None:
         if sys.platform != "linux" or not hasattr(os, "pidfd_open"):
             return "the host sandbox needs Linux 5.3 or newer: choose a container sandbox"
         if not (procs.PROC / "self/stat").exists():

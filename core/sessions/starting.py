@@ -11,7 +11,7 @@ from core.holding import WORDS
 from core.house import House
 from core.killpoints import kill_point
 from core.model import Agent, Iteration, Session, Task, WorktreeState
-from core.ports import Brief, Order
+from core.ports import Brief, Door, Order
 from core.store import sessions as rows
 from core.store import tasks
 from core.store.database import Tx
@@ -60,6 +60,9 @@ async def make_order(house: House, session: Session, iteration: Iteration, task:
         name += f"-again-{iteration.attempt:02d}"
     prompt_file = folder / f"{name}.md"
     _write(prompt_file, prompt)
+    door = house.doors.door(
+        folder, session.id, iteration.attempt, house.sandboxes[session.sandbox].shares_folder
+    )
     plan = driver.plan(
         Brief(
             task=task.ref,
@@ -75,20 +78,32 @@ async def make_order(house: House, session: Session, iteration: Iteration, task:
             options=agent.options,
         )
     )
-    policy = house.policy
+    _place_files(folder / "home", plan.files)
+    policy, limits = house.policy, agent.limits
     return Order(
         session_id=session.id,
         number=iteration.attempt,
         workspace=Path(session.worktree),
         folder=house.attempt_folder(session.id, iteration.attempt),
         argv=plan.argv,
-        env=environment(house, session.id, agent, plan.env),
+        env=environment(house, session.id, agent, {**_way_back(door), **plan.env}),
         first_input=plan.first_input,
         input_open=plan.input_open,
         log_cap=policy.log_cap,
-        output_limit=policy.output_limit,
-        wall_time=policy.wall_time,
+        output_limit=limits.output or policy.output_limit,
+        wall_time=limits.wall_time or policy.wall_time,
         grace=policy.grace,
+        idle_time=limits.idle_time,
+        memory=limits.memory,
+        cpu_time=limits.cpu_time,
+        processes=limits.processes,
+        writable=(folder / "home", artifacts),
+        readable=plan.readable,
+        mounts=agent.mounts,
+        network=agent.network,
+        container=agent.container,
+        door=door,
+        pty=plan.pty,
     )
 
 
@@ -123,6 +138,24 @@ def environment(
     if agent is not None:
         env |= dict(agent.environment)
     return env | dict(extra or {})
+
+
+def _way_back(door: Door) -> dict[str, str]:
+    """How the agent, and what helps it, finds the way back to Bullpen."""
+    env = {"BULLPEN_TOKEN": door.token}
+    if door.url is not None:
+        env["BULLPEN_API"] = door.url
+    if door.socket is not None:
+        env["BULLPEN_SOCKET"] = str(door.socket)
+    return env
+
+
+def _place_files(home: Path, files: Mapping[str, str]) -> None:
+    """What a driver wants to find below the agent's HOME."""
+    for name, text in files.items():
+        path = home / name
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        _write(path, text)
 
 
 def _write(path: Path, text: str) -> None:

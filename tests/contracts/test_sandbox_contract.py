@@ -27,7 +27,7 @@ async def bench(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 def test_it_can_work_here(sandbox: Sandbox) -> None:
-    assert sandbox.missing() is None
+    assert sandbox.missing({}) is None
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,52 @@
+"""The way back that each attempt gets: its token, and where it is answered.
+
+A token is made from the data folder's key and the attempt's name, so that it need not be kept:
+the row holds its hash, and it counts as long as its attempt has not ended.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from core.ports import Door
+
+SOCKET = "door/api.sock"
+"""Below the session's folder; the folder `door` is shown to its sandbox."""
+LONGEST = 100
+"""Characters of a socket's path: the system takes 107 bytes."""
+
+
+async def _nothing(session_id: str) -> None:
+    """Where no server listens."""
+
+
+@dataclass(slots=True)
+class Doors:
+    """`url`: the HTTP API on loopback, once it listens; `far_url`: the same as sandboxes on other
+    machines reach it (`api.agents_url`). `open` makes a session's socket answer, again after a
+    restart; `close` ends that. Both may be called more than once."""
+
+    key: bytes
+    url: str | None = None
+    far_url: str | None = None
+    open: Callable[[str], Awaitable[None]] = field(default=_nothing)
+    close: Callable[[str], Awaitable[None]] = field(default=_nothing)
+
+    def token(self, session_id: str, number: int) -> str:
+        name = f"attempt:{session_id}/{number}".encode()
+        return "bpa_" + hmac.new(self.key, name, hashlib.sha256).hexdigest()
+
+    def door(self, session_folder: Path, session_id: str, number: int, near: bool) -> Door:
+        """`near`: its sandbox shares the session's folder."""
+        socket = session_folder / SOCKET
+        fits = near and len(str(socket).encode()) <= LONGEST
+        url = self.url if near else self.far_url
+        return Door(self.token(session_id, number), url, socket if fits else None)
+
+
+def hashed(token: str) -> str:
+    return hashlib.sha256(token.encode()).hexdigest()

@@ -1,0 +1,114 @@
+"""How to talk to an agent: the Driver port, and what crosses it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from core.model import AgentEvent
+
+
+@dataclass(frozen=True, slots=True)
+class Brief:
+    """What a driver is told. Paths are the same inside every sandbox and outside.
+
+    `instructions`: the scoped words about this one task (session/AGENTS.md), for the place where
+    this agent reads such words. `mcp`: the command line of Bullpen's MCP server, empty where the
+    agent gets none. `input`, `output`: the artifact that its step reads, and the one that it
+    must write. `interactive`: a person types to it in a terminal."""
+
+    task: str
+    title: str
+    session_id: str
+    workspace: Path
+    artifacts: Path
+    prompt: str
+    prompt_file: Path
+    command: str | None = None
+    model: str | None = None
+    resume: str | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    instructions: str = ""
+    mcp: tuple[str, ...] = ()
+    input: Path | None = None
+    output: Path | None = None
+    interactive: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How to start the agent. `first_input` is written to its standard input; where
+    `input_open` is False the input ends after it. `files`: path below the agent's HOME → text,
+    written there before it starts. `readable`: folders and files outside the workspace that its
+    program needs (an interpreter, a package), shown read-only where a sandbox hides the rest.
+    `pty`: its input and output are a terminal."""
+
+    argv: tuple[str, ...]
+    env: Mapping[str, str] = field(default_factory=dict)
+    first_input: bytes = b""
+    input_open: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
+    readable: tuple[Path, ...] = ()
+    pty: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of output. `stream` is `out`, `err` or `mark` (the launcher's own words);
+    `at` is ms since the epoch; `end` is the position in the output just after it."""
+
+    stream: str
+    at: int
+    text: str
+    end: int
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How an attempt ended. `reason`: None (by itself), `stopped`, `not_started` (then `error`
+    says why), `gone` (no trace of an end), or the limit that ended it: `wall_time`, `idle_time`,
+    `output_limit`, `memory`, `cpu_time` or `processes`."""
+
+    status: int | None = None
+    signal: int | None = None
+    reason: str | None = None
+    error: str | None = None
+    at: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """A driver's judgement: never the bare exit status where the agent says more."""
+
+    ok: bool
+    reason: str | None = None
+    summary: str | None = None
+
+
+class Driver(Protocol):
+    name: str
+    can_resume: bool
+    reports_tools: bool
+
+    def missing(self, options: Mapping[str, Any]) -> str | None:
+        """None when this driver can work here, else one line that says what to install."""
+
+    def plan(self, brief: Brief) -> Plan:
+        """The command line for a first start, or with `brief.resume` for going on."""
+
+    def parse(self, line: Line) -> Sequence[AgentEvent]:
+        """A line of output as events. Pure; a line it doesn't know becomes one `text`."""
+
+    def say(self, text: str) -> bytes | None:
+        """Input for the running agent; None when this driver takes none."""
+
+    def answer(self, request: Mapping[str, Any], allow: bool, text: str) -> bytes | None:
+        """The answer to a permission request or question, as input bytes."""
+
+    def interrupt(self) -> bytes | None:
+        """Input that asks the agent to stop what it does; None when there is none."""
+
+    def verdict(self, last: AgentEvent | None, end: Exit | None) -> Verdict:
+        """The judgement, from the last `finished` event and the end (None: still alive)."""

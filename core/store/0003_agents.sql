@@ -1,0 +1,32 @@
+-- Agents for real: the way back with its tokens, leases, terminals, memory, worktrees by hand.
+
+-- The attempt that a token belongs to; an ended one has none any more.
+CREATE UNIQUE INDEX attempts_by_token ON attempts (token_hash)
+  WHERE token_hash IS NOT NULL AND state <> 'ended';
+
+-- Who took the attempt's lease before working: a pod may be started twice for one job.
+ALTER TABLE attempts ADD COLUMN lease TEXT;
+ALTER TABLE attempts ADD COLUMN leased_at INTEGER;
+
+-- A person types to it in a terminal.
+ALTER TABLE sessions ADD COLUMN interactive INTEGER NOT NULL DEFAULT 0 CHECK (interactive IN (0, 1));
+-- The worktree that was made by hand and that it works in; none: one of its own.
+ALTER TABLE sessions ADD COLUMN borrowed INTEGER REFERENCES worktrees;
+
+-- Worktrees that people asked for; a session's own is in its row. `path` is absolute.
+CREATE TABLE worktrees (
+  id         INTEGER PRIMARY KEY AUTOINCREMENT,
+  path       TEXT NOT NULL UNIQUE,
+  repo       TEXT NOT NULL,
+  branch     TEXT NOT NULL,
+  base       TEXT NOT NULL,                -- the commit that it began at
+  agent      TEXT,
+  task_id    INTEGER REFERENCES tasks ON DELETE SET NULL,
+  state      TEXT NOT NULL CHECK (state IN ('creating','active','suspended','merging',
+                                            'archived','cleaning','gone')),
+  kept       TEXT,                         -- why it was not removed
+  created_by TEXT NOT NULL,
+  created_at INTEGER NOT NULL,
+  revision   INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE UNIQUE INDEX worktrees_one_branch ON worktrees (repo, branch) WHERE state <> 'gone';
