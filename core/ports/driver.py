@@ -17,7 +17,8 @@ class Brief:
     `instructions`: the scoped words about this one task (session/AGENTS.md), for the place where
     this agent reads such words. `mcp`: the command line of Bullpen's MCP server, empty where the
     agent gets none. `input`, `output`: the artifact that its step reads, and the one that it
-    must write. `interactive`: a person types to it in a terminal."""
+    must write. `interactive`: a person types to it in a terminal. `whole`: with `resume`, all
+    that was said in this session: what a fresh conversation needs where the old one is lost."""
 
     task: str
     title: str
@@ -35,6 +36,7 @@ class Brief:
     input: Path | None = None
     output: Path | None = None
     interactive: bool = False
+    whole: str = ""
 
 
 @dataclass(frozen=True, slots=True)
