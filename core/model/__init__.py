@@ -55,6 +55,7 @@ from core.model.work import (
     Iteration,
     Session,
     Task,
+    Worktree,
 )
 
 __all__ = [
@@ -101,6 +102,7 @@ __all__ = [
     "Wave",
     "WaveState",
     "Workflow",
+    "Worktree",
     "WorktreeState",
     "gate_ref",
     "run_ref",

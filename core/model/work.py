@@ -116,7 +116,8 @@ class Task:
 class Session:
     """`held_for` (`paused`, `limit` or `budget`): its process is to be stopped, or was, and it
     goes on later. `unstoppable`: no budget stops it before its step's end. `forced`: it is being
-    stopped, and a person won't wait for it any more."""
+    stopped, and a person won't wait for it any more. `borrowed`: the worktree made by hand that
+    it works in, instead of one of its own; `drop_branch`: with its own its branch goes too."""
 
     id: str
     task_id: int
@@ -145,6 +146,28 @@ class Session:
     held_for: str | None = None
     unstoppable: bool = False
     forced: bool = False
+    borrowed: int | None = None
+    drop_branch: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Worktree:
+    """One that a person asked for; a session's own is in its row. `path` is absolute, `base` the
+    commit that it began at, `kept` why it was not removed. `drop_branch`: its branch goes with
+    it."""
+
+    id: int
+    path: str
+    repo: str
+    branch: str
+    base: str
+    state: WorktreeState
+    created_by: str
+    created_at: int
+    agent: str | None = None
+    task_id: int | None = None
+    kept: str | None = None
+    drop_branch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ ALTER TABLE sessions ADD COLUMN borrowed INTEGER REFERENCES worktrees;
 -- Worktrees that people asked for; a session's own is in its row. `path` is absolute.
 CREATE TABLE worktrees (
   id         INTEGER PRIMARY KEY AUTOINCREMENT,
-  path       TEXT NOT NULL UNIQUE,
+  path       TEXT NOT NULL,
   repo       TEXT NOT NULL,
   branch     TEXT NOT NULL,
   base       TEXT NOT NULL,                -- the commit that it began at
@@ -30,3 +30,16 @@ CREATE TABLE worktrees (
   revision   INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE UNIQUE INDEX worktrees_one_branch ON worktrees (repo, branch) WHERE state <> 'gone';
+
+-- What is gone gives its path back.
+CREATE UNIQUE INDEX worktrees_one_path ON worktrees (path) WHERE state <> 'gone';
+-- Begun and not finished: the next tick goes on with it.
+CREATE INDEX worktrees_unsettled ON worktrees (id) WHERE state IN ('creating', 'cleaning');
+CREATE INDEX sessions_unsettled ON sessions (id)
+  WHERE state = 'terminated' AND worktree_state = 'cleaning';
+-- Its branch goes with it.
+ALTER TABLE worktrees ADD COLUMN drop_branch INTEGER NOT NULL DEFAULT 0 CHECK (drop_branch IN (0, 1));
+ALTER TABLE sessions ADD COLUMN drop_branch INTEGER NOT NULL DEFAULT 0 CHECK (drop_branch IN (0, 1));
+-- Who works in it; those that still take up room.
+CREATE INDEX sessions_borrowing ON sessions (borrowed) WHERE borrowed IS NOT NULL;
+CREATE INDEX sessions_with_worktree ON sessions (created_at) WHERE worktree_state <> 'gone';

@@ -34,6 +34,7 @@ from core.model import (
     TaskState,
     Wave,
     WaveState,
+    Worktree,
     WorktreeState,
 )
 
@@ -102,7 +103,9 @@ session = _Reader(
     outcome=_states(SessionOutcome),
     unstoppable=bool,
     forced=bool,
+    drop_branch=bool,
 )
+worktree = _Reader(Worktree, state=_states(WorktreeState), drop_branch=bool)
 attempt = _Reader(Attempt, state=_states(AttemptState))
 iteration = _Reader(Iteration, state=_states(IterationState), qa=_states(QaState))
 gate = _Reader(

@@ -102,7 +102,19 @@ def set_worktree(tx: Tx, session: Session, to: WorktreeState) -> Session:
         return session
     lifecycle.check(f"The worktree of {session.id}", session.worktree_state, to)
     tx.update("sessions", {"id": session.id}, worktree_state=to.value)
+    if session.borrowed is not None:
+        _lent(tx, session.borrowed, to)
     return get(tx, session.id)
+
+
+def _lent(tx: Tx, worktree: int, to: WorktreeState) -> None:
+    """The worktree made by hand that it works in goes along; with its end it is given back."""
+    kept = {WorktreeState.ACTIVE, WorktreeState.SUSPENDED, WorktreeState.MERGING}
+    state = to if to in kept else WorktreeState.ACTIVE
+    tx.run(
+        "UPDATE worktrees SET state = ? WHERE id = ? AND state IN ('active','suspended','merging')",
+        (state.value, worktree),
+    )
 
 
 def end(tx: Tx, session: Session, outcome: SessionOutcome, reason: str | None) -> Session:
