@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
@@ -99,6 +99,29 @@ async def look(repo: Repo) -> str:
     return _wanted(repo, await _ask(repo))[1]
 
 
+async def checkout(repo: Repo) -> tuple[Path, str, str] | None:
+    """The person's own checkout where the source is one on this machine: its folder, branch
+    and commit (empty: none). None for a bare repository, or one elsewhere."""
+    path = local_path(repo.source)
+    if path is None or not (path / ".git").exists():
+        return None
+    heads = await _ask(repo)
+    return path, heads.head or "", heads.commits.get("HEAD", "")
+
+
+async def take_branch(repo: Repo, git_dir: Path, branch: str) -> str | None:
+    """The commit of another of the source's branches, taken in; None where it has none of that
+    name. It is kept beside the branches of the bare repository: it moves none of them."""
+    wanted = replace(repo, branch=branch)
+    heads = await _ask(wanted)
+    if branch not in heads.commits:
+        return None
+    async with guarded(git_dir):
+        kept = f"refs/bullpen/source/{branch}"
+        await _fetch(wanted, git_dir, branch, kept)
+        return await git("rev-parse", kept, git_dir=git_dir)
+
+
 async def _ask(repo: Repo) -> _Heads:
     address, env = reach(repo.source)
     path = local_path(repo.source)
@@ -152,11 +175,11 @@ async def _holds(git_dir: Path, branch: str, commit: str) -> bool:
     return held == commit
 
 
-async def _fetch(repo: Repo, git_dir: Path, branch: str) -> None:
+async def _fetch(repo: Repo, git_dir: Path, branch: str, into: str = "") -> None:
     address, env = reach(repo.source)
     upload = _upload(local_path(repo.source))
     flags = ("--no-tags", "--no-write-fetch-head", "--update-shallow", "--quiet")
-    refspec = f"+refs/heads/{branch}:refs/heads/{branch}"
+    refspec = f"+refs/heads/{branch}:{into or f'refs/heads/{branch}'}"
     try:
         await git(
             "fetch", *upload, *flags, "--", address, refspec, git_dir=git_dir, env=env, timeout=900

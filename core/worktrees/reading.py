@@ -36,6 +36,18 @@ def read_head(workspace: Path, objects: Path) -> str:
         raise _odd(f"it can't be read ({_reason(error)})") from error
 
 
+def read_place(workspace: Path) -> tuple[str, str]:
+    """Branch and commit as the workspace shows them, each empty where it can't be told. For
+    people to look at: nothing may be decided by it."""
+    try:
+        with _folder(workspace / ".git") as git:
+            head = _read("HEAD", git, 4096).strip().removeprefix("ref: ").strip()
+            branch = head.removeprefix("refs/heads/") if _REF.fullmatch(head) else ""
+            return branch, _resolve(git)
+    except (OSError, ValueError, Broken):
+        return "", ""
+
+
 def _check_objects(git: int, objects: Path) -> None:
     with _folder("objects", git) as folder, _folder("info", folder) as info:
         if _read("alternates", info, 1 << 16) != f"{objects}\n":

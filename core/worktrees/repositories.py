@@ -13,13 +13,14 @@ from pathlib import Path
 
 from core.errors import Broken, Refused, Unclear
 from core.git import GitFailed, change, default_branch, diff, git, guarded, mirror
-from core.git.source import look
+from core.git.source import look, take_branch
 from core.model import Change, Repo
 from core.worktrees import folder as workspaces
+from core.worktrees.naming import check_branch
 from core.worktrees.reading import read_head
 
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,99}")
-_BRANCH = re.compile(r"bullpen/[A-Za-z0-9_][A-Za-z0-9_-]{0,99}")
+_SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 _ZERO = "0" * 40
 # The store we hand to git for an agent's objects is configured by us alone, and helper
 # files that could lie about the objects beside them are not read.
@@ -67,7 +68,7 @@ class Repositories:
 
     async def head(self, repo: Repo, task_branch: str) -> str | None:
         """The task branch's commit; None when there is no such branch yet."""
-        name = f"refs/heads/{_checked(_BRANCH, task_branch)}"
+        name = f"refs/heads/{_branch(task_branch)}"
         try:
             return await git("rev-parse", "--verify", "-q", name, git_dir=self.path(repo))
         except GitFailed as error:
@@ -77,9 +78,58 @@ class Repositories:
 
     async def move(self, repo: Repo, task_branch: str, commit: str) -> None:
         """Set the task branch to a commit that the bare repository holds."""
-        name = f"refs/heads/{_checked(_BRANCH, task_branch)}"
+        name = f"refs/heads/{self._own_branch(repo, task_branch)}"
         async with guarded(self.path(repo)):
             await git("update-ref", name, commit, git_dir=self.path(repo))
+
+    async def find(self, repo: Repo, branch: str) -> tuple[str, bool] | None:
+        """The commit of a branch, and whether the bare repository has it itself (else the source
+        has, and it was taken in); None where there is no such branch. Raises Unclear, Broken."""
+        held = await self.head(repo, branch)
+        if held is not None:
+            return held, True
+        found = await take_branch(repo, await self.ensure(repo), branch)
+        return None if found is None else (found, False)
+
+    async def branches(self, repo: Repo) -> list[str]:
+        """The branches of the bare repository."""
+        said = await git(
+            "for-each-ref", "--format=%(refname:lstrip=2)", "refs/heads", git_dir=self.path(repo)
+        )
+        return said.splitlines()
+
+    async def holds(self, repo: Repo, commit: str) -> bool:
+        """Whether a branch of the bare repository leads to that commit."""
+        if not _SHA.fullmatch(commit):
+            return False
+        try:
+            said = await git(
+                "for-each-ref", "--count=1", f"--contains={commit}", git_dir=self.path(repo)
+            )
+        except GitFailed:  # it has no such commit
+            return False
+        return bool(said)
+
+    async def is_merged(self, repo: Repo, branch: str) -> bool:
+        """Whether all of a branch is in the default branch, as last synced; one that is gone
+        is."""
+        bare, head = self.path(repo), await self.head(repo, branch)
+        if head is None:
+            return True
+        onto = f"refs/heads/{default_branch(repo, bare)}"
+        return await _is_ancestor(bare, head, onto)
+
+    async def drop(self, repo: Repo, branch: str) -> None:
+        """Delete a branch of the bare repository; one that is gone is no error."""
+        async with guarded(self.path(repo)):
+            name = f"refs/heads/{self._own_branch(repo, branch)}"
+            await git("update-ref", "-d", name, git_dir=self.path(repo))
+
+    def _own_branch(self, repo: Repo, branch: str) -> str:
+        """The default branch is the source's: nothing of an agent's ever goes there directly."""
+        if branch == default_branch(repo, self.path(repo)):
+            raise Refused(f"`{branch}` is the branch that work is merged into: take another.")
+        return _branch(branch)
 
     async def make_workspace(
         self,
@@ -108,7 +158,7 @@ class Repositories:
     async def check_out(self, repo: Repo, task_branch: str, commit: str, folder: Path) -> None:
         """Lay out any commit of the bare repository in `folder` as a workspace would be, on a
         branch of that name: nothing but what is committed is in it. Raises Broken."""
-        _checked(_BRANCH, task_branch)
+        _branch(task_branch)
         await _lay_out(await self._blueprint(repo, task_branch, commit), folder)
 
     async def collect(
@@ -123,7 +173,7 @@ class Repositories:
         task branch has then not moved.
         """
         bare = self.path(repo)
-        _checked(_BRANCH, task_branch)
+        self._own_branch(repo, task_branch)
         head = await asyncio.to_thread(read_head, workspace.absolute(), bare / "objects")
         async with guarded(bare):
             if head != await self.head(repo, task_branch):
@@ -158,6 +208,7 @@ class Repositories:
             raise Broken(f"{bare} can't be made: {error.strerror}.") from error
 
     async def _begin(self, repo: Repo, task_branch: str, start: str) -> str:
+        self._own_branch(repo, task_branch)
         async with guarded(self.path(repo)):
             head = await self.head(repo, task_branch)
             if head is None:
@@ -208,6 +259,16 @@ def _counter(root: Path, bare: Path, workspace: Path, name: str, head: str) -> I
         shutil.rmtree(counter, ignore_errors=True)
 
 
+async def _is_ancestor(bare: Path, one: str, other: str) -> bool:
+    try:
+        await git("merge-base", "--is-ancestor", one, other, git_dir=bare)
+    except GitFailed as error:
+        if error.status != 1:
+            raise
+        return False
+    return True
+
+
 async def _related(bare: Path, base: str, head: str) -> None:
     try:
         await git("merge-base", base, head, git_dir=bare)
@@ -223,3 +284,10 @@ def _checked(pattern: re.Pattern[str], name: str) -> str:
     if not pattern.fullmatch(name) or ".." in name or name.endswith((".", ".lock")):
         raise Unclear(f"`{name}` is no safe name: use letters, digits, `.`, `_` and `-`.")
     return name
+
+
+def _branch(name: str) -> str:
+    try:
+        return check_branch(name)
+    except Unclear:
+        raise Unclear(f"`{name}` is no safe name for a branch.") from None
