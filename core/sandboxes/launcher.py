@@ -1,7 +1,8 @@
 """The supervisor of one attempt: starts the agent, keeps its output, outlives the bot.
 
 Run as `python3 -I -S launcher.py FOLDER`. It needs nothing but the standard library of
-Python 3.9. In FOLDER it finds `order.json` and `input/`, and leaves
+Python 3.9. With `--stay` it stays in the foreground, as a container's main process, and its own
+exit status is the agent's. In FOLDER it finds `order.json` and `input/`, and leaves
 
     claim        a link whose target says who took the attempt: `PID:TICKS:BOOT`, or `revoked`
     handle.json  who supervises: pid, start time in ticks, boot id; and the child's pid
@@ -40,10 +41,34 @@ GIVE_UP = 20.0  # seconds of killing after which what is left is reported
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, F_SETPIPE_SZ = 1, 36, 1031
 
 
-def main(folder: str) -> None:
-    """Goes into the background at once; the caller waits for the first process only."""
+def main(folder: str, stay: bool = False) -> None:
+    """Goes into the background at once, unless it shall stay; the caller waits for the first
+    process only."""
     os.chdir(folder)
     umask = os.umask(0o077)
+    done = -1 if stay else background()
+    with open("order.json", encoding="utf-8") as file:
+        order = json.load(file)
+    launcher = Launcher(order, umask)
+    try:
+        os.symlink(":".join(map(str, identity())), "claim")
+    except FileExistsError:
+        return  # somebody else has it, or it was called off
+    try:
+        launcher.start()
+        if done >= 0:
+            os.close(done)
+        launcher.work()
+        os._exit(launcher.code() if stay else 0)
+    except Exception as error:
+        left = launcher.kill_all()
+        launcher.asked.append(signal.SIGTERM)  # not the time to wait for a full disk
+        launcher.report("gone", f"the launcher failed: {error}", left)
+        raise
+
+
+def background() -> int:
+    """Leave the caller; returns what to close when it may go on."""
     ready, done = os.pipe()
     if os.fork():
         os.close(done)
@@ -51,23 +76,7 @@ def main(folder: str) -> None:
         os._exit(0)
     os.close(ready)
     os.setsid()
-    with open("order.json", encoding="utf-8") as file:
-        order = json.load(file)
-    launcher = Launcher(order, umask)
-    try:
-        os.symlink(":".join(map(str, identity())), "claim")
-    except FileExistsError:
-        return
-    try:
-        launcher.start()
-        os.close(done)
-        launcher.work()
-        os._exit(0)
-    except Exception as error:
-        left = launcher.kill_all()
-        launcher.asked.append(signal.SIGTERM)  # not the time to wait for a full disk
-        launcher.report("gone", f"the launcher failed: {error}", left)
-        raise
+    return done
 
 
 def identity() -> tuple[int, int, str]:
@@ -478,6 +487,13 @@ class Launcher:
                     return None
                 time.sleep(1)
 
+    def code(self) -> int:
+        """The exit status of a container that this was: the agent's, as a shell tells it."""
+        status, number = self.end or (None, None)
+        if self.reason or (status is None and number is None):
+            return 125
+        return status if status is not None else 128 + (number or 0)
+
 
 def first_to_go() -> None:
     """Offer ourselves to the out-of-memory killer before anything else of this user."""
@@ -527,4 +543,4 @@ def kill(pids: list[int], number: int) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.argv[1], "--stay" in sys.argv[2:])
