@@ -18,8 +18,7 @@ run: venv
 	@exec .venv/bin/bullpen up $(ARGS)
 
 test: system dev
-	@claude=.tools/node_modules/.bin/claude; \
-	if [ -z "$$BULLPEN_TEST_CLAUDE" ] && [ -x $$claude ]; then export BULLPEN_TEST_CLAUDE="$$PWD/$$claude"; fi; \
+	@if [ -f .tools/env ]; then . ./.tools/env; fi; \
 	.venv/bin/python -m pytest -q -n auto $(ARGS)
 
 lint: dev
