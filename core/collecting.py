@@ -9,27 +9,21 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
-import stat
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import BinaryIO
 
-from core.artifacts import LARGEST, RAW, check_name
+from core.artifacts import RAW, check_name
 from core.checks import ARTIFACT
 from core.errors import Unclear
+from core.handed import MISSING, MOST, OUTCOME, REFUSED, NotTaken, artifacts_folder, opened, read
 from core.house import House
 from core.model import Actor, Check, Event, Session, SessionState, Severity, Step, Task, task_ref
 from core.store import sessions
 from core.store.database import Tx
 
-MOST = 50
-"""Files of one session that are taken."""
-OUTCOME = "outcome.json"
-"""Not an artifact: by this file an agent reports its outcome."""
-REFUSED = "artifact.refused"
 _SEEN = 1000
 """Names that are looked at."""
 _KNOWN = """
@@ -37,14 +31,6 @@ SELECT sha256 FROM artifacts WHERE task_id = ?1 AND name = ?2 AND version IN (
   SELECT max(version) FROM artifacts WHERE task_id = ?1 AND name = ?2 UNION ALL
   SELECT max(version) FROM artifacts WHERE task_id = ?1 AND name = ?2 AND author = ?3)
 """
-_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-_MISSING, _LARGE = "missing", "larger than 20 MB"
-_KINDS = ((stat.S_ISLNK, "a link"), (stat.S_ISDIR, "a folder"), (stat.S_ISFIFO, "a pipe"))
-
-
-class _No(Exception):
-    """Why something is not taken."""
 
 
 async def take_in(house: House, session: Session, task: Task) -> None:
@@ -54,8 +40,8 @@ async def take_in(house: House, session: Session, task: Task) -> None:
     names, refused = await asyncio.to_thread(_names, folder)
     for name in names:
         try:
-            data = await asyncio.to_thread(_read, folder, name)
-        except (_No, OSError) as no:
+            data = await asyncio.to_thread(read, folder, name)
+        except (NotTaken, OSError) as no:
             refused.append(f"{name} ({no})")
             continue
         if not await _is_new(house, session, task, name, data):
@@ -67,7 +53,7 @@ async def take_in(house: House, session: Session, task: Task) -> None:
                 partial(_keep, house=house, session=session, name=name, data=data)
             )
     if refused:
-        await house.store.write(lambda tx: _tell(tx, house, session, refused))
+        await house.store.write(lambda tx: tell(tx, house, session, refused))
 
 
 async def written(house: House, session: Session, step: Step) -> list[Check]:
@@ -80,9 +66,9 @@ async def written(house: House, session: Session, step: Step) -> list[Check]:
 def _is_written(folder: Path, name: str) -> Check:
     said = ""
     try:
-        with _artifacts(folder) as inner, _opened(inner, name):
+        with artifacts_folder(folder) as inner, opened(inner, name):
             pass
-    except _No as no:
+    except NotTaken as no:
         said = f"`{name}` is {no}: write it to the artifacts folder."
     return Check(f"{ARTIFACT}{name}", not said, said)
 
@@ -93,10 +79,10 @@ def _is_written(folder: Path, name: str) -> Check:
 def _names(folder: Path) -> tuple[list[str], list[str]]:
     """The names that may be taken, and what may not, with the reason."""
     try:
-        with _artifacts(folder) as inner, os.scandir(inner) as entries:
+        with artifacts_folder(folder) as inner, os.scandir(inner) as entries:
             found = sorted(entry.name for entry in islice(entries, _SEEN))
-    except _No as no:
-        return [], [] if str(no) == _MISSING else [f"the artifacts folder ({no})"]
+    except NotTaken as no:
+        return [], [] if str(no) == MISSING else [f"the artifacts folder ({no})"]
     good = [name for name in found if name != OUTCOME and _is_good(name)]
     bad = [f"{_shown(name)} (no name for an artifact)" for name in found if not _is_good(name)]
     if len(good) > MOST:
@@ -114,62 +100,6 @@ def _shown(name: str) -> str:
     """A name on one line, whatever is in it."""
     plain = "".join(mark if mark.isprintable() else "\ufffd" for mark in name)
     return plain if len(plain) <= 60 else plain[:59] + "…"
-
-
-def _read(folder: Path, name: str) -> bytes:
-    with _artifacts(folder) as inner, _opened(inner, name) as file:
-        data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise _No(_LARGE)
-    return data
-
-
-@contextmanager
-def _artifacts(folder: Path) -> Iterator[int]:
-    """A session's artifacts folder, from above and without following a link. Raises _No."""
-    with (
-        _folder(folder.parent) as above,
-        _folder(folder.name, above) as session,
-        _folder("artifacts", session) as inner,
-    ):
-        yield inner
-
-
-@contextmanager
-def _folder(path: Path | str, above: int | None = None) -> Iterator[int]:
-    try:
-        handle = os.open(path, _FOLDER, dir_fd=above)
-    except FileNotFoundError:
-        raise _No(_MISSING) from None
-    except OSError as error:
-        raise _No("no folder of its own") from error
-    try:
-        yield handle
-    finally:
-        os.close(handle)
-
-
-@contextmanager
-def _opened(inner: int, name: str) -> Iterator[BinaryIO]:
-    """A regular file of at most the allowed size. Raises _No."""
-    try:
-        _regular(os.lstat(name, dir_fd=inner))
-        handle = os.open(name, _FILE, dir_fd=inner)
-    except FileNotFoundError:
-        raise _No(_MISSING) from None
-    except OSError as error:
-        raise _No(f"it can't be read: {error.strerror}") from error
-    with os.fdopen(handle, "rb") as file:
-        _regular(os.fstat(handle))  # another may stand there by now
-        yield file
-
-
-def _regular(about: os.stat_result) -> None:
-    if not stat.S_ISREG(about.st_mode):
-        kind = next((word for is_one, word in _KINDS if is_one(about.st_mode)), "no file")
-        raise _No(kind)
-    if about.st_size > LARGEST:
-        raise _No(_LARGE)
 
 
 # -- keeping -------------------------------------------------------------------------------
@@ -191,7 +121,7 @@ def _keep(tx: Tx, house: House, session: Session, name: str, data: bytes) -> Non
         house.artifacts.keep(tx, session.task_id, name, data, _author(session))
 
 
-def _tell(tx: Tx, house: House, session: Session, refused: Sequence[str]) -> None:
+def tell(tx: Tx, house: House, session: Session, refused: Sequence[str]) -> None:
     """Once, however often the session is judged."""
     more = len(refused) - 5
     listed = ", ".join(refused[:5]) + (f" and {more} more" if more > 0 else "")

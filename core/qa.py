@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from core import checks, collecting, overlaps
+from core import checks, collecting, overlaps, reports
 from core.errors import Broken, BullpenError
 from core.house import House
 from core.killpoints import kill_point
@@ -56,6 +56,7 @@ async def judge(house: House, session_id: str) -> None:
     try:
         step = house.step(task, session.step)
         await collecting.take_in(house, session, task)
+        await reports.take_file(house, session)
         work = await _look(house, session, task, step)
         kill_point("after-collect")
         await house.store.write(lambda tx: _judged(tx, house, session, iteration, work))
@@ -138,8 +139,9 @@ def _judged(tx: Tx, house: House, session: Session, iteration: Iteration, work: 
     if qa is QaState.FAILED:
         _send_back(tx, house, task, session, findings)
         return
-    onward = Onward(summary=iteration.summary or "", diff=work.diff)
-    follow(tx, house, task, iteration.outcome or "default", onward)
+    told = sessions.get_iteration(tx, session.id)  # its file may have spoken since
+    onward = Onward(summary=told.summary or "", diff=work.diff)
+    follow(tx, house, task, told.outcome or "default", onward)
 
 
 def tick_off(tx: Tx, task_id: int, findings: Sequence[Check]) -> None:

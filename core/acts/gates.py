@@ -18,7 +18,7 @@ from core.model import (
     SessionState,
     Task,
 )
-from core.store import gates, sessions, tasks
+from core.store import doors, gates, sessions, tasks
 from core.store.database import Tx
 from core.workflow import Onward, follow
 
@@ -109,14 +109,16 @@ def _task_of(tx: Tx, gate: Gate) -> Task:
 
 
 def _tell_agent(tx: Tx, house: House, gate: Gate, allow: bool, text: str) -> None:
-    """The answer goes to the attempt that asked, and to no other."""
+    """The answer goes to the attempt that asked, and to no other; what was asked over the way
+    back is fetched there."""
     session = sessions.get(tx, gate.session_id or "")
     if sessions.get_attempt(tx, session.id).number != gate.attempt:
         raise Refused(f"{gate.ref} is off: the agent that asked has ended.")
-    data = house.drivers[session.driver].answer(gate.request, allow, text)
-    if data is None:
-        raise Refused(f"{session.agent} takes no answers.")
-    sessions.owe_input(tx, session.id, data)
+    if gate.request.get("via") != doors.API:
+        data = house.drivers[session.driver].answer(gate.request, allow, text)
+        if data is None:
+            raise Refused(f"{session.agent} takes no answers.")
+        sessions.owe_input(tx, session.id, data)
     iteration = sessions.get_iteration(tx, session.id)
     others = [
         other for other in gates.open_gates(tx, session.task_id) if other.session_id == session.id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from core import limits, overlaps
+from core import limits, overlaps, reports
 from core.errors import Unclear
 from core.house import House
 from core.model import (
@@ -21,7 +21,7 @@ from core.model import (
     task_ref,
 )
 from core.sessions import usage
-from core.store import gates, sessions, tasks
+from core.store import gates, sessions
 from core.store.database import Tx
 
 K = AgentEventKind
@@ -73,7 +73,7 @@ def _one(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentE
     elif event.kind in (K.PERMISSION_REQUEST, K.QUESTION):
         _ask(tx, house, session, attempt, event)
     elif event.kind is K.OUTCOME:
-        _outcome(tx, house, session, event)
+        _outcome(tx, house, session, attempt, event)
     elif event.kind is K.LIMIT:
         limits.reached(tx, house, session, event)
     elif event.kind is K.FINISHED:
@@ -122,19 +122,14 @@ def _options(event: AgentEvent) -> list[str]:
     return [str(option) for option in questions[0].get("options", [])]
 
 
-def _outcome(tx: Tx, house: House, session: Session, event: AgentEvent) -> None:
-    """An agent may report only the outcomes that its step declares (model.md, rule 10)."""
+def _outcome(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentEvent) -> None:
+    """What it reports by its own output; what its step doesn't declare is told."""
     try:
-        step = house.step(tasks.get(tx, session.task_id), session.step)
-    except Unclear:
-        return  # the workflow is gone: who judges the iteration says so
-    name = str(event.data.get("name", ""))
-    if name in step.outcomes:
-        iteration = sessions.get_iteration(tx, session.id)
-        tx.run(
-            "UPDATE iterations SET outcome = ? WHERE session_id = ? AND number = ?",
-            (name, session.id, iteration.number),
-        )
+        reports.outcome(tx, house, attempt, str(event.data.get("name", "")))
+    except reports.Over:
+        pass  # it is being ended: nobody waits for its outcome
+    except Unclear as error:
+        reports.not_taken(tx, house, session, str(error))
 
 
 def _finished(tx: Tx, session: Session, attempt: Attempt, event: AgentEvent) -> None:

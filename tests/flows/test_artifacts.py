@@ -57,6 +57,9 @@ def test_a_link_is_refused_once_and_hinders_nothing(bench: Bench) -> None:
     ran = bench.up(add(bench, at_try=1), "/reject 1 Once more")
     told = "not taken as artifacts: users (a link)"
     ran.said(told, "G-2 · TASK-001")
-    assert bench.value("SELECT count(*) FROM events WHERE type = 'artifact.refused'") == 1
+    refused = [row[0] for row in bench.rows(
+        "SELECT text FROM events WHERE type = 'artifact.refused'")]
+    assert len(refused) == 2  # each once
+    assert told in " ".join(refused) and "the outcome is not taken" in " ".join(refused)
     assert [version for _, version, _ in versions(bench)] == [1, 2]
     bench.up("/approve 1").said("TASK-001 done")

@@ -11,6 +11,7 @@ import pytest
 
 from core import collecting
 from core.artifacts import LARGEST, RAW
+from core.handed import REFUSED
 from core.house import House
 from core.lifecycle import Situation
 from core.model import Session, Step, StepKind, Task
@@ -43,7 +44,7 @@ class Scene:
 
     async def refusals(self) -> list[str]:
         rows = await self.home.store.read(
-            "SELECT text FROM events WHERE type = ?", (collecting.REFUSED,))
+            "SELECT text FROM events WHERE type = ?", (REFUSED,))
         return [row["text"] for row in rows]
 
 

@@ -1,0 +1,67 @@
+"""What an agent tells and hands over while it works."""
+
+from __future__ import annotations
+
+import hashlib
+
+from core.artifacts import LARGEST, RAW, check_name
+from core.errors import Refused, Unclear
+from core.handed import MOST, OUTCOME, place
+from core.house import House
+from core.model import Actor, Attempt, Session
+from core.reports.outcomes import outcome_json
+from core.reports.speaking import TooOften, at_work, emit, one_line
+from core.store import doors
+from core.store.database import Tx
+
+MOST_PROGRESS, PROGRESS_SPAN = 10, 10_000
+"""So often is progress taken in so many milliseconds."""
+LARGEST_ALL = 512 << 20
+"""Bytes of artifacts that an agent may write to one task, all versions together."""
+
+
+def progress(tx: Tx, house: House, attempt: Attempt, text: str) -> None:
+    """A word on how it goes: one line. Raises TooOften, Unclear or Over."""
+    session, _ = at_work(tx, attempt)
+    line = one_line(house.redact(text), 200)
+    if not line:
+        raise Unclear("Say in a line how it goes: the text is empty.")
+    said = doors.asked_lately(tx, session.task_id, tx.now - PROGRESS_SPAN, 3 * MOST_PROGRESS)
+    if said >= MOST_PROGRESS:
+        raise TooOften(
+            f"That is too often: {MOST_PROGRESS} reports of progress fit in "
+            f"{PROGRESS_SPAN // 1000} seconds."
+        )
+    tx.run("UPDATE sessions SET last_activity_at = ? WHERE id = ?", (tx.now, session.id))
+    emit(tx, session, "task.progress", line)
+
+
+def artifact(tx: Tx, house: House, attempt: Attempt, name: str, data: bytes) -> int:
+    """Keep it as a version by this agent, unless it is the newest already; returns the version.
+    `outcome.json` is no artifact but the outcome (then 0). The step's folder holds it too: what
+    a step must write is there. Raises Unclear, Refused, TooOften or Over."""
+    session, iteration = at_work(tx, attempt)
+    if check_name(name) == OUTCOME:
+        outcome_json(tx, house, session, iteration, data)
+        return 0
+    if name == RAW:
+        raise Refused(f"{RAW} is the task as it was given: write under another name.")
+    if len(data) > LARGEST:
+        raise Refused(f"{name} has more than {LARGEST >> 20} MB.")
+    author = _author(session)
+    known = doors.newest(tx, session.task_id, name)
+    digest = hashlib.sha256(data).hexdigest()
+    if known is not None and known[1] == digest:
+        place(house.session_folder(session.id), name, data)
+        return known[0]
+    names, used, there = doors.artifact_room(tx, session.task_id, name, author.key)
+    if names >= MOST and not there:
+        raise TooOften(f"{session.agent} has written {MOST} artifacts to this task: no more fit.")
+    if used + len(data) > LARGEST_ALL:
+        raise TooOften(f"{session.agent} has written {LARGEST_ALL >> 20} MB to this task.")
+    place(house.session_folder(session.id), name, data)
+    return house.artifacts.keep(tx, session.task_id, name, data, author)
+
+
+def _author(session: Session) -> Actor:
+    return Actor("agent", session.agent, session.agent)
