@@ -8,11 +8,11 @@ from core import checks, git
 from core.checks import Command
 from core.house import House
 from core.killpoints import kill_point
-from core.model import Change, Receipt
+from core.model import Change, Receipt, WorktreeState
 from core.outcomes import Approved, Seen, hold, noted, nothing, routed
 from core.ports import NOWHERE, Merged, MergeOrder
 from core.receipts import Built, see
-from core.store import receipts, rows, tasks
+from core.store import receipts, rows, sessions, tasks
 from core.store.database import Tx
 
 _TRIES = 5
@@ -41,7 +41,7 @@ async def merge(house: House, task_id: int) -> bool:
 
 
 async def _approved(house: House, task_id: int) -> Approved:
-    found = await house.store.write(lambda tx: _look(tx, task_id))
+    found = await house.store.write(lambda tx: _begin(tx, task_id))
     if found.session is None:
         return found
     step = house.step(found.task, found.session.step)
@@ -58,6 +58,14 @@ def _are_others(receipt: Receipt | None, commands: list[Command]) -> bool:
     if receipt is None or receipt.stale_at is not None:
         return False
     return commands != [Command(check.command, check.criterion) for check in receipt.checks]
+
+
+def _begin(tx: Tx, task_id: int) -> Approved:
+    """Until it is merged, or sent back, its worktrees are on their way into the branch."""
+    for session in sessions.open_of_task(tx, task_id):
+        if session.worktree_state in (WorktreeState.ACTIVE, WorktreeState.SUSPENDED):
+            sessions.set_worktree(tx, session, WorktreeState.MERGING)
+    return _look(tx, task_id)
 
 
 def _look(tx: Tx, task_id: int) -> Approved:

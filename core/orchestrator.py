@@ -24,6 +24,7 @@ from core.store import claims, tasks
 from core.store.database import Row, Tx
 from core.tidying import tidy
 from core.waiting import woken
+from core.worktrees.removing import settle
 
 SESSIONS = """
 SELECT sessions.id, sessions.state, sessions.agent, iterations.state AS work, iterations.qa,
@@ -38,9 +39,15 @@ SELECT id, workflow, step FROM tasks INDEXED BY tasks_active
 WHERE state IN ('planning', 'in_flight', 'review', 'blocked') AND state <> 'blocked'
 """
 UNTIDY = """
-SELECT sessions.id FROM sessions INDEXED BY sessions_untidy
+SELECT CAST(id AS TEXT) AS id, 1 AS by_hand FROM worktrees INDEXED BY worktrees_unsettled
+WHERE state IN ('creating', 'cleaning')
+UNION ALL
+SELECT id, 0 FROM sessions INDEXED BY sessions_unsettled
+WHERE state = 'terminated' AND worktree_state = 'cleaning' AND borrowed IS NULL
+UNION ALL
+SELECT sessions.id, 0 FROM sessions INDEXED BY sessions_untidy
 JOIN tasks ON tasks.id = sessions.task_id
-WHERE sessions.state = 'terminated' AND sessions.kept IS NULL
+WHERE sessions.state = 'terminated' AND sessions.kept IS NULL AND sessions.borrowed IS NULL
   AND sessions.worktree_state IN ('archived', 'cleaning') AND tasks.state = 'done'
 LIMIT 50
 """
@@ -51,9 +58,9 @@ ACTIVE = ("planning", "in_flight", "review")
 @dataclass(slots=True)
 class Found:
     """What a turn saw: sessions that need a keeper, those of them that run beside others in the
-    same repository, work to judge, merge or tidy away. `due`: when the first task whose retry
-    is pending may be claimed or the first account works again, ms since the epoch; `rested`:
-    one does now; `spent`: a budget is used up."""
+    same repository, work to judge, merge or tidy away, worktrees begun by hand. `due`: when the
+    first task whose retry is pending may be claimed or the first account works again, ms since
+    the epoch; `rested`: one does now; `spent`: a budget is used up."""
 
     live: list[str]
     beside: list[str]
@@ -61,6 +68,7 @@ class Found:
     unjudged: list[str]
     forging: list[int]
     untidy: list[str]
+    unsettled: list[int]
     claimable: bool
     due: int | None
     rested: bool
@@ -140,6 +148,8 @@ class Orchestrator:
             self._jobs.start(f"merge {task_id}", partial(self._merge, task_id))
         for session_id in found.untidy:
             self._jobs.start(f"tidy {session_id}", partial(tidy, self._house, session_id))
+        for number in found.unsettled:
+            self._jobs.start(f"worktree {number}", partial(settle, self._house, number))
         self._survey(found.beside)
         if found.claimable or found.going_on or self._known != self._house.current.version:
             await self._dispatch(found.due)
@@ -178,7 +188,8 @@ class Orchestrator:
             going_on=sum(_goes_on(row) for row in open_sessions),
             unjudged=[row["id"] for row in open_sessions if _unjudged(row)],
             forging=[row["id"] for row in active if self._forges(row)],
-            untidy=[row["id"] for row in untidy],
+            untidy=[row["id"] for row in untidy if not row["by_hand"]],
+            unsettled=[int(row["id"]) for row in untidy if row["by_hand"]],
             claimable=bool(glance["claimable"]),
             due=min(filter(None, (glance["due"], rested)), default=None),
             rested=bool(rested and rested <= now),

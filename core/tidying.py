@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.checks import inside
-from core.errors import BullpenError
+from core.errors import Broken, BullpenError
+from core.git import guarded
 from core.house import House
 from core.killpoints import kill_point
 from core.model import Event, Session, Task, WorktreeState
@@ -16,8 +17,19 @@ from core.worktrees import inspection_script, may_remove, read_inspection, remov
 
 
 async def tidy(house: House, session_id: str) -> None:
-    """Remove the workspace of an ended session, or note why it stays."""
+    """Remove the workspace of an ended session, or note why it stays. One that was given up
+    goes as it is, and its branch with it where that was asked for."""
+    session = await house.store.write(lambda tx: sessions.get(tx, session_id))
+    async with guarded(Path(session.worktree)):
+        await _tidy(house, session_id)
+
+
+async def _tidy(house: House, session_id: str) -> None:
     session, _, task = await house.store.write(lambda tx: reload(tx, session_id))
+    if session.borrowed is not None or session.worktree_state is WorktreeState.GONE:
+        return
+    if session.drop_branch and session.branch:
+        await house.repositories.drop(house.repo(task.repo), session.branch)
     if not Path(session.worktree).is_dir():
         await house.store.write(lambda tx: _to(tx, session_id, WorktreeState.GONE))
         return
@@ -28,7 +40,12 @@ async def tidy(house: House, session_id: str) -> None:
         await house.store.write(lambda tx: _kept(tx, session_id, why))
         return
     await house.store.write(lambda tx: _to(tx, session_id, WorktreeState.CLEANING))
-    await remove_workspace(Path(session.worktree))
+    try:
+        await remove_workspace(Path(session.worktree))
+    except Broken as error:
+        words = str(error)
+        await house.store.write(lambda tx: _kept(tx, session_id, words))
+        raise
     kill_point("after-removal")
     await house.store.write(lambda tx: _to(tx, session_id, WorktreeState.GONE))
 
@@ -51,6 +68,8 @@ def _to(tx: Tx, session_id: str, state: WorktreeState) -> None:
 
 def _kept(tx: Tx, session_id: str, why: str) -> None:
     session = sessions.get(tx, session_id)
+    if session.worktree_state is WorktreeState.CLEANING:
+        session = sessions.set_worktree(tx, session, WorktreeState.ARCHIVED)
     tx.emit(
         Event(
             "worktree.kept",

@@ -95,6 +95,7 @@ from core.views.turns import (
     sessions_of_tasks,
 )
 from core.views.versions import versions
+from core.views.worktrees import WorktreeRow, worktree_at, worktrees
 
 __all__ = [
     "AgentRow",
@@ -122,6 +123,7 @@ __all__ = [
     "Used",
     "WavePart",
     "Workload",
+    "WorktreeRow",
     "agents",
     "agents_ever",
     "agents_of",
@@ -183,4 +185,6 @@ __all__ = [
     "versions",
     "with_process",
     "workload",
+    "worktree_at",
+    "worktrees",
 ]
