@@ -112,6 +112,10 @@ class Sandbox(Protocol):
         """Input number `number` (1, 2, …). Writing the same number again changes nothing;
         `last` ends the input after it."""
 
+    async def note(self, folder: Path, name: str, text: str) -> None:
+        """Leave word for a running attempt: `size` (`80x24`, of its terminal), or `waiting`
+        (anything: a person is asked, and its idle time does not count; empty: no longer)."""
+
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
         """TERM, the order's grace, KILL (force: KILL at once) to everything it started.
         Returns only when nothing of it is left; raises Broken when that can't be proven."""

@@ -1,25 +1,37 @@
 """An attempt's folder: what is ordered, who claimed it, its input, and how it ended.
 
 Everything about an attempt can be found again from its folder. `launcher.py` is at its
-other end and says what each file holds.
+other end and says what each file holds. In a container an agent can write in there, and plant
+links and fifos: what is read and written here follows no link.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
+import stat
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.errors import Broken
 from core.ports import Exit, Order
+from core.sandboxes.output import clean
 from core.sandboxes.procs import Identity, Signs
 
 REVOKED = "revoked"
 MARKER = "BULLPEN_ATTEMPT"
+LARGEST = 16 << 20
+"""Bytes of a file that is read here; an order may hold a long prompt."""
+NOTES = frozenset({"size", "waiting"})
+
+
+class Planted(Broken):
+    """A file that the launcher can't have written."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,31 +42,43 @@ class Attempt:
     def output(self) -> Path:
         return self.folder / "output"
 
-    def prepare(self, order: Order) -> None:
-        """Write down what to start. Raises Broken when the disk won't have it."""
+    def prepare(self, order: Order, walls: Sequence[str] = ()) -> None:
+        """Write down what to start; `walls` is bubblewrap's part of the command line. Raises
+        Broken when the disk won't have it."""
         try:
-            inputs = self.folder / "input"
-            inputs.mkdir(parents=True, exist_ok=True, mode=0o700)
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with _opened(self.folder) as folder, contextlib.suppress(FileExistsError):
+                os.mkdir("input", 0o700, dir_fd=folder)
             self.send(0, order.first_input, last=not order.input_open)
-            with contextlib.suppress(FileExistsError):
-                os.mkfifo(self.folder / "wake", 0o600)
-            _replace(self.folder / "order.json", json.dumps(_written(order)).encode())
+            with _opened(self.folder) as folder:
+                with contextlib.suppress(FileExistsError):
+                    os.mkfifo("wake", 0o600, dir_fd=folder)
+                _replace(folder, "order.json", json.dumps(_written(order, walls)).encode())
         except OSError as error:
             raise Broken(f"can't prepare {self.folder}: {error.strerror}") from error
 
     def send(self, number: int, data: bytes, last: bool) -> None:
         """Leave input for the launcher, once for a number. Raises OSError."""
-        name = self.folder / "input" / f"{number:06d}"
-        final = name.with_suffix(".last")
-        if not name.exists() and not final.exists():
-            _replace(final if last else name, data)
+        name = f"{number:06d}"
+        with _opened(self.folder) as folder, _opened("input", folder) as inputs:
+            if not any(_exists(inputs, found) for found in (name, f"{name}.last")):
+                _replace(inputs, f"{name}.last" if last else name, data)
+
+    def note(self, name: str, text: str) -> None:
+        """Leave word for the launcher. Raises OSError."""
+        if name not in NOTES:
+            raise Broken(f"`{name}` is nothing that an attempt can be told")
+        with _opened(self.folder) as folder:
+            _replace(folder, name, text.encode())
 
     def wake(self) -> None:
-        """Tell the launcher to look at its input now."""
+        """Tell the launcher to look at its input and notes now."""
+        flags = os.O_WRONLY | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC
         with contextlib.suppress(OSError):  # nobody listens: it has ended, or will look
-            fd = os.open(self.folder / "wake", os.O_WRONLY | os.O_NONBLOCK)
+            fd = os.open(self.folder / "wake", flags)
             try:
-                os.write(fd, b"\n")
+                if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                    os.write(fd, b"\n")
             finally:
                 os.close(fd)
 
@@ -81,22 +105,30 @@ class Attempt:
         return None
 
     def end(self) -> Exit | None:
-        """How it ended, if it has."""
-        value = self._json("exit.json")
+        """How it ended, if it has. What no launcher has written says nothing about that."""
+        try:
+            value = self._json("exit.json")
+        except Planted as planted:
+            return Exit(reason="gone", error=str(planted))
         if value is None:
             return None
-        return Exit(value["status"], value["signal"], value["reason"], value["error"], value["at"])
+        status, number, at = (_number(value.get(key)) for key in ("status", "signal", "at"))
+        reason, error = (_line(value.get(key)) for key in ("reason", "error"))
+        return Exit(status, number, reason, error, at or 0)
 
     def left(self) -> list[int]:
         """What could not be killed at the end, by pid."""
-        return list((self._json("exit.json") or {}).get("left", ()))
+        left = None
+        with contextlib.suppress(Planted):
+            left = (self._json("exit.json") or {}).get("left")
+        return [pid for pid in left if isinstance(pid, int)] if isinstance(left, list) else []
 
     def bury(self, end: Exit) -> None:
         """Record an end that no launcher has told of. A full disk may keep it from lasting."""
         fields = ("status", "signal", "reason", "error", "at")
         value = {name: getattr(end, name) for name in fields} | {"dropped": 0, "left": []}
-        with contextlib.suppress(OSError):
-            _replace(self.folder / "exit.json", json.dumps(value).encode())
+        with contextlib.suppress(OSError), _opened(self.folder) as folder:
+            _replace(folder, "exit.json", json.dumps(value).encode())
 
     def signs(self, launcher: Identity) -> Signs | None:
         """How to know this attempt's processes when its launcher is dead; None where the
@@ -112,11 +144,16 @@ class Attempt:
 
     def _json(self, name: str) -> dict[str, Any] | None:
         try:
-            value: dict[str, Any] = json.loads((self.folder / name).read_bytes())
+            value = json.loads(_content(self.folder / name))
         except (FileNotFoundError, NotADirectoryError):
             return None
-        except (OSError, ValueError) as error:
-            raise Broken(f"{self.folder / name} can't be read: {error}") from error
+        except (ValueError, RecursionError) as error:
+            raise Planted(f"{self.folder / name} is not the launcher's") from error
+        except OSError as error:
+            kind = Planted if error.errno == errno.ELOOP else Broken
+            raise kind(f"{self.folder / name} can't be read: {error.strerror}") from error
+        if not isinstance(value, dict):
+            raise Planted(f"{self.folder / name} is not the launcher's")
         return value
 
 
@@ -131,8 +168,11 @@ def identity(handle: str) -> Identity:
 
 def claimant(claim: str) -> Identity:
     """The launcher that a claim names."""
-    pid, start, boot = claim.split(":", 2)
-    return Identity(int(pid), int(start), boot)
+    try:
+        pid, start, boot = claim.split(":", 2)
+        return Identity(int(pid), int(start), boot)
+    except ValueError as error:
+        raise Planted(f"{claim[:100]!r} names no process") from error
 
 
 def handle_of(launcher: Identity) -> str:
@@ -141,18 +181,24 @@ def handle_of(launcher: Identity) -> str:
     return json.dumps(value, separators=(",", ":"))
 
 
-def _written(order: Order) -> dict[str, Any]:
+def _written(order: Order, walls: Sequence[str]) -> dict[str, Any]:
     marker = f"{order.session_id}/{order.number}"
     return {
         "argv": list(order.argv),
+        "cpu_time": order.cpu_time,
         "cwd": str(order.workspace),
         "env": {**order.env, MARKER: marker},
         "grace": order.grace,
+        "idle_time": order.idle_time,
         "log_cap": order.log_cap,
         "marker": marker,
+        "memory": order.memory,
         "output_limit": order.output_limit,
+        "processes": order.processes,
+        "pty": order.pty,
         "seal": _seal(f"{order.folder.absolute()} {marker}"),
         "wall_time": order.wall_time,
+        "walls": list(walls),
     }
 
 
@@ -163,13 +209,56 @@ def _seal(name: str) -> int:
     return (1 << 60) + (int.from_bytes(digest[:8], "big") >> 4)
 
 
-def _replace(path: Path, data: bytes) -> None:
-    new = path.with_name(f"{path.name}.{os.getpid()}.new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+def _number(value: object) -> int | None:
+    return value if type(value) is int else None
+
+
+def _line(value: object) -> str | None:
+    return clean(value[:500].replace("\n", " ")) if isinstance(value, str) else None
+
+
+@contextlib.contextmanager
+def _opened(path: Path | str, within: int | None = None) -> Iterator[int]:
+    """A folder, itself and not what a link leads to."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, dir_fd=within)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def _exists(folder: int, name: str) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _content(path: Path) -> bytes:
+    """A regular file of reasonable size. Raises OSError and ValueError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        facts = os.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST:
+            raise ValueError("no file, or far too big")
+        return file.read(LARGEST)
+
+
+def _replace(folder: int, name: str, data: bytes) -> None:
+    new = f"{name}.{os.getpid()}.new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(new, flags, 0o600, dir_fd=folder)
+    except FileExistsError:  # of a process with our pid that was killed, or planted
+        os.unlink(new, dir_fd=folder)
+        fd = os.open(new, flags, 0o600, dir_fd=folder)
     try:
         with open(fd, "wb") as file:
             file.write(data)
-        os.rename(new, path)
+        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
     except OSError:
-        new.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            os.unlink(new, dir_fd=folder)
         raise

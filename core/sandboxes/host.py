@@ -54,7 +54,7 @@ class HostSandbox:
     async def start(self, order: Order) -> str:
         attempt = Attempt(order.folder)
         if attempt.claim() is None:
-            attempt.prepare(order)
+            attempt.prepare(order, self._walls(order))
             await self._spawn(order.folder)
             if attempt.claim() is None and attempt.revoke():  # so that it can't start later
                 raise Broken(f"the launcher did not start: {_last_words(order.folder)}")
@@ -82,7 +82,7 @@ class HostSandbox:
     async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
         path = Attempt(folder).output
         try:
-            if limit > _LARGE and path.exists() and path.stat().st_size - position > _LARGE:
+            if limit > _LARGE and path.exists() and path.lstat().st_size - position > _LARGE:
                 return await asyncio.to_thread(output.read, path, position, limit)
             return output.read(path, position, limit)
         except OSError as error:
@@ -94,6 +94,14 @@ class HostSandbox:
             attempt.send(number, data, last)
         except OSError as error:
             raise Broken(f"can't give input to {folder}: {error.strerror}") from error
+        attempt.wake()
+
+    async def note(self, folder: Path, name: str, text: str) -> None:
+        attempt = Attempt(folder)
+        try:
+            attempt.note(name, text)
+        except OSError as error:
+            raise Broken(f"can't tell {folder} its {name}: {error.strerror}") from error
         attempt.wake()
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
@@ -123,6 +131,10 @@ class HostSandbox:
             raise Broken(f"not all of the command in {order.folder} can be ended")
         lines = await asyncio.to_thread(output.tail, Attempt(order.folder).output, RUN_TAIL)
         return Ran(end, "".join(line.text + "\n" for line in lines))
+
+    def _walls(self, order: Order) -> Sequence[str]:
+        """What goes before the agent's command line; none here."""
+        return ()
 
     async def _spawn(self, folder: Path) -> None:
         """Run the launcher until it is in the background. A caller that is cancelled leaves
@@ -178,7 +190,7 @@ def _last_words(folder: Path) -> str:
 
 
 def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
+    return os.open(path, flags | os.O_NOFOLLOW, 0o600)
 
 
 async def _status(attempt: Attempt, handle: str, reason: str) -> Status:

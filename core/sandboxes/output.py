@@ -7,13 +7,18 @@ doubles a line, whoever reads.
 
 from __future__ import annotations
 
+import errno
 import os
 import re
+import stat
 from pathlib import Path
 
 from core.ports import Line
 
 STREAMS = {b"o": "out", b"O": "out", b"e": "err", b"E": "err", b"m": "mark"}
+
+LONGEST = 4 << 20
+"""Bytes that a record may have: a megabyte of text and its head, with much to spare."""
 
 _STEP = 1 << 20
 _CONTROLS = bytes(set(range(32)) - {9, 10}) + b"\x7f"
@@ -55,13 +60,17 @@ def read(path: Path, position: int, limit: int) -> list[Line]:
     """Whole lines from a position, about `limit` bytes of them but at least one if there
     is one; none where the file does not exist yet. Raises OSError."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        fd = _opened(path)
     except FileNotFoundError:
         return []
     try:
         data = os.pread(fd, max(limit, 1), position)
         while data and b"\n" not in data:
             more = os.pread(fd, _STEP, position + len(data))
+            if len(data) > LONGEST:  # no record of the launcher's: somebody has written here
+                return [
+                    Line("out", 0, clean(data.decode("utf-8", "replace")), position + len(data))
+                ]
             if not more:
                 break
             data += more
@@ -73,8 +82,21 @@ def read(path: Path, position: int, limit: int) -> list[Line]:
 def tail(path: Path, size: int) -> list[Line]:
     """The last whole lines of the file, about `size` bytes of them. Raises OSError."""
     try:
-        start = max(0, path.stat().st_size - size)
+        fd = _opened(path)
     except FileNotFoundError:
         return []
+    try:
+        start = max(0, os.fstat(fd).st_size - size)
+    finally:
+        os.close(fd)
     lines = read(path, start, size + _STEP)
     return lines[1:] if start else lines
+
+
+def _opened(path: Path) -> int:
+    """The output: a file, and neither a link nor a fifo that was put in its place."""
+    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    if not stat.S_ISREG(os.fstat(fd).st_mode):
+        os.close(fd)
+        raise OSError(errno.EINVAL, "it is no file", str(path))
+    return fd

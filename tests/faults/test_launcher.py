@@ -275,7 +275,7 @@ async def test_a_launcher_that_cannot_run_is_told_and_never_starts_later(bench: 
     assert await bench.sandbox.find(order.folder) is None
     with pytest.raises(Broken, match="no-such-python: No such file"):
         await HostSandbox("/no-such-python").start(bench.order("true"))
-    missing = HostSandbox("/no-such-python").missing()
+    missing = HostSandbox("/no-such-python").missing({})
     assert missing == "/no-such-python is missing: install Python 3.9 or newer"
 
 
