@@ -13,7 +13,9 @@ from core.store import budgets, limits, sessions, tasks
 from core.store.database import Tx
 from core.store.limits import Limit
 
-_PROVIDERS = {"claude": "Claude"}
+_PROVIDERS = {"claude": "Claude", "codex": "Codex"}
+_SAME = 120_000
+"""ms by which two tellings of one reset may differ: one to the second, one to the minute."""
 
 
 def standing(tx: Tx) -> dict[str, int]:
@@ -53,7 +55,7 @@ def _rest(tx: Tx, house: House, account: str, old: Limit | None, reset: int | No
     again = old if old is not None and _soon_after(old, now, policy.limit_pause) else None
     if reset is not None and reset <= now and again is not None:
         reset = None  # that time has passed, and it is at its limit all the same
-    if rests is not None and (reset is None or reset <= rests.until):
+    if rests is not None and (reset is None or reset <= rests.until + _SAME):
         return rests
     tries = again.tries + 1 if again else rests.tries if rests else 1
     until = rests_until(now, reset, policy.limit_pause, tries)

@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from core.drivers import claude_wire
+from core.drivers.common import MCP_SERVER, WAY_BACK, argument, installed
 from core.drivers.ending import ending
 from core.errors import Unclear
 from core.model import AgentEvent
@@ -22,6 +23,7 @@ _STREAM = (
 
 class ClaudeDriver:
     """Starts `claude -p` with its input open: prompts, answers and interrupts are lines there.
+    For a person at a terminal it is the plain `claude`, and what it shows is text.
 
     Options: `program` (default `claude`), `model`, `permission_mode` (default `default`),
     `append_system_prompt`, `args` (a list of further arguments). `--resume` finds a
@@ -48,11 +50,17 @@ class ClaudeDriver:
             "BULLPEN_PROMPT_FILE": str(brief.prompt_file),
             "BULLPEN_ARTIFACTS": str(brief.artifacts),
         }
+        flags = (*_flags(brief), *_further(brief.options))
+        readable = installed(program)
+        if brief.interactive:
+            words = (program, *flags, *_opening(brief))
+            return Plan(argv=words, env=env, input_open=True, readable=readable, pty=True)
         return Plan(
-            argv=(program, *_STREAM, *_flags(brief), *_further(brief.options)),
+            argv=(program, *_STREAM, *flags),
             env=env,
             first_input=self.say(brief.prompt),
             input_open=True,
+            readable=readable,
         )
 
     def parse(self, line: Line) -> Sequence[AgentEvent]:
@@ -94,11 +102,30 @@ def _flags(brief: Brief) -> tuple[str, ...]:
     flags = ["--permission-mode", str(options.get("permission_mode", "default"))]
     if model := brief.model or options.get("model"):
         flags += ["--model", str(model)]
-    if words := options.get("append_system_prompt"):
-        flags += ["--append-system-prompt", str(words)]
+    said = (str(options.get("append_system_prompt") or ""), brief.instructions)
+    if words := "\n\n".join(part.strip() for part in said if part.strip()):
+        flags += ["--append-system-prompt", argument(words)]
+    if brief.mcp:
+        flags += ["--mcp-config", _mcp(brief.mcp), f"--allowedTools=mcp__{MCP_SERVER}"]
     if brief.resume:
         flags += ["--resume", brief.resume]
     return tuple(flags)
+
+
+def _mcp(command: Sequence[str]) -> str:
+    """Its variables are named, not told: a command line can be read by everyone here."""
+    server = {
+        "type": "stdio",
+        "command": command[0],
+        "args": list(command[1:]),
+        "env": {name: f"${{{name}:-}}" for name in WAY_BACK},
+    }
+    return msgspec.json.encode({"mcpServers": {MCP_SERVER: server}}).decode()
+
+
+def _opening(brief: Brief) -> tuple[str, ...]:
+    """The first words of a talk at a terminal; one that goes on waits for its person."""
+    return () if brief.resume or not brief.prompt.strip() else ("--", argument(brief.prompt))
 
 
 def _further(options: Mapping[str, Any]) -> tuple[str, ...]:

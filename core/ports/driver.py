@@ -18,7 +18,8 @@ class Brief:
     this agent reads such words. `mcp`: the command line of Bullpen's MCP server, empty where the
     agent gets none. `input`, `output`: the artifact that its step reads, and the one that it
     must write. `interactive`: a person types to it in a terminal. `whole`: with `resume`, all
-    that was said in this session: what a fresh conversation needs where the old one is lost."""
+    that was said in this session: what a fresh conversation needs where the old one is lost.
+    `sandbox`: the name of the one that it runs in."""
 
     task: str
     title: str
@@ -37,6 +38,7 @@ class Brief:
     output: Path | None = None
     interactive: bool = False
     whole: str = ""
+    sandbox: str = "host"
 
 
 @dataclass(frozen=True, slots=True)

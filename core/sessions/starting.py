@@ -76,6 +76,7 @@ async def make_order(house: House, session: Session, iteration: Iteration, task:
             model=agent.model,
             resume=resume,
             options=agent.options,
+            sandbox=session.sandbox,
             whole=await _prompt(house, session, iteration, False) if resume else "",
         )
     )

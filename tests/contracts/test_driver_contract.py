@@ -218,7 +218,7 @@ PLAYS: dict[str, tuple[list[str], bool]] = {
     "error401": ([*STARTED, "error", *DONE], False),
     "error429": ([*STARTED, "limit", *DONE], False),
     "error529": ([*STARTED, "text", "error", *DONE], False),
-    "limit": ([*STARTED, "limit", "error", *DONE], False),
+    "limit": ([*STARTED, "limit", "limit", *DONE], False),
     "interrupt_text": ([*STARTED, "text", "text", *DONE], False),
     "interrupt_tool": ([*STARTED, "tool_call", "tool_result", "text", *DONE], False),
     "bad_resume": ([*DONE, "text"], False),
