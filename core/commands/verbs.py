@@ -20,6 +20,7 @@ from core.commands import (
     runs,
     showing,
     tuning,
+    worktrees,
 )
 from core.commands.desk import Handler, Verb
 from core.commands.grammar import Form
@@ -114,6 +115,7 @@ _TABLE: list[tuple[Form, object]] = [
     *money.TABLE,
     *crew.TABLE,
     *tuning.TABLE,
+    *worktrees.TABLE,
 ]
 
 FORMS: dict[str, Form] = {form.name: form for form, _ in _TABLE}

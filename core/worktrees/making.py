@@ -78,12 +78,13 @@ async def plan(house: House, wanted: Wanted) -> Planned:
     repo = house.repo(wanted.repo or (task.repo if task else None))
     ref, title = (task.ref if task else None), wanted.title or (task.title if task else "")
     branch = check_branch(wanted.branch) if wanted.branch else branch_of(wanted.agent, ref, title)
+    start = await house.repositories.sync(repo)  # by which the default branch is known, too
     _check_not_kept(house, repo, branch)
     name = wanted.path or folder_of(wanted.agent, ref, title, branch)
     path = check_path(root_of(house), name)
     if path.exists() or path.is_symlink():
         raise Refused(f"There is something at {path} already: say another --path.")
-    base, there = await _beginning(house, repo, branch, wanted.base)
+    base, there = await _beginning(house, repo, branch, wanted.base, start)
     return Planned(wanted, repo, branch, path, base, not there)
 
 
@@ -171,9 +172,10 @@ def _check_not_kept(house: House, repo: Repo, branch: str) -> None:
         raise Unclear(f"Branches below `{OWN}` are those of tasks: take another name.")
 
 
-async def _beginning(house: House, repo: Repo, branch: str, base: str | None) -> tuple[str, bool]:
+async def _beginning(
+    house: House, repo: Repo, branch: str, base: str | None, start: str
+) -> tuple[str, bool]:
     """The commit that it begins at, and whether the branch is there already."""
-    start = await house.repositories.sync(repo)
     found = await house.repositories.find(repo, branch)
     if found is not None:
         if base is not None:

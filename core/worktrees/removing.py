@@ -260,6 +260,8 @@ async def _look_alone(house: House, row: WorktreeRow) -> Ran:
         return await house.sandboxes[_sandbox(house, row)].run(order)
     finally:
         shutil.rmtree(checks, ignore_errors=True)
+        with suppress(OSError):  # others may be looked into at the same time
+            checks.parent.rmdir()
 
 
 def _sandbox(house: House, row: WorktreeRow) -> str:
