@@ -25,6 +25,7 @@ from core import crew, runs
 from core.artifacts import Artifacts
 from core.commands.interpreter import Interpreter
 from core.doors import Doors
+from core.drivers.acp import AcpDriver
 from core.drivers.claude import ClaudeDriver
 from core.drivers.command import CommandDriver, split_command
 from core.forges.local import LocalForge
@@ -148,7 +149,9 @@ def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
         clock=clock,
         data=data,
         current=Current(files, files.setup),
-        drivers={driver.name: driver for driver in (CommandDriver(), ClaudeDriver())},
+        drivers={
+            driver.name: driver for driver in (CommandDriver(), ClaudeDriver(), AcpDriver())
+        },
         sandboxes={"host": HostSandbox()},
         forges={"local": LocalForge()},
         repositories=files.sources.repositories,
