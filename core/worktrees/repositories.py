@@ -229,7 +229,10 @@ class Repositories:
 
 
 async def _lay_out(blueprint: workspaces.Blueprint, folder: Path) -> None:
-    folder.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise Broken(f"{folder.parent} can't be made: {error.strerror}.") from error
     await workspaces.make(blueprint, folder.absolute())
 
 
