@@ -149,9 +149,7 @@ def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
         clock=clock,
         data=data,
         current=Current(files, files.setup),
-        drivers={
-            driver.name: driver for driver in (CommandDriver(), ClaudeDriver(), AcpDriver())
-        },
+        drivers={driver.name: driver for driver in (CommandDriver(), ClaudeDriver(), AcpDriver())},
         sandboxes={"host": HostSandbox()},
         forges={"local": LocalForge()},
         repositories=files.sources.repositories,
