@@ -11,14 +11,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.drivers.acp import AcpDriver
 from core.drivers.claude import ClaudeDriver
 from core.drivers.command import CommandDriver
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Driver, Exit, Line
 from tests.agent_bench import RECORDED, brief, recorded
 
-DRIVERS: list[Driver] = [CommandDriver(), ClaudeDriver()]
+DRIVERS: list[Driver] = [CommandDriver(), ClaudeDriver(), AcpDriver()]
 WORKSPACE = Path("/workspace")
+OPTIONS = {"command": "agent --acp"}
+"""What some drivers need to plan at all; to the others it says nothing."""
 REQUEST = {"request_id": "r-1", "tool": "Bash", "input": {"command": "ls"}}
 
 every_driver = pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: driver.name)
@@ -29,32 +32,37 @@ every_driver = pytest.mark.parametrize("driver", DRIVERS, ids=lambda driver: dri
 
 @every_driver
 def test_the_same_brief_gives_the_same_plan(driver: Driver) -> None:
-    told = brief(WORKSPACE, "Do it.", command="make test")
+    told = brief(WORKSPACE, "Do it.", command="make test", options=OPTIONS)
     assert driver.plan(told) == driver.plan(told)
 
 
 @every_driver
 @given(title=st.text(), prompt=st.text(st.characters(exclude_categories=["Cs"])))
 def test_no_words_of_a_task_break_the_command_line(driver: Driver, title: str, prompt: str) -> None:
-    told = brief(WORKSPACE, prompt, command="echo {title} {task}")
+    told = brief(WORKSPACE, prompt, command="echo {title} {task}", options=OPTIONS)
     told = type(told)(**{**{f: getattr(told, f) for f in told.__slots__}, "title": title})
     plan = driver.plan(told)
     words = [*plan.argv, *plan.env, *plan.env.values()]
     assert not any("\0" in word for word in words)
-    assert len(plan.argv) == len(driver.plan(brief(WORKSPACE, command="echo {title} {task}")).argv)
+    plain = driver.plan(brief(WORKSPACE, command="echo {title} {task}", options=OPTIONS))
+    assert len(plan.argv) == len(plain.argv)
 
 
 @every_driver
 def test_going_on_is_planned_only_where_it_is_possible(driver: Driver) -> None:
-    first = driver.plan(brief(WORKSPACE, "Do it.", command="make"))
-    again = driver.plan(brief(WORKSPACE, "Do it.", command="make", resume="abc"))
+    first = driver.plan(brief(WORKSPACE, "Do it.", command="make", options=OPTIONS))
+    again = driver.plan(
+        brief(WORKSPACE, "Do it.", command="make", resume="abc", options=OPTIONS)
+    )
     assert ("abc" in again.argv) is driver.can_resume
     assert (first == again) is not driver.can_resume
 
 
 @every_driver
 def test_a_prompt_goes_in_whole_where_input_is_taken(driver: Driver) -> None:
-    plan = driver.plan(brief(WORKSPACE, "Zeile eins\nline “two”", command="make"))
+    plan = driver.plan(
+        brief(WORKSPACE, "Zeile eins\nline “two”", command="make", options=OPTIONS)
+    )
     assert bool(plan.first_input) is plan.input_open
     assert plan.first_input == (driver.say("Zeile eins\nline “two”") or b"")
 
@@ -132,10 +140,11 @@ def _replaced(value: Any, where: Any, new: Any) -> Any:
 @every_driver
 @pytest.mark.parametrize("text", ["", "yes", "two\nlines", 'quote " and \\ and “”'])
 def test_all_input_is_whole_lines(driver: Driver, text: str) -> None:
+    told = brief(WORKSPACE, command="make", options=OPTIONS)
     inputs = [driver.say(text), driver.interrupt()]
     inputs += [driver.answer(REQUEST, allow, text) for allow in (True, False)]
     for data in inputs:
-        assert (data is not None) is driver.plan(brief(WORKSPACE, command="make")).input_open
+        assert (data is not None) is driver.plan(told).input_open
         assert data is None or (data.endswith(b"\n") and data.count(b"\n") == 1)
 
 
