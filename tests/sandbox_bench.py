@@ -6,16 +6,38 @@ import asyncio
 import os
 import sys
 import time
+import uuid
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from core.ports import Exit, Line, Order, Sandbox
+from core.sandboxes.bubblewrap import BubblewrapSandbox
+from core.sandboxes.host import HostSandbox
+from tests.needs import need
 
 PATIENCE = 60.0
 """Seconds after which a wait fails: a bound for a busy machine, not a measure."""
 
 ENV = {"PATH": "/usr/local/bin:/usr/bin:/bin"}
+
+
+def _bubblewrap(base: Path) -> Sandbox:
+    sandbox = BubblewrapSandbox(hidden=(base / "data",))
+    problem = sandbox.missing({})
+    need("bubblewrap", problem is None, problem or "")
+    return sandbox
+
+
+SANDBOXES: dict[str, Callable[[Path], Sandbox]] = {
+    "host": lambda base: HostSandbox(),
+    "bubblewrap": _bubblewrap,
+}
+"""Every sandbox that the contract suite runs over: its name, and what makes one for a test's
+folder, or skips the test with what is missing."""
+
+WALLED = [name for name in SANDBOXES if name != "host"]
+"""Those that isolate."""
 
 
 @dataclass
@@ -101,6 +123,12 @@ def written_pid(path: Path) -> int:
     """The pid that a process has written into a file, or 0 until it has."""
     text = path.read_text() if path.exists() else ""
     return int(text) if text.endswith("\n") else 0
+
+
+def some_seconds() -> str:
+    """A time to sleep by which a process is told from every other: inside a sandbox it has
+    another pid than outside, but the same words."""
+    return f"1000.{uuid.uuid4().int >> 70}"
 
 
 def others_with(text: str) -> list[int]:

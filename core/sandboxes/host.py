@@ -54,7 +54,7 @@ class HostSandbox:
     async def start(self, order: Order) -> str:
         attempt = Attempt(order.folder)
         if attempt.claim() is None:
-            attempt.prepare(order, self._walls(order))
+            attempt.prepare(order, await self._walls(order))
             await self._spawn(order.folder)
             if attempt.claim() is None and attempt.revoke():  # so that it can't start later
                 raise Broken(f"the launcher did not start: {_last_words(order.folder)}")
@@ -132,7 +132,7 @@ class HostSandbox:
         lines = await asyncio.to_thread(output.tail, Attempt(order.folder).output, RUN_TAIL)
         return Ran(end, "".join(line.text + "\n" for line in lines))
 
-    def _walls(self, order: Order) -> Sequence[str]:
+    async def _walls(self, order: Order) -> Sequence[str]:
         """What goes before the agent's command line; none here."""
         return ()
 

@@ -10,13 +10,21 @@ import pytest
 
 from core.errors import Broken
 from core.ports import Exit, Line, Sandbox
-from core.sandboxes.host import HostSandbox
-from tests.sandbox_bench import ENV, PATIENCE, Bench, lives, texts, until, written_pid
+from tests.sandbox_bench import (
+    ENV,
+    PATIENCE,
+    SANDBOXES,
+    Bench,
+    others_with,
+    some_seconds,
+    texts,
+    until,
+)
 
 
-@pytest.fixture(params=["host"])
-def sandbox(request: pytest.FixtureRequest) -> Sandbox:
-    return {"host": HostSandbox}[request.param]()
+@pytest.fixture(params=SANDBOXES)
+def sandbox(request: pytest.FixtureRequest, tmp_path: Path) -> Sandbox:
+    return SANDBOXES[request.param](tmp_path)
 
 
 @pytest.fixture
@@ -69,7 +77,7 @@ async def test_the_environment_is_the_order_s_and_nothing_else(
     monkeypatch.setenv("A_SECRET_OF_THE_BOT", "1")
     env = {**ENV, "GREETING": "grüß dich"}
     _, lines = await bench.play(bench.order("/usr/bin/env", env=env))
-    assert sorted(texts(lines)) == [
+    assert sorted(line for line in texts(lines) if not line.startswith("PWD=")) == [
         "BULLPEN_ATTEMPT=coding-7f3a91c2/1",
         "GREETING=grüß dich",
         f"PATH={ENV['PATH']}",
@@ -243,13 +251,13 @@ async def test_stopping_what_has_ended_tells_how_it_ended(bench: Bench) -> None:
 
 
 async def test_nothing_is_left_after_a_stop(bench: Bench) -> None:
-    order = bench.order("sh", "-c", "sleep 1000 & echo $! > pid; wait")
+    seconds = some_seconds()
+    order = bench.order("sh", "-c", f"sleep {seconds} & echo ready; wait")
     handle = await bench.start(order)
-    pid = order.workspace / "pid"
-    await until(lambda: written_pid(pid) > 0, "the child's pid")
-    assert lives(written_pid(pid))
+    await bench.said(order, "ready")
+    assert others_with(seconds)
     await bench.sandbox.stop(order.folder, handle)
-    assert not lives(written_pid(pid))
+    assert not others_with(seconds)
 
 
 async def test_the_wall_time_ends_it(bench: Bench) -> None:
@@ -294,28 +302,28 @@ async def test_of_a_command_that_says_much_the_end_is_handed_back(bench: Bench) 
 
 @pytest.mark.parametrize("turns", [1, 2, 5, 10, 20])
 async def test_a_command_cancelled_while_it_starts_leaves_nothing(bench: Bench, turns: int) -> None:
-    order = bench.order("sh", "-c", "echo $$ > pid; exec sleep 1000")
+    seconds = some_seconds()
+    order = bench.order("sh", "-c", f"exec sleep {seconds}")
     running = asyncio.create_task(bench.sandbox.run(order))
     for _ in range(turns):
         await asyncio.sleep(0.001)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    pid = written_pid(order.workspace / "pid")
-    assert not pid or not lives(pid)
+    assert not others_with(seconds)
     if handle := await bench.sandbox.find(order.folder):
         assert not (await bench.sandbox.status(order.folder, handle)).alive
 
 
 async def test_a_cancelled_command_leaves_nothing(bench: Bench) -> None:
-    order = bench.order("sh", "-c", "echo $$ > pid; exec sleep 1000")
+    seconds = some_seconds()
+    order = bench.order("sh", "-c", f"echo ready; exec sleep {seconds}")
     running = asyncio.create_task(bench.sandbox.run(order))
-    pid = order.workspace / "pid"
-    await until(lambda: written_pid(pid) > 0, "the command's pid")
+    await bench.said(order, "ready")
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
-    assert not lives(written_pid(pid))
+    assert not others_with(seconds)
 
 
 async def test_twenty_at_once(bench: Bench) -> None:
