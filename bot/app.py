@@ -10,12 +10,13 @@ from apscheduler.triggers.cron import CronTrigger
 
 from bot import logs, terminal
 from bot.api.entry import load_key, running_port
-from bot.api.server import Server
+from bot.api.server import Address, Server
 from bot.clock import SystemClock
 from bot.configuring import Files, Sources, data_folder, secrets, taken
 from bot.console import ConsoleFace
 from bot.guard import close_memory, lock
 from bot.life import App, Options, Poller, live
+from bot.mcp import mcp_command, mcp_needs
 from bot.outbox import Outbox
 from bot.pages import Pages
 from bot.reception import Entrance, Reception
@@ -34,6 +35,7 @@ from core.notifications import Notifier
 from core.orchestrator import Orchestrator
 from core.ports import Face
 from core.redaction import Redactor
+from core.sandboxes.bubblewrap import BubblewrapSandbox
 from core.sandboxes.host import HostSandbox
 from core.store import buttons
 from core.store.database import Store
@@ -94,7 +96,7 @@ async def build(
         outbox,
         reception,
         pages,
-        Server(data, settings.api.host, settings.api.port),
+        _server(configuration, data, house),
         pollers,
     )
 
@@ -109,6 +111,12 @@ def _calendar(timezone: str, store: Store) -> AsyncIOScheduler:
         store.write, CronTrigger.from_crontab("17 3 * * *"), args=[buttons.sweep], id="sweep"
     )
     return scheduler
+
+
+def _server(configuration: Configuration, data: Path, house: House) -> Server:
+    api = configuration.settings.api
+    agents = Address(api.agents_url, api.agents_host, api.agents_port)
+    return Server(data, api.host, api.port, house, agents)
 
 
 def _site(configuration: Configuration, data: Path, house: House, redactor: Redactor) -> Site:
@@ -150,13 +158,15 @@ def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
         data=data,
         current=Current(files, files.setup),
         drivers={driver.name: driver for driver in (CommandDriver(), ClaudeDriver(), AcpDriver())},
-        sandboxes={"host": HostSandbox()},
+        sandboxes={"host": HostSandbox(), "bubblewrap": BubblewrapSandbox(hidden=(data,))},
         forges={"local": LocalForge()},
         repositories=files.sources.repositories,
         redact=files.sources.redactor.text,
         artifacts=Artifacts(data),
         check_command=split_command,
         doors=Doors(load_key(data)),
+        mcp=mcp_command(),
+        mcp_needs=mcp_needs(),
     )
 
 
