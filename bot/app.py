@@ -30,7 +30,7 @@ from core.drivers.acp import AcpDriver
 from core.drivers.claude import ClaudeDriver
 from core.drivers.command import CommandDriver, split_command
 from core.forges.local import LocalForge
-from core.house import Current, House
+from core.house import Current, Helper, House
 from core.notifications import Notifier
 from core.orchestrator import Orchestrator
 from core.ports import Face
@@ -165,8 +165,7 @@ def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
         artifacts=Artifacts(data),
         check_command=split_command,
         doors=Doors(load_key(data)),
-        mcp=mcp_command(),
-        mcp_needs=mcp_needs(),
+        mcp=Helper(mcp_command(), mcp_needs()),
     )
 
 

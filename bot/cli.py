@@ -74,6 +74,20 @@ def open_(config: Config = None, data: Data = None) -> None:
 
 
 @app.command()
+def mcp() -> None:
+    """Speak the Model Context Protocol on standard input and output. Agents start this."""
+    from core.errors import Broken
+
+    try:
+        from bot.mcp.server import serve
+    except ModuleNotFoundError as error:
+        if error.name not in ("mcp", "pydantic", "aiohttp"):
+            raise
+        raise Broken(f"{error.name} is missing: pip install 'bullpen[mcp]'") from None
+    serve()
+
+
+@app.command()
 def version() -> None:
     """Print the version."""
     from importlib.metadata import version as installed

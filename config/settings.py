@@ -6,6 +6,7 @@ Times are in seconds, sizes in bytes. The defaults here are the ones that the pa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Literal
@@ -84,9 +85,22 @@ class Queue(Section):
     max_concurrent: Count = 1
 
 
+def _url(text: str) -> str:
+    if text and not re.fullmatch(r"https?://[^/@\s?#]+/?", text):
+        raise ValueError(f"no address `{text[:100]}`; for instance http://build-host:3021")
+    return text
+
+
 class Api(Section):
+    """`agents_url`: how sandboxes on other machines reach the session routes; `agents_host` and
+    `agents_port`: where a further door listens for them, which serves nothing else. Without
+    `agents_host` what answers at that address hands on to `host` and `port`."""
+
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 3020
+    agents_url: Annotated[str, AfterValidator(_url)] = ""
+    agents_host: str = ""
+    agents_port: Annotated[int, Field(ge=0, le=65535)] = 3021
 
 
 class Site(Section):

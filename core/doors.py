@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import secrets
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +26,15 @@ async def _nothing(session_id: str) -> None:
 
 
 @dataclass(slots=True)
+class Errand:
+    """`holder`: who took its lease."""
+
+    session_id: str
+    folder: Path
+    holder: str | None = None
+
+
+@dataclass(slots=True)
 class Doors:
     """`url`: the HTTP API on loopback, once it listens; `far_url`: the same as sandboxes on other
     machines reach it (`api.agents_url`). `open` makes a session's socket answer, again after a
@@ -35,6 +45,8 @@ class Doors:
     far_url: str | None = None
     open: Callable[[str], Awaitable[None]] = field(default=_nothing)
     close: Callable[[str], Awaitable[None]] = field(default=_nothing)
+    errands: dict[str, Errand] = field(default_factory=dict, repr=False)
+    """Those under way, by the hash of their token."""
 
     def token(self, session_id: str, number: int) -> str:
         name = f"attempt:{session_id}/{number}".encode()
@@ -46,6 +58,16 @@ class Doors:
         fits = near and len(str(socket).encode()) <= LONGEST
         url = self.url if near else self.far_url
         return Door(self.token(session_id, number), url, socket if fits else None)
+
+    def errand(self, session_id: str, folder: Path) -> Door:
+        """For a short command of ours in a place that shares no folder: it reaches its lease and
+        `<folder>/exchange.git`, until `errand_over`. A restart of the bot ends it."""
+        token = f"bpe_{secrets.token_hex(32)}"
+        self.errands[hashed(token)] = Errand(session_id, folder)
+        return Door(token, self.far_url)
+
+    def errand_over(self, door: Door) -> None:
+        self.errands.pop(hashed(door.token), None)
 
 
 def hashed(token: str) -> str:

@@ -46,15 +46,16 @@ def read(folder: Path, name: str, most: int = LARGEST) -> bytes:
 def artifacts_folder(folder: Path) -> Iterator[int]:
     """A session's artifacts folder, from above and without following a link. Raises NotTaken."""
     with (
-        _folder(folder.parent) as above,
-        _folder(folder.name, above) as session,
-        _folder("artifacts", session) as inner,
+        one_folder(folder.parent) as above,
+        one_folder(folder.name, above) as session,
+        one_folder("artifacts", session) as inner,
     ):
         yield inner
 
 
 @contextmanager
-def _folder(path: Path | str, above: int | None = None) -> Iterator[int]:
+def one_folder(path: Path | str, above: int | None = None) -> Iterator[int]:
+    """That folder, and not one that a link leads to. Raises NotTaken."""
     try:
         handle = os.open(path, _FOLDER, dir_fd=above)
     except FileNotFoundError:
@@ -96,20 +97,25 @@ def too_large(most: int) -> str:
 
 def place(folder: Path, name: str, data: bytes) -> None:
     """Put a file there, in place of whatever has that name. Raises Refused where that can't be."""
-    temporary = f".{secrets.token_hex(8)}.new"
     try:
         (folder / "artifacts").mkdir(parents=True, exist_ok=True)
         with artifacts_folder(folder) as inner:
-            try:
-                with os.fdopen(os.open(temporary, _NEW, 0o644, dir_fd=inner), "wb") as file:
-                    file.write(data)
-                os.replace(temporary, name, src_dir_fd=inner, dst_dir_fd=inner)
-            except OSError:
-                with suppress(OSError):
-                    os.unlink(temporary, dir_fd=inner)
-                raise
+            replace_in(inner, name, data, 0o644)
     except (NotTaken, OSError) as error:
         raise Refused(f"{name} can't be written to the artifacts folder: {error}.") from None
+
+
+def replace_in(inner: int, name: str, data: bytes, mode: int) -> None:
+    """The file whole, or as it was; a link of that name goes. Raises OSError."""
+    temporary = f".{secrets.token_hex(8)}.new"
+    try:
+        with os.fdopen(os.open(temporary, _NEW, mode, dir_fd=inner), "wb") as file:
+            file.write(data)
+        os.replace(temporary, name, src_dir_fd=inner, dst_dir_fd=inner)
+    except OSError:
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=inner)
+        raise
 
 
 def drop(folder: Path, name: str) -> None:

@@ -20,6 +20,10 @@ from core.store.database import Store
 from core.worktrees import Repositories
 
 
+AUTO, WALLED, OPEN = "auto", "bubblewrap", "host"
+"""A sandbox that is chosen by what works here, and the two that it is chosen from."""
+
+
 @dataclass(slots=True)
 class Current:
     """What counts now: the files as they were read last, with what was changed by hand on top
@@ -35,9 +39,21 @@ class Current:
 
 
 @dataclass(frozen=True, slots=True)
+class Helper:
+    """Bullpen's MCP server as agents start it: its command line (empty: it isn't installed), and
+    what of this machine it has to be able to read."""
+
+    argv: tuple[str, ...] = ()
+    readable: tuple[Path, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class House:
     """`current` is replaced when the configuration is loaded anew or changed by hand; whoever
-    needs several of its parts to fit together takes `setup` once."""
+    needs several of its parts to fit together takes `setup` once.
+
+    `mcp`: Bullpen's MCP server as it runs on this machine; it finds its attempt by BULLPEN_TOKEN
+    and BULLPEN_SOCKET or BULLPEN_API. An image of one's own may have it as `bullpen mcp`."""
 
     store: Store
     clock: Clock
@@ -51,6 +67,7 @@ class House:
     artifacts: Artifacts
     check_command: Callable[[str], object]
     doors: Doors
+    mcp: Helper = Helper()
 
     @property
     def setup(self) -> Setup:
@@ -139,9 +156,24 @@ class House:
         """Why this agent can't work here, in one line; None when it can."""
         if not agent.enabled:
             return f"{agent.name} is disabled: /agent enable {agent.name}."
-        return self.drivers[agent.driver].missing(agent.options) or self.sandboxes[
-            agent.sandbox
-        ].missing(agent.container)
+        driver = self.drivers.get(agent.driver)
+        if driver is None:
+            return f"{agent.name}: the driver {agent.driver} is not part of this version."
+        return driver.missing(agent.options) or self._no_sandbox(agent)
+
+    def place(self, agent: Agent) -> str:
+        """The sandbox that it runs in: for `auto` bubblewrap where that works, else the host."""
+        if agent.sandbox != AUTO:
+            return agent.sandbox
+        walled = self.sandboxes.get(WALLED)
+        return WALLED if walled and walled.missing(agent.container) is None else OPEN
+
+    def _no_sandbox(self, agent: Agent) -> str | None:
+        place = self.place(agent)
+        sandbox = self.sandboxes.get(place)
+        if sandbox is None:
+            return f"{agent.name}: the sandbox {place} is not part of this version."
+        return sandbox.missing(agent.container)
 
     def session_folder(self, session_id: str) -> Path:
         return self.data / "sessions" / session_id

@@ -35,8 +35,8 @@ if ! grep -qF "$PWD/.venv/bin/python" .venv/bin/pip 2>/dev/null || ! .venv/bin/p
 fi
 case $kind in
     run) what=. ;;
-    dev) what=".[dev]" ;;
-    *) what=".[dev,bench]" ;;
+    dev) what=".[dev,mcp]" ;;
+    *) what=".[dev,mcp,bench]" ;;
 esac
 .venv/bin/python -m pip install -qq --disable-pip-version-check -c constraints.txt -e "$what" ||
     fail "The installation failed; what pip said stands above. Try again with: make clean"

@@ -116,6 +116,18 @@ async def stream(
         raise _failure(args[0], status, kept.decode("utf-8", "replace"), said)
 
 
+async def begin(
+    *args: str, cwd: Path, env: Mapping[str, str], options: Sequence[str] = ()
+) -> asyncio.subprocess.Process:
+    """A git that the caller talks to over its pipes, and ends with `end`. Raises Broken."""
+    return await _started(_command(args, None, options), cwd, env)
+
+
+async def end(process: asyncio.subprocess.Process) -> None:
+    """Leave nothing of it behind. Nobody else reads its outputs by now."""
+    await _end(process)
+
+
 def guarded(git_dir: Path) -> asyncio.Lock:
     """The lock under which refs of that repository are moved: one mover at a time."""
     return _locks.setdefault(str(git_dir), asyncio.Lock())

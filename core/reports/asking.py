@@ -77,7 +77,7 @@ def _ask(
     if sum(gate.answered_at is None for gate in known) >= MOST_OPEN:
         raise TooOften(f"{MOST_OPEN} of your requests wait for an answer already.")
     if len(known) >= MOST_GATES:
-        raise TooOften(f"You have asked {MOST_GATES} times: go on without, or end.")
+        raise Refused(f"You have asked {MOST_GATES} times: go on without, or end.")
     verb = "asks" if kind is GateKind.QUESTION else "wants to use a tool"
     opened = gates.open_gate(
         tx,

@@ -56,9 +56,9 @@ def artifact(tx: Tx, house: House, attempt: Attempt, name: str, data: bytes) -> 
         return known[0]
     names, used, there = doors.artifact_room(tx, session.task_id, name, author.key)
     if names >= MOST and not there:
-        raise TooOften(f"{session.agent} has written {MOST} artifacts to this task: no more fit.")
+        raise Refused(f"{session.agent} has written {MOST} artifacts to this task: no more fit.")
     if used + len(data) > LARGEST_ALL:
-        raise TooOften(f"{session.agent} has written {LARGEST_ALL >> 20} MB to this task.")
+        raise Refused(f"{session.agent} has written {LARGEST_ALL >> 20} MB to this task.")
     place(house.session_folder(session.id), name, data)
     return house.artifacts.keep(tx, session.task_id, name, data, author)
 
