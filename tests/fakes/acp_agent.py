@@ -389,7 +389,8 @@ def main() -> None:
         print(words, file=sys.stderr, flush=True)
     if (status := play.get("fails")) is not None:
         sys.exit(status)
-    asyncio.run(run_agent(FakeAgent(play)))
+    # Going on without a repetition is new in the protocol.
+    asyncio.run(run_agent(FakeAgent(play), use_unstable_protocol=True))
 
 
 if __name__ == "__main__":
