@@ -36,6 +36,9 @@ SANDBOXES: dict[str, Callable[[Path], Sandbox]] = {
 """Every sandbox that the contract suite runs over: its name, and what makes one for a test's
 folder, or skips the test with what is missing."""
 
+ORDERS: dict[str, dict[str, object]] = {}
+"""What every order to a sandbox of that name must say besides, its `container` say."""
+
 WALLED = [name for name in SANDBOXES if name != "host"]
 """Those that isolate."""
 
@@ -54,6 +57,7 @@ class Bench:
         workspace = self.base / "workspace"
         workspace.mkdir(exist_ok=True)
         order = Order("coding-7f3a91c2", self.count, folder, workspace, argv, ENV, grace=0.3)
+        changes = {**ORDERS.get(self.sandbox.name, {}), **changes}
         return replace(order, **changes)  # type: ignore[arg-type]
 
     def script(self, text: str, **changes: object) -> Order:

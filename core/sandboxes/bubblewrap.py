@@ -32,6 +32,14 @@ resolv.conf services shells ssl/certs ssl/cert.pem ssl/openssl.cnf static termin
 """
 """What programs read below /etc. Not whole folders that hold keys as well."""
 
+KERNEL_READ = tuple(Path("/proc", name) for name in ("bus", "fs", "irq", "sys", "sysrq-trigger"))
+KERNEL_HIDDEN = tuple(
+    Path("/proc", name)
+    for name in ("acpi", "asound", "kcore", "keys", "key-users", "kmsg", "sched_debug", "scsi",
+                 "timer_list", "timer_stats", "vmallocinfo")
+)  # fmt: skip
+"""Of the kernel's own: what may be read, and what nobody in there needs."""
+
 ALONE = (
     *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
     *("--die-with-parent", "--cap-drop", "ALL"),
@@ -136,6 +144,13 @@ def _system() -> Iterator[str]:
             yield from ("--ro-bind", str(path), str(path))
     yield from _each("--ro-bind-try", (Path("/etc", name) for name in ETC.split()))
     yield from ("--proc", "/proc", "--dev", "/dev")
+    # Root is root in there too for these, though it has no capability: bubblewrap thinks not.
+    yield from _each("--ro-bind", (path for path in KERNEL_READ if path.exists()))
+    for path in KERNEL_HIDDEN:
+        if path.is_dir():
+            yield from ("--tmpfs", str(path), "--remount-ro", str(path))
+        elif path.exists():
+            yield from ("--ro-bind", "/dev/null", str(path))
     for own in ("/tmp", "/var/tmp", "/run"):  # noqa: S108 (its own, empty)
         yield from ("--tmpfs", own)
 
