@@ -13,7 +13,8 @@ from core.model import AgentEvent, AgentEventKind
 from core.ports import Brief, Driver, Exit, Line, Verdict
 
 FAKE_CLAUDE = Path(__file__).parent / "fakes" / "claude"
-RECORDED = Path(__file__).parent / "fixtures" / "claude"
+FIXTURES = Path(__file__).parent / "fixtures"
+RECORDED = FIXTURES / "claude"
 DEADLINE = 90.0
 """Seconds after which an agent that hangs fails the test."""
 
@@ -111,9 +112,9 @@ async def _follow(process: asyncio.subprocess.Process, played: Played, react: Re
                 process.stdin.write(said)
 
 
-def recorded(name: str) -> Sequence[dict[str, Any]]:
+def recorded(name: str, folder: Path = RECORDED) -> Sequence[dict[str, Any]]:
     """A recording's rows, without its header: `{stream, text}` or `{stream: exit, status}`."""
-    rows = [json.loads(line) for line in (RECORDED / f"{name}.jsonl").read_text().splitlines()]
+    rows = [json.loads(line) for line in (folder / f"{name}.jsonl").read_text().splitlines()]
     header, *rest = rows
     assert header["fixture"] == name and header["version"]
     return rest

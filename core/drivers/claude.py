@@ -9,9 +9,7 @@ from typing import Any
 import msgspec
 
 from core.drivers import claude_wire
-from core.drivers.common import MCP_SERVER, WAY_BACK, argument, installed
-from core.drivers.ending import ending
-from core.errors import Unclear
+from core.drivers.common import MCP_SERVER, WAY_BACK, argument, by_result, further, installed
 from core.model import AgentEvent
 from core.ports import Brief, Exit, Line, Plan, Verdict
 
@@ -50,7 +48,7 @@ class ClaudeDriver:
             "BULLPEN_PROMPT_FILE": str(brief.prompt_file),
             "BULLPEN_ARTIFACTS": str(brief.artifacts),
         }
-        flags = (*_flags(brief), *_further(brief.options))
+        flags = (*_flags(brief), *further(brief.options))
         readable = installed(program)
         if brief.interactive:
             words = (program, *flags, *_opening(brief))
@@ -87,14 +85,7 @@ class ClaudeDriver:
         return _line({"type": "control_request", "request_id": "interrupt", "request": request})
 
     def verdict(self, last: AgentEvent | None, end: Exit | None) -> Verdict:
-        """By the agent's own result: its exit status may say less, or something else."""
-        if last is not None:
-            ok = bool(last.data.get("ok"))
-            reason = None if ok else str(last.data.get("error") or "the agent reported an error")
-            return Verdict(ok, reason, last.text or None)
-        if end is None:
-            return Verdict(False, "it has not ended yet")
-        return Verdict(False, f"ended without a result: {ending(end) or 'exit status 0'}")
+        return by_result(last, end)
 
 
 def _flags(brief: Brief) -> tuple[str, ...]:
@@ -126,13 +117,6 @@ def _mcp(command: Sequence[str]) -> str:
 def _opening(brief: Brief) -> tuple[str, ...]:
     """The first words of a talk at a terminal; one that goes on waits for its person."""
     return () if brief.resume or not brief.prompt.strip() else ("--", argument(brief.prompt))
-
-
-def _further(options: Mapping[str, Any]) -> tuple[str, ...]:
-    args = options.get("args", [])
-    if isinstance(args, list | tuple) and all(isinstance(word, str) for word in args):
-        return tuple(args)
-    raise Unclear('options.args must be a list of words, for instance ["--max-turns", "20"].')
 
 
 def _answers(given: Mapping[str, Any], text: str) -> dict[str, str]:

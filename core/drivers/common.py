@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
+
+from core.drivers.ending import ending
+from core.errors import Unclear
+from core.model import AgentEvent
+from core.ports import Exit, Verdict
 
 MCP_SERVER = "bullpen"
 """What Bullpen's own MCP server is called in an agent's configuration."""
@@ -22,6 +29,25 @@ def argument(words: str) -> str:
     if len(data) <= _LONGEST:
         return kept
     return data[:_LONGEST].decode(errors="ignore") + "\n… (cut: it is longer than fits here)"
+
+
+def further(options: Mapping[str, Any]) -> tuple[str, ...]:
+    """The words of `options["args"]`. Raises Unclear where it is no list of words."""
+    args = options.get("args", [])
+    if isinstance(args, list | tuple) and all(isinstance(word, str) for word in args):
+        return tuple(word.replace("\0", "") for word in args)
+    raise Unclear('options.args must be a list of words, for instance ["--max-turns", "20"].')
+
+
+def by_result(last: AgentEvent | None, end: Exit | None) -> Verdict:
+    """By the agent's own result: its exit status may say less, or something else."""
+    if last is not None:
+        ok = bool(last.data.get("ok"))
+        reason = None if ok else str(last.data.get("error") or "the agent reported an error")
+        return Verdict(ok, reason, last.text or None)
+    if end is None:
+        return Verdict(False, "it has not ended yet")
+    return Verdict(False, f"ended without a result: {ending(end) or 'exit status 0'}")
 
 
 def installed(program: str) -> tuple[Path, ...]:

@@ -48,11 +48,13 @@ class AgentEventKind(StrEnum):
 class AgentEvent:
     """One thing an agent said or did, translated at the wall.
 
-    `text` is what a person reads. `data` by kind: started `{driver_session, model}` ·
+    `text` is what a person reads. `data` by kind: started `{driver_session, model}` · text
+    `{closing: True}` (its closing words so far, where its result brings none along) ·
     tool_call `{id, name, input}` · tool_result `{id, is_error}` · file_change
     `{path, added, removed}` · usage `{tokens_in, tokens_out, cost_usd}` (what this session
     process has used so far, not a difference; with `message`, its id: that answer of the model's
-    alone, until the next total; `cached` of the tokens in the provider had kept; `model`) ·
+    alone, until the next total; with `conversation`: of all its processes up to here; `cached`
+    of the tokens in the provider had kept; `model`) ·
     permission_request `{request, tool, input}` · question `{request, questions: [{question,
     options: [label]}]}` · limit `{reset_at}` (ms, or None) · outcome `{name}` · finished
     `{ok, error}` (the driver's verdict; `text` is the agent's closing words).

@@ -1,7 +1,8 @@
 """What an attempt has used so far, out of what its agent says; and what that costs.
 
 A usage event is a total of the process, or what one message of the model's used: the messages
-since the last total are added to it, so that a budget is kept also between two totals.
+since the last total are added to it, so that a budget is kept also between two totals. A total
+of the whole conversation is this attempt's less what the earlier ones of it have used.
 """
 
 from __future__ import annotations
@@ -44,10 +45,12 @@ class Used:
 
 @dataclass(slots=True)
 class Account:
-    """The last total (with messages that are long over), and the newest messages since."""
+    """The last total (with messages that are long over), and the newest messages since; and of
+    which conversation, where its totals go beyond the attempt."""
 
     total: Used = field(default_factory=Used)
     messages: dict[str, Used] = field(default_factory=dict)
+    conversation: str | None = None
 
     def sum(self) -> Used:
         return sum(self.messages.values(), self.total)
@@ -66,7 +69,8 @@ class Account:
 
     def to_json(self) -> str:
         rows = {name: _row(used) for name, used in self.messages.items()}
-        return json.dumps({"total": _row(self.total), "messages": rows})
+        kept = {"total": _row(self.total), "messages": rows}
+        return json.dumps(kept | ({"of": self.conversation} if self.conversation else {}))
 
     @staticmethod
     def from_json(text: str | None) -> Account:
@@ -74,7 +78,7 @@ class Account:
             return Account()
         kept = json.loads(text)
         messages = {name: Used(*row) for name, row in kept["messages"].items()}
-        return Account(Used(*kept["total"]), messages)
+        return Account(Used(*kept["total"]), messages, kept.get("of"))
 
 
 def _whole(total: Used, before: Used) -> bool:
@@ -108,7 +112,11 @@ def take_in(tx: Tx, house: House, session: Session, attempt: Attempt, event: Age
     if message:
         account.message(str(message)[:100], _used(house, session, event.data))
     else:
-        account.said(_used(house, session, event.data))
+        used = _used(house, session, event.data)
+        if event.data.get("conversation"):
+            account.conversation = session.driver_session
+            used = _less(used, _earlier(tx, session, attempt))
+        account.said(used)
         _say_unpriced(tx, session, account.total)
     now = account.sum()
     _store(tx, session, attempt, account, now)
@@ -119,6 +127,26 @@ def take_in(tx: Tx, house: House, session: Session, attempt: Attempt, event: Age
         now.tokens - before.tokens,
         now.usd - before.usd,
         now.unpriced - before.unpriced,
+    )
+
+
+def _earlier(tx: Tx, session: Session, attempt: Attempt) -> Used:
+    """What the attempts before this one have used of the same conversation."""
+    rows = tx.all(
+        "SELECT usage FROM attempts WHERE session_id = ? AND number < ? AND usage IS NOT NULL",
+        (session.id, attempt.number),
+    )
+    accounts = [Account.from_json(row["usage"]) for row in rows]
+    own = [one.sum() for one in accounts if one.conversation == session.driver_session]
+    return sum(own, Used())
+
+
+def _less(whole: Used, part: Used) -> Used:
+    return Used(
+        max(0, whole.tokens_in - part.tokens_in),
+        max(0, whole.tokens_out - part.tokens_out),
+        max(0.0, whole.usd - part.usd),
+        max(0, whole.unpriced - part.unpriced),
     )
 
 

@@ -61,7 +61,7 @@ def append(tx: Tx, session_id: str, attempt: int, iteration: int, entries: Seque
 
 
 def last_finished(tx: Tx, session_id: str, attempt: int) -> AgentEvent | None:
-    """The newest `finished` event of the attempt."""
+    """The newest `finished` event of the attempt; one without words has the agent's last."""
     row = tx.one(
         "SELECT text, data FROM lines WHERE session_id = ? AND attempt = ? "
         "AND kind = 'finished' ORDER BY seq DESC LIMIT 1",
@@ -69,7 +69,17 @@ def last_finished(tx: Tx, session_id: str, attempt: int) -> AgentEvent | None:
     )
     if row is None:
         return None
-    return AgentEvent(AgentEventKind.FINISHED, row["text"], json.loads(row["data"]))
+    words = row["text"] or _closing(tx, session_id, attempt)
+    return AgentEvent(AgentEventKind.FINISHED, words, json.loads(row["data"]))
+
+
+def _closing(tx: Tx, session_id: str, attempt: int) -> str:
+    found = tx.value(
+        "SELECT text FROM lines WHERE session_id = ? AND attempt = ? AND kind = 'text' "
+        "AND data = ? ORDER BY seq DESC LIMIT 1",
+        (session_id, attempt, json.dumps({"closing": True})),
+    )
+    return str(found or "")
 
 
 def tail(tx: Tx, session_id: str, count: int) -> list[str]:

@@ -13,12 +13,14 @@ from hypothesis import strategies as st
 
 from core.drivers.acp import AcpDriver
 from core.drivers.claude import ClaudeDriver
+from core.drivers.codex import CodexDriver
 from core.drivers.command import CommandDriver
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Driver, Exit, Line
-from tests.agent_bench import RECORDED, brief, recorded
+from tests.agent_bench import FIXTURES, RECORDED, brief, recorded
 
-DRIVERS: list[Driver] = [CommandDriver(), ClaudeDriver(), AcpDriver()]
+CODEX = FIXTURES / "codex"
+DRIVERS: list[Driver] = [CommandDriver(), ClaudeDriver(), AcpDriver(), CodexDriver()]
 WORKSPACE = Path("/workspace")
 OPTIONS = {"command": "agent --acp"}
 """What some drivers need to plan at all; to the others it says nothing."""
@@ -63,8 +65,11 @@ def test_a_prompt_goes_in_whole_where_input_is_taken(driver: Driver) -> None:
     plan = driver.plan(
         brief(WORKSPACE, "Zeile eins\nline “two”", command="make", options=OPTIONS)
     )
-    assert bool(plan.first_input) is plan.input_open
-    assert plan.first_input == (driver.say("Zeile eins\nline “two”") or b"")
+    if said := driver.say("Zeile eins\nline “two”"):
+        assert plan.first_input == said and plan.input_open
+    else:
+        assert plan.first_input in (b"", "Zeile eins\nline “two”".encode())
+        assert not plan.input_open
 
 
 # -- parse --------------------------------------------------------------------------------
@@ -104,21 +109,22 @@ json_values = st.recursive(
 )
 
 
-@given(
-    row=st.sampled_from(
-        [
-            row["text"]
-            for path in RECORDED.glob("*.jsonl")
-            for row in recorded(path.stem)
-            if row["stream"] == "out"
-        ]
-    ),
-    where=st.randoms(use_true_random=False),
-    value=json_values,
-)
-def test_a_damaged_line_never_breaks_the_parser(row: str, where: Any, value: Any) -> None:
-    damaged = _replaced(json.loads(row), where, value)
-    for event in ClaudeDriver().parse(Line("out", 0, json.dumps(damaged), 1)):
+def _lines(folder: Path) -> list[str]:
+    rows = [row for path in sorted(folder.glob("*.jsonl")) for row in recorded(path.stem, folder)]
+    return [row["text"] for row in rows if row["stream"] == "out"]
+
+
+RECORDINGS: list[tuple[Driver, list[str]]] = [
+    (ClaudeDriver(), _lines(RECORDED)), (CodexDriver(), _lines(CODEX))]
+
+
+@pytest.mark.parametrize(("driver", "lines"), RECORDINGS, ids=[d.name for d, _ in RECORDINGS])
+@given(data=st.data(), where=st.randoms(use_true_random=False), value=json_values)
+def test_a_damaged_line_never_breaks_the_parser(
+    driver: Driver, lines: list[str], data: Any, where: Any, value: Any
+) -> None:
+    damaged = _replaced(json.loads(data.draw(st.sampled_from(lines))), where, value)
+    for event in driver.parse(Line("out", 0, json.dumps(damaged), 1)):
         assert isinstance(event.text, str)
         json.dumps(dict(event.data))
 

@@ -29,18 +29,19 @@ class Use:
     """The model calls a tool and waits for its result. `text` is said before."""
 
     tool: str
-    input: Mapping[str, Any]
+    input: Mapping[str, Any] | str
     text: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Fail:
-    """The API answers with an error."""
+    """The API answers with an error; `more` stands beside its kind and message."""
 
     status: int
     kind: str
     message: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    more: Mapping[str, Any] = field(default_factory=dict)
 
 
 Turn = Say | Use | Fail
@@ -62,8 +63,7 @@ class ModelServer:
 
     async def __aenter__(self) -> Self:
         app = web.Application(client_max_size=64 << 20)
-        app.router.add_post("/v1/messages", self._messages)
-        app.router.add_post("/v1/messages/count_tokens", self._count)
+        self.serve(app)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.2)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -81,6 +81,10 @@ class ModelServer:
         if self._runner is not None:
             await self._runner.cleanup()
 
+    def serve(self, app: web.Application) -> None:
+        app.router.add_post("/v1/messages", self._messages)
+        app.router.add_post("/v1/messages/count_tokens", self._count)
+
     async def _messages(self, request: web.Request) -> web.StreamResponse:
         body = await request.json()
         self.requests.append(body)
@@ -95,7 +99,9 @@ class ModelServer:
         return web.json_response({"input_tokens": 10})
 
     def _turn(self, messages: Sequence[Mapping[str, Any]]) -> Turn:
-        prompt, spoken = _newest_prompt(messages)
+        return self.turn_of(*_newest_prompt(messages))
+
+    def turn_of(self, prompt: str, spoken: int) -> Turn:
         for word, turns in self.plays.items():
             if word in prompt and spoken < len(turns):
                 return turns[spoken]
