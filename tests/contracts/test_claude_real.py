@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from tests.fakes.model_server import Fail, ModelServer, Say, Turn, Use
 from tests.needs import need
 
 DRIVER = ClaudeDriver()
+ASKING = Path(__file__).parents[1] / "fakes" / "asking_mcp.py"
 QUESTIONS = {
     "questions": [
         {
@@ -57,22 +59,26 @@ async def run(
     turns: Sequence[Turn],
     react: React = when_finished,
     resume: str | None = None,
+    server: ModelServer | None = None,
+    login: str = "ANTHROPIC_API_KEY",
+    **told: Any,
 ) -> Played:
-    async with ModelServer({"": turns}) as server:
+    async with server or ModelServer({"": turns}) as server:
         env = {
             "HOME": str(workspace.parent / "home"),
             "PATH": os.defpath + ":" + os.environ["PATH"],
             "ANTHROPIC_BASE_URL": server.url,
-            "ANTHROPIC_API_KEY": "dummy",
+            login: "dummy",
             "DISABLE_TELEMETRY": "1",
             "DISABLE_ERROR_REPORTING": "1",
             "DISABLE_AUTOUPDATER": "1",
             "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1",
             "CLAUDE_CODE_MAX_RETRIES": "0",
+            "BULLPEN_TOKEN": "the token",
         }
         options: dict[str, Any] = {"program": program}
-        told = brief(workspace, "Please do it.", resume=resume, options=options)
-        return await play(DRIVER, told, env, react)
+        asked = brief(workspace, "Please do it.", resume=resume, options=options, **told)
+        return await play(DRIVER, asked, env, react)
 
 
 def answering(allow: bool, text: str = "") -> React:
@@ -131,3 +137,31 @@ async def test_a_refused_key_is_a_failure(program: str, workspace: Path) -> None
     played = await run(program, workspace, [refusal] * 3)
     assert not played.verdict.ok
     assert "API key" in (played.verdict.reason or "")
+
+
+async def test_the_words_of_its_task_reach_the_model(program: str, workspace: Path) -> None:
+    server = ModelServer({"": [Say("Over.")]})
+    await run(program, workspace, [], server=server, instructions="Touch nothing but README.md.")
+    assert "Touch nothing but README.md." in str(server.requests[-1]["system"])
+
+
+async def test_bullpens_tools_are_there_and_need_no_leave(program: str, workspace: Path) -> None:
+    """The server is started with the variables that lead back; nothing is told in its argv."""
+    turns: list[Turn] = [Use("mcp__bullpen__ask", {"question": "Tea?"}), Say("Over.")]
+    played = await run(program, workspace, turns, mcp=(sys.executable, str(ASKING)))
+    assert not played.of(AgentEventKind.PERMISSION_REQUEST)
+    (answer,) = played.of(AgentEventKind.TOOL_RESULT)
+    assert answer.text == "Tea? yes, says the token", played.errors
+
+
+async def test_a_usage_limit_says_when_it_is_over(program: str, workspace: Path) -> None:
+    headers = {
+        "anthropic-ratelimit-unified-status": "rejected",
+        "anthropic-ratelimit-unified-reset": "1830000000",
+        "anthropic-ratelimit-unified-representative-claim": "five_hour",
+    }
+    limit = Fail(429, "rate_limit_error", "This would exceed your limit.", headers)
+    played = await run(program, workspace, [limit] * 3, login="CLAUDE_CODE_OAUTH_TOKEN")
+    assert not played.verdict.ok
+    resets = [event.data["reset_at"] for event in played.of(AgentEventKind.LIMIT)]
+    assert resets and all(0 <= (at or 0) - 1_830_000_000_000 <= 60_000 for at in resets)
