@@ -1,0 +1,255 @@
+"""The carrier in a place of its own: code there and back, once, and nothing lost on the way."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import time
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.model import Mount
+from core.ports import Order
+from core.sandboxes.afar import Afar
+from core.worktrees import folder as workspaces
+from tests.fakes.agents_api import AgentsApi
+from tests.fakes.elsewhere import Elsewhere
+from tests.needs import need
+from tests.sandbox_bench import ENV, PATIENCE, texts, until
+
+BRANCH = "bullpen/T-0001"
+
+
+class Bench:
+    def __init__(self, base: Path, api: AgentsApi) -> None:
+        self.base, self.api = base, api
+        self.session = base / "sessions/coding-7f3a91c2"
+        self.place = Elsewhere(base, base.with_name("elsewhere.log"))
+
+    async def order(self, script: str, **changes: object) -> Order:
+        workspace = self.base / "worktrees/coding-7f3a91c2"
+        await self._workspace(workspace)
+        home, artifacts = self.session / "home", self.session / "artifacts"
+        for folder in (home, artifacts):
+            folder.mkdir(parents=True, exist_ok=True)
+        order = Order("coding-7f3a91c2", 1, self.session / "attempts/01", workspace,
+                      ("sh", "-ec", script), {**ENV, "HOME": str(home)}, grace=PATIENCE,
+                      writable=(home, artifacts))
+        order = replace(order, **changes)  # type: ignore[arg-type]
+        return replace(order, door=self.api.door(order))
+
+    async def _workspace(self, folder: Path) -> None:
+        """As the bot makes one: a clone that borrows from a bare repository."""
+        source, bare = self.base / "source", self.base / "repos/shop.git"
+        if bare.exists():
+            return
+        git("init", "--quiet", "--initial-branch=main", str(source))
+        (source / "README.md").write_text("# Shop\n")
+        (source / "gone.txt").write_text("to be removed\n")
+        git("-C", str(source), "add", "-A")
+        git("-C", str(source), "commit", "--quiet", "-m", "The beginning")
+        git("clone", "--quiet", "--bare", str(source), str(bare))
+        head = git("-C", str(bare), "rev-parse", "main")
+        folder.parent.mkdir(parents=True)
+        await workspaces.make(workspaces.Blueprint(bare, BRANCH, head, "main", head,
+                                                   exclude=("AGENTS.md",)), folder)
+
+    async def lines(self, order: Order) -> list[str]:
+        return texts(list(await Afar(order.folder).read(0, 1 << 20)))
+
+
+def git(*words: str) -> str:
+    names = {f"GIT_{who}_{what}": "una@localhost" for who in ("AUTHOR", "COMMITTER")
+             for what in ("NAME", "EMAIL")}
+    done = subprocess.run(["git", *words], env=os.environ | names | {
+        "GIT_CONFIG_GLOBAL": "/dev/null"}, capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    able = subprocess.run(["unshare", "--mount", "--pid", "--fork", "true"], check=False)
+    need("namespaces", able.returncode == 0, "run the tests as root")
+    api = await AgentsApi().open()
+    bench = Bench(tmp_path / "data", api)
+    yield bench
+    await bench.place.clean()
+    await api.close()
+
+
+async def test_code_goes_there_and_comes_back(bench: Bench) -> None:
+    order = await bench.order(
+        "cat README.md; git log --format=%s; git rev-parse --abbrev-ref HEAD;"
+        "git rev-parse --verify -q origin/main >/dev/null && echo knows main;"
+        "echo new > new.txt; git add new.txt; git commit -qm 'Its own commit';"
+        "rm gone.txt; echo left > left.txt; echo words > AGENTS.md")
+    end = await bench.place.play(order)
+    assert (end.status, end.reason, end.error) == (0, None, None)
+    assert await bench.lines(order) == [
+        "# Shop", "The beginning", BRANCH, "knows main"]
+    here = order.workspace
+    assert sorted(path.name for path in here.iterdir()) == [
+        ".git", "README.md", "left.txt", "new.txt"]
+    assert git("-C", str(here), "log", "--format=%s|%an").splitlines() == [
+        "What was left uncommitted|Bullpen agent", "Its own commit|Bullpen agent",
+        "The beginning|una@localhost"]
+    assert git("-C", str(here), "status", "--porcelain") == ""
+    assert git("-C", str(here), "rev-parse", "--abbrev-ref", "HEAD") == BRANCH
+    assert not (order.folder / "exchange.git").exists()
+    assert not (order.folder / "freight").exists()
+
+
+async def test_what_lies_ready_is_carried_along_and_what_is_new_comes_back(bench: Bench) -> None:
+    credentials = bench.base.with_name("auth.json")
+    credentials.write_text('{"key": "dummy"}')
+    memory = bench.base / "agents/una/memory"
+    order = await bench.order(
+        "cat ~/.auth.json ~/notes/settings; cat ../../sessions/*/prompt-01.md;"
+        "cat $HOME/../artifacts/plan.md; cat $MEMORY/MEMORY.md;"
+        "cd $HOME/../artifacts; echo done > report.md; ln -s /etc/passwd link.md;"
+        "echo '{\"outcome\": \"ok\"}' > outcome.json; echo more >> $MEMORY/MEMORY.md")
+    order = replace(order, mounts=(Mount(credentials, "~/.auth.json"),),
+                    env={**order.env, "MEMORY": str(memory)}, writable=(*order.writable, memory))
+    (bench.session / "home/notes").mkdir()
+    (bench.session / "home/notes/settings").write_text("of its home\n")
+    (bench.session / "prompt-01.md").write_text("Do it.\n")
+    (bench.session / "artifacts/plan.md").write_text("The plan.\n")
+    attempt = next(iter(bench.api.attempts.values()))
+    attempt.memory = b"It was cold.\n"
+    end = await bench.place.play(order)
+    assert (end.status, end.error) == (0, None)
+    assert await bench.lines(order) == [
+        '{"key": "dummy"}of its home', "Do it.", "The plan.", "It was cold."]
+    assert attempt.artifacts == {"report.md": b"done\n", "outcome.json": b'{"outcome": "ok"}\n'}
+    assert attempt.memory == b"It was cold.\nmore\n"
+    marks = texts(list(await Afar(order.folder).read(0, 1 << 20)), "mark")
+    assert [mark for mark in marks if "link.md" in mark]
+    assert not (bench.session / "artifacts/report.md").exists()  # it comes by the API alone
+
+
+async def test_of_two_places_for_one_attempt_one_works(bench: Bench) -> None:
+    order = await bench.order("echo worked >> trace; read x", input_open=True)
+    first = await bench.place.begin(order, "first")
+    attempt = next(iter(bench.api.attempts.values()))
+    await until(lambda: attempt.holder == "first", "the first has the lease")
+    second = await bench.place.begin(order, "second")
+    assert await second.wait() == 75
+    assert first.returncode is None
+    Afar(order.folder).send(1, b"go on\n", True)
+    assert await first.wait() == 0
+    assert (await bench.place.home(order)).status == 0
+    assert (order.workspace / "trace").read_text() == "worked\n"
+
+
+async def test_a_dead_token_starts_nothing(bench: Bench) -> None:
+    order = await bench.order("echo worked")
+    bench.api.attempts.clear()
+    process = await bench.place.begin(order)
+    assert await process.wait() == 75
+    assert await bench.lines(order) == []
+
+
+async def test_it_goes_on_while_bullpen_is_away_and_comes_home_later(bench: Bench) -> None:
+    flag = bench.base.with_name("go")
+    order = await bench.order(
+        f"echo begun; while [ ! -e {flag} ]; do sleep 0.05; done; echo x > x; echo over")
+    process = await bench.place.begin(order)
+    await until(lambda: b"begun" in bench.place.log.read_bytes(), "it has begun")
+    await bench.api.close()
+    flag.touch()
+    await until(lambda: b"over" in bench.place.log.read_bytes(), "it has ended by itself")
+    done, _ = await asyncio.wait({asyncio.ensure_future(process.wait())}, timeout=0.5)
+    assert not done
+    await bench.api.open()
+    assert await process.wait() == 0
+    assert (await bench.place.home(order)).status == 0
+    assert (order.workspace / "x").exists()
+
+
+async def test_told_to_end_it_brings_home_what_there_is(bench: Bench) -> None:
+    order = await bench.order(
+        "trap 'echo goodbye; exit 7' TERM; echo half > half.txt; echo ready;"
+        "while :; do sleep 0.05; done")
+    process = await bench.place.begin(order)
+    await until(lambda: b"ready" in bench.place.log.read_bytes(), "it works")
+    bench.place.tell(signal.SIGTERM)
+    assert await process.wait() == 0
+    end = await bench.place.home(order)
+    assert (end.status, end.reason) == (7, "stopped")
+    assert "goodbye" in await bench.lines(order)
+    assert (order.workspace / "half.txt").read_text() == "half\n"
+
+
+async def test_killed_it_is_gone_and_the_workspace_stands_as_before(bench: Bench) -> None:
+    order = await bench.order("echo x > x; git add x; git commit -qm x; echo ready; sleep 1000")
+    process = await bench.place.begin(order)
+    await until(lambda: b"ready" in bench.place.log.read_bytes(), "it works")
+    bench.place.tell(signal.SIGKILL)
+    await process.wait()
+    end = await bench.place.home(order)
+    assert end.reason == "gone"
+    assert not (order.workspace / "x").exists()
+    assert await bench.lines(order) == ["ready"]
+
+
+async def test_a_repository_taken_away_is_told(bench: Bench) -> None:
+    order = await bench.order("rm -rf .git; ln -s /etc .git; echo x > x")
+    end = await bench.place.play(order)
+    assert end.reason == "gone"
+    assert end.error == "its work could not be brought back: its .git is gone"
+
+
+async def test_an_errand_changes_nothing_at_home(bench: Bench) -> None:
+    order = await bench.order("echo x > x; git commit -q --allow-empty -m x; exit 3", number=0)
+    end = await bench.place.play(order)
+    assert end.status == 3
+    assert sorted(path.name for path in order.workspace.iterdir()) == [
+        ".git", "README.md", "gone.txt"]
+
+
+async def test_hooks_and_filters_of_the_agent_run_nothing_on_our_side(bench: Bench) -> None:
+    trace = bench.base.with_name("trace")
+    order = await bench.order(
+        f"mkdir -p .git/hooks; for n in post-checkout post-merge reference-transaction; do "
+        f"printf '#!/bin/sh\\necho $$ $0 >> {trace}\\n' > .git/hooks/$n; chmod +x .git/hooks/$n;"
+        f"cp .git/hooks/$n $n; done; echo '* filter=evil' > .gitattributes;"
+        f"git config filter.evil.smudge 'sh -c \"echo >> {trace}; cat\"';"
+        f"printf '[filter \"evil\"]\\n\\tsmudge = touch {trace}\\n' > .gitconfig;"
+        "printf '[submodule \"x\"]\\n\\tpath = x\\n\\turl = /etc\\n' > .gitmodules")
+    end = await bench.place.play(order)
+    assert (end.status, end.error) == (0, None)
+    assert (order.workspace / ".gitattributes").exists()
+    trace.unlink(missing_ok=True)  # in there they may run
+    await Afar(order.folder).settle(end)
+    assert not trace.exists()
+    assert not (order.workspace / ".git/hooks").exists()
+
+
+async def test_the_token_of_one_opens_no_other_repository(bench: Bench) -> None:
+    order = await bench.order("true")
+    await Afar(order.folder).load(order)
+    facts = (order.folder / "exchange.git/config").read_text()
+    assert "alternateRefsCommand = true" in facts
+    refs = git("--git-dir", str(order.folder / "exchange.git"), "for-each-ref",
+               "--format=%(refname)").splitlines()
+    assert refs == ["refs/heads/bullpen/T-0001", "refs/heads/main"]
+
+
+async def test_much_output_arrives_whole(bench: Bench) -> None:
+    order = await bench.order("seq 200000; printf '%0500000d\\n' 7; printf unfinished")
+    began = time.monotonic()
+    end = await bench.place.play(order)
+    assert end.status == 0
+    afar, position, found = Afar(order.folder), 0, []
+    while lines := await afar.read(position, 1 << 20):
+        found += texts(list(lines))
+        position = lines[-1].end
+    assert found[:200_000] == [str(n) for n in range(1, 200_001)]
+    assert len(found[200_000]) == 500_000
+    assert found[200_001] == "unfinished"
+    assert time.monotonic() - began < PATIENCE
