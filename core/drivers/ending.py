@@ -10,6 +10,10 @@ _REASONS = {
     "stopped": "stopped",
     "output_limit": "stopped: it wrote more output than the limit allows",
     "wall_time": "stopped: it ran longer than its time limit",
+    "idle_time": "stopped: it wrote nothing for longer than its idle limit",
+    "memory": "stopped: it used more memory than its limit allows",
+    "cpu_time": "stopped: it used more processor time than its limit allows",
+    "processes": "stopped: it ran more processes at once than its limit allows",
     "gone": "the process is gone, and left no exit status",
 }
 

@@ -49,6 +49,7 @@ GIVE_UP = 20.0  # seconds of killing after which what is left is reported
 LOOK = 1.0  # seconds between two looks at what the tree uses, where that is limited
 FIRST = 4096  # bytes of each stream that are remembered as its first words
 SIGNALS = frozenset(map(int, signal.valid_signals()))
+OWN_FOLDERS = ("tmp", "var/tmp", "run", "dev")  # in memory, behind bubblewrap's walls
 PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, F_SETPIPE_SZ = 1, 36, 1031
 
 
@@ -543,7 +544,7 @@ class Launcher:
         """Bytes of memory that files of the agent's take behind its walls."""
         for pid in pids[2:] if self.walls else ():
             with contextlib.suppress(OSError):
-                return sum(map(used, (f"/proc/{pid}/root/tmp", f"/proc/{pid}/root/dev")))
+                return sum(used(f"/proc/{pid}/root/{own}") for own in OWN_FOLDERS)
         return 0
 
     def stop(self, reason: str, force: bool = False) -> None:

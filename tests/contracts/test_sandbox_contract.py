@@ -272,6 +272,83 @@ async def test_the_output_limit_ends_it(bench: Bench) -> None:
     assert sum(len(line.text) for line in lines) < 400_000
 
 
+async def test_silence_ends_it_at_the_idle_time(bench: Bench) -> None:
+    text = "for i in 1 2 3 4 5 6; do echo $i; sleep 0.3; done; sleep 1000"
+    end, lines = await bench.play(bench.order("sh", "-c", text, idle_time=1.0))
+    assert (end.reason, texts(lines)) == ("idle_time", [*"123456"])
+
+
+async def test_while_a_person_is_asked_silence_is_no_idleness(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "echo ready; read x; echo $x; sleep 1000",
+                        idle_time=0.5, input_open=True)  # fmt: skip
+    handle = await bench.start(order)
+    await bench.sandbox.note(order.folder, "waiting", "yes")
+    done = asyncio.create_task(bench.sandbox.ended(order.folder, handle))
+    await asyncio.wait({done}, timeout=2.0)
+    assert not done.done()
+    await bench.sandbox.note(order.folder, "waiting", "")
+    await bench.sandbox.send(order.folder, 1, b"go\n")
+    await asyncio.wait_for(done, PATIENCE)
+    assert (await bench.end(order, handle)).reason == "idle_time"
+    assert texts(await bench.lines(order)) == ["ready", "go"]
+
+
+async def test_the_cpu_time_ends_it_dead_children_included(bench: Bench) -> None:
+    busy = "i=0; while [ $i -lt 30000 ]; do i=$((i+1)); done"
+    end, _ = await bench.play(bench.order("sh", "-c", f"while :; do sh -c '{busy}'; done",
+                                          cpu_time=1.0, wall_time=PATIENCE))  # fmt: skip
+    assert end.reason == "cpu_time"
+
+
+async def test_the_memory_of_the_whole_tree_ends_it(bench: Bench) -> None:
+    keep = "x=$(head -c 30000000 /dev/zero | tr '\\0' x); echo ready; read y"
+    text = f"for i in 1 2 3 4; do (exec sh -c \"{keep}\" < /dev/zero) & done; wait"
+    text = text.replace("$(", "\\$(")
+    order = bench.order("sh", "-c", text, memory=90 << 20, wall_time=PATIENCE)
+    end, _ = await bench.play(order)
+    assert end.reason == "memory"
+
+
+async def test_too_many_processes_end_it(bench: Bench) -> None:
+    seconds = some_seconds()
+    text = f"for i in $(seq 300); do sleep {seconds} & done; echo ready; wait"
+    end, _ = await bench.play(bench.order("sh", "-c", text, processes=100, wall_time=PATIENCE))
+    assert end.reason == "processes"
+    assert not others_with(seconds)
+
+
+async def test_within_its_limits_it_ends_by_itself(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "sleep 0.1 & sleep 2.2; echo done; wait", memory=1 << 30,
+                        cpu_time=60.0, processes=50, idle_time=60.0)  # fmt: skip
+    end, lines = await bench.play(order)
+    assert (end.status, end.reason, texts(lines)) == (0, None, ["done"])
+
+
+async def test_a_terminal_is_its_input_and_output(bench: Bench) -> None:
+    text = (
+        "tty -s < /dev/tty && echo tty; stty size; trap 'stty size; exit 4' WINCH;"
+        " printf 'name? '; read name; echo hello $name; while :; do sleep 0.05; done"
+    )
+    order = bench.order("sh", "-c", text, pty=True, input_open=True)
+    handle = await bench.start(order)
+    await bench.said(order, "name? ")
+    await bench.sandbox.send(order.folder, 1, b"you\n")
+    await bench.said(order, "hello you")
+    await bench.sandbox.note(order.folder, "size", "132x43")
+    assert (await bench.end(order, handle)).status == 4
+    said = "|".join(texts(await bench.lines(order)))
+    assert said.startswith("tty|24 80|name? |you|hello you|43 132")
+
+
+async def test_a_terminal_s_pictures_are_seen_though_they_have_no_newlines(bench: Bench) -> None:
+    text = r"while :; do printf '\033[2K\033[1mwörking\033[0m\r'; sleep 0.02; done"
+    order = bench.order("sh", "-c", text, pty=True, input_open=True)
+    handle = await bench.start(order)
+    await bench.said(order, "wörking")
+    await bench.sandbox.stop(order.folder, handle)
+    assert set(texts(await bench.lines(order))) <= {"wörking", ""}
+
+
 async def test_the_log_cap_marks_and_drops_but_keeps_the_end_and_the_verdict(bench: Bench) -> None:
     order = bench.order("sh", "-c", "seq 1000000; echo the end >&2; exit 5", log_cap=50_000)
     end, lines = await bench.play(order)

@@ -20,7 +20,16 @@ import pytest
 from core.errors import Broken
 from core.sandboxes.attempt import Attempt, identity
 from core.sandboxes.host import LAUNCHER, HostSandbox
-from tests.sandbox_bench import PATIENCE, Bench, lives, others_with, texts, until, written_pid
+from tests.sandbox_bench import (
+    PATIENCE,
+    SANDBOXES,
+    Bench,
+    lives,
+    others_with,
+    some_seconds,
+    texts,
+    until,
+)
 
 ROOT = Path(__file__).parents[2]
 
@@ -33,7 +42,8 @@ if os.fork() == 0:
         code += "open('pid','w').write(str(os.getpid())+chr(10)); time.sleep(1000)"
         null = os.open("/dev/null", os.O_RDWR)
         for fd in range(3 if "open" not in sys.argv else 0): os.dup2(null, fd)
-        os.execve(sys.executable, [sys.executable, "-I", "-S", "-c", code], {})
+        argv = [sys.executable, "-I", "-S", "-c", code, "escaped-" "NAME"]
+        os.execve(sys.executable, argv, {})
     os._exit(0)
 while not os.path.exists("pid") or not open("pid").read(): time.sleep(0.01)
 print("escaped")
@@ -42,47 +52,54 @@ print("escaped")
 writes its pid."""
 
 
-@pytest.fixture
-async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
-    bench = Bench(HostSandbox(), tmp_path)
+@pytest.fixture(params=["host", "bubblewrap"])
+async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = Bench(SANDBOXES[request.param](tmp_path), tmp_path)
     yield bench
     await bench.clean()
+
+
+def escape(then: str = "") -> tuple[str, str]:
+    """The script, and words by which the escaped one is found, also from outside of walls."""
+    name = some_seconds()
+    return ESCAPE.replace("NAME", name) + then, f"escaped-{name}"
 
 
 # -- What it leaves behind ----------------------------------------------------------------
 
 
 async def test_an_escaped_process_is_gone_after_a_normal_end(bench: Bench) -> None:
-    order = bench.script(ESCAPE)
-    end, lines = await bench.play(order)
+    script, escaped = escape()
+    end, lines = await bench.play(bench.script(script))
     assert (end.status, texts(lines)) == (0, ["escaped"])
-    assert not lives(written_pid(order.workspace / "pid"))
+    assert not others_with(escaped)
 
 
 @pytest.mark.parametrize("force", [False, True])
 async def test_an_escaped_process_is_gone_after_a_stop(bench: Bench, force: bool) -> None:
-    order = bench.script(ESCAPE + "time.sleep(1000)")
+    script, escaped = escape("time.sleep(1000)")
+    order = bench.script(script)
     handle = await bench.start(order)
     await bench.said(order, "escaped")
-    pid = written_pid(order.workspace / "pid")
-    assert lives(pid)
+    assert others_with(escaped)
     await bench.sandbox.stop(order.folder, handle, force=force)
-    assert not lives(pid)
+    assert not others_with(escaped)
 
 
 async def test_output_held_open_by_a_grandchild_delays_no_end(bench: Bench) -> None:
-    order = bench.script("import sys; sys.argv.append('open')" + ESCAPE)
-    end, lines = await bench.play(order)
+    script, escaped = escape()
+    end, lines = await bench.play(bench.script("import sys; sys.argv.append('open')" + script))
     assert (end.status, end.reason, texts(lines)) == (0, None, ["escaped"])
-    assert not lives(written_pid(order.workspace / "pid"))
+    assert not others_with(escaped)
 
 
 async def test_after_the_launcher_is_killed_nothing_is_left_and_it_is_gone(bench: Bench) -> None:
-    order = bench.script(ESCAPE + "time.sleep(1000)")
+    script, escaped = escape("time.sleep(1000)")
+    order = bench.script(script)
     handle = await bench.start(order)
     await bench.said(order, "escaped")
-    escaped, child = written_pid(order.workspace / "pid"), json.loads(handle)["child"]
-    assert lives(escaped)
+    child = json.loads(handle)["child"]
+    assert others_with(escaped)
     waiting = asyncio.create_task(bench.sandbox.ended(order.folder, handle))
     os.kill(identity(handle).pid, signal.SIGKILL)
     await asyncio.wait_for(waiting, PATIENCE)
@@ -90,20 +107,21 @@ async def test_after_the_launcher_is_killed_nothing_is_left_and_it_is_gone(bench
     status = await bench.sandbox.status(order.folder, handle)
     assert status.end is not None
     assert status.end.reason == "gone"
-    assert not lives(escaped)
+    assert not others_with(escaped)
     assert not lives(child)
     assert texts(await bench.lines(order)) == ["escaped"]
     assert await bench.sandbox.stop(order.folder, handle) == status.end
 
 
 async def test_a_stop_ends_what_a_killed_launcher_left(bench: Bench) -> None:
-    order = bench.script(ESCAPE + "time.sleep(1000)")
+    script, escaped = escape("time.sleep(1000)")
+    order = bench.script(script)
     handle = await bench.start(order)
     await bench.said(order, "escaped")
     os.kill(identity(handle).pid, signal.SIGKILL)
     end = await bench.sandbox.stop(order.folder, handle)
     assert end.reason in {"gone", "stopped"}
-    assert not lives(written_pid(order.workspace / "pid"))
+    assert not others_with(escaped)
 
 
 async def test_a_frozen_launcher_does_not_stand_in_the_way(bench: Bench) -> None:
