@@ -7,21 +7,19 @@ limit is in no field of the protocol: it is read in the words of its error.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from core.drivers.claude_asked import asked_words, visible
+from core.drivers.loose import Table, decoded, items, number, objects, string, table
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Line
 
-_Object = Mapping[str, Any]
 _Events = tuple[AgentEvent, ...]
-_decoder = msgspec.json.Decoder()
 
-_MOST = 2**53
 _LATEST = 253_402_300_799_000
 """The end of the year 9999, in ms since the epoch."""
 
@@ -42,99 +40,90 @@ _MARKS = {"completed": "✓", "in_progress": "▸"}
 
 def events(line: Line) -> _Events:
     """The events of a line of output; one `text` when the line isn't known."""
-    value = _decoded(line)
-    translate = _TRANSLATE.get(_string(value.get("acp")))
+    value = decoded(line)
+    translate = _TRANSLATE.get(string(value.get("acp")))
     found = translate(value, line) if translate else None
     return (_text(line.text),) if found is None else found
 
 
-def _decoded(line: Line) -> _Object:
-    if line.stream != "out" or not line.text.startswith('{"acp":'):
-        return {}
-    try:
-        return _object(_decoder.decode(line.text))
-    except (msgspec.DecodeError, RecursionError):
-        return {}
-
-
-def _started(value: _Object, line: Line) -> _Events:
-    model, agent = _string(value.get("model")), _string(value.get("agent"))
-    data = {"driver_session": _string(value.get("session")), "model": model}
+def _started(value: Table, line: Line) -> _Events:
+    model, agent = string(value.get("model")), string(value.get("agent"))
+    data = {"driver_session": string(value.get("session")), "model": model}
     goes_on = " and goes on" if value.get("resumed") is True else ""
     words = f"{agent or 'The agent'} started{goes_on}{f' ({model})' if model else ''}"
     return (AgentEvent(AgentEventKind.STARTED, words, data),)
 
 
-def _said(value: _Object, line: Line) -> _Events | None:
-    words = _string(value.get("text"))
+def _said(value: Table, line: Line) -> _Events | None:
+    words = string(value.get("text"))
     return (_text(words),) if words else None
 
 
-def _plan(value: _Object, line: Line) -> _Events:
+def _plan(value: Table, line: Line) -> _Events:
     entries = [
-        f"{_MARKS.get(_string(entry.get('status')), '·')} {_string(entry.get('content'))}"
-        for entry in _objects(value.get("entries"))
+        f"{_MARKS.get(string(entry.get('status')), '·')} {string(entry.get('content'))}"
+        for entry in objects(value.get("entries"))
     ]
     return (_text("\n".join(["Plan:", *entries])),)
 
 
-def _update(value: _Object, line: Line) -> _Events:
-    return (_text(msgspec.json.encode(_object(value.get("update"))).decode()),)
+def _update(value: Table, line: Line) -> _Events:
+    return (_text(msgspec.json.encode(table(value.get("update"))).decode()),)
 
 
-def _tool_call(value: _Object, line: Line) -> _Events:
-    name, title = _string(value.get("name")), _string(value.get("title"))
+def _tool_call(value: Table, line: Line) -> _Events:
+    name, title = string(value.get("name")), string(value.get("title"))
     data = {
-        "id": _string(value.get("id")),
+        "id": string(value.get("id")),
         "name": name,
-        "input": _object(value.get("input")),
-        "kind": _string(value.get("kind")),
-        "locations": [_string(place) for place in _list(value.get("locations"))],
+        "input": table(value.get("input")),
+        "kind": string(value.get("kind")),
+        "locations": [string(place) for place in items(value.get("locations"))],
     }
     return (AgentEvent(AgentEventKind.TOOL_CALL, title or name, data),)
 
 
-def _tool_result(value: _Object, line: Line) -> _Events:
-    data = {"id": _string(value.get("id")), "is_error": value.get("failed") is True}
-    return (AgentEvent(AgentEventKind.TOOL_RESULT, _string(value.get("text")), data),)
+def _tool_result(value: Table, line: Line) -> _Events:
+    data = {"id": string(value.get("id")), "is_error": value.get("failed") is True}
+    return (AgentEvent(AgentEventKind.TOOL_RESULT, string(value.get("text")), data),)
 
 
-def _file(value: _Object, line: Line) -> _Events:
-    path = _string(value.get("path"))
-    added, removed = int(_number(value.get("added"))), int(_number(value.get("removed")))
+def _file(value: Table, line: Line) -> _Events:
+    path = string(value.get("path"))
+    added, removed = int(number(value.get("added"))), int(number(value.get("removed")))
     data = {"path": path, "added": added, "removed": removed}
     return (AgentEvent(AgentEventKind.FILE_CHANGE, f"{path} (+{added} -{removed})", data),)
 
 
-def _usage(value: _Object, line: Line) -> _Events:
+def _usage(value: Table, line: Line) -> _Events:
     data: dict[str, Any] = {
-        "tokens_in": int(_number(value.get("tokens_in"))),
-        "tokens_out": int(_number(value.get("tokens_out"))),
-        "cached": int(_number(value.get("cached"))),
+        "tokens_in": int(number(value.get("tokens_in"))),
+        "tokens_out": int(number(value.get("tokens_out"))),
+        "cached": int(number(value.get("cached"))),
     }
-    if cost := _number(value.get("cost_usd")):
+    if cost := number(value.get("cost_usd")):
         data["cost_usd"] = cost
     return (AgentEvent(AgentEventKind.USAGE, "", data),)
 
 
-def _permission(value: _Object, line: Line) -> _Events:
+def _permission(value: Table, line: Line) -> _Events:
     """Everything that is asked for is shown, what a file is to become included."""
-    call, options = _object(value.get("call")), _objects(value.get("options"))
-    title, given = _string(call.get("title")), _object(call.get("input"))
+    call, options = table(value.get("call")), objects(value.get("options"))
+    title, given = string(call.get("title")), table(call.get("input"))
     fields = dict(given)
-    for change in _objects(call.get("changes")):
-        name = f"change to {_string(change.get('path'))}"
-        fields[name] = _string(change.get("newText")) or "(emptied)"
-        if before := _string(change.get("oldText")):
+    for change in objects(call.get("changes")):
+        name = f"change to {string(change.get('path'))}"
+        fields[name] = string(change.get("newText")) or "(emptied)"
+        if before := string(change.get("oldText")):
             fields[f"{name}, before"] = before
     words = asked_words(title, fields)
-    if names := [visible(_string(option.get("name"))) for option in options]:
+    if names := [visible(string(option.get("name"))) for option in options]:
         words += f"\nIt offers: {', '.join(name for name in names if name)}"
     request = {
-        "request_id": _string(value.get("request_id")),
+        "request_id": string(value.get("request_id")),
         "tool": title,
         "options": [
-            {"id": _string(option.get("id")), "kind": _string(option.get("kind"))}
+            {"id": string(option.get("id")), "kind": string(option.get("kind"))}
             for option in options
         ],
     }
@@ -145,20 +134,20 @@ def _permission(value: _Object, line: Line) -> _Events:
 # -- ends ----------------------------------------------------------------------------------
 
 
-def _error(value: _Object, line: Line) -> _Events | None:
-    words = _string(value.get("text"))
+def _error(value: Table, line: Line) -> _Events | None:
+    words = string(value.get("text"))
     return (AgentEvent(AgentEventKind.ERROR, words),) if words else None
 
 
-def _failed(value: _Object, line: Line) -> _Events:
+def _failed(value: Table, line: Line) -> _Events:
     """The conversation never began, or the agent broke in its middle."""
-    words = _string(value.get("text")) or "it failed"
+    words = string(value.get("text")) or "it failed"
     data = {"ok": False, "error": words, "broken": value.get("broken") is True}
     return (_told(words, line), AgentEvent(AgentEventKind.FINISHED, "", data))
 
 
-def _finished(value: _Object, line: Line) -> _Events:
-    words, stop = _string(value.get("text")), _string(value.get("stop"))
+def _finished(value: Table, line: Line) -> _Events:
+    words, stop = string(value.get("text")), string(value.get("stop"))
     failure = value.get("failure")
     if isinstance(failure, dict):
         told = _failure(failure, line)
@@ -174,8 +163,8 @@ def _end(words: str, error: str | None) -> AgentEvent:
     return AgentEvent(AgentEventKind.FINISHED, words, {"ok": error is None, "error": error})
 
 
-def _failure(failure: _Object, line: Line) -> AgentEvent:
-    words = _string(failure.get("message")) or "the agent reported an error"
+def _failure(failure: Table, line: Line) -> AgentEvent:
+    words = string(failure.get("message")) or "the agent reported an error"
     if failure.get("code") == _LOGIN:
         words = f"it wants a login: {words}"
     return _told(words, line, failure.get("data"))
@@ -206,8 +195,8 @@ def reset_at(words: str, now: int) -> int | None:
     """When the limit is over by these words, ms since the epoch; None where they don't say."""
     words = words[:10_000]
     if found := _EPOCH.search(words):
-        number = int(found[1])
-        return number if number > 10**12 else number * 1000
+        count = int(found[1])
+        return count if count > 10**12 else count * 1000
     if found := _DATE.search(words):
         zone = "+00:00" if found[3] == "Z" else found[3]
         try:
@@ -217,12 +206,12 @@ def reset_at(words: str, now: int) -> int | None:
             return None
     if found := _WAIT.search(words):
         parts = _PART.findall(found[1])
-        wait = sum(float(number) * _UNITS[unit.lower()] for number, unit in parts)
+        wait = sum(float(count) * _UNITS[unit.lower()] for count, unit in parts)
         return int(now + wait) if 0 < wait < _LATEST - now else None
     return None
 
 
-_TRANSLATE: Mapping[str, Callable[[_Object, Line], _Events | None]] = {
+_TRANSLATE: Mapping[str, Callable[[Table, Line], _Events | None]] = {
     "started": _started,
     "text": _said,
     "thought": _said,
@@ -247,24 +236,3 @@ def _text(text: str) -> AgentEvent:
 
 def _json(value: object) -> str:
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
-
-
-def _objects(value: object) -> Sequence[_Object]:
-    return [item for item in _list(value) if isinstance(item, dict)]
-
-
-def _list(value: object) -> Sequence[Any]:
-    return value if isinstance(value, list) else ()
-
-
-def _object(value: object) -> _Object:
-    return value if isinstance(value, dict) else {}
-
-
-def _string(value: object) -> str:
-    return value if isinstance(value, str) else ""
-
-
-def _number(value: object) -> float:
-    """A count or an amount; 0 for what can be none: below zero, not finite, too large."""
-    return value if isinstance(value, int | float) and 0 <= value < _MOST else 0.0

@@ -14,7 +14,8 @@ prompt) and with what it is: `version`, `loads`, `resumes` (true), `login` (a li
     error OBJECT (of JSON-RPC) · stop REASON · crash STATUS · kill SIGNAL · close (its output)
 
 Without acts it does what the prompt's lines say: `permission: COMMAND`, `wait`, `fail: TEXT`,
-`limit: TEXT`; and the first line of the prompt goes to NOTES.md. Conversations are kept under
+`limit: TEXT`; and the first line of the prompt's
+last block goes to NOTES.md. Conversations are kept under
 $HOME/.fake-acp, so that they can be loaded, with all that was said repeated.
 """
 
@@ -182,11 +183,10 @@ class FakeAgent(Agent):
 
     async def prompt(self, session_id: str, prompt: Any, **more: Any) -> PromptResponse:
         self.cancelled.clear()
-        words = "\n".join(block.text for block in prompt)
-        self.said += [["user", block.text] for block in prompt]
+        self.said.append(["user", "\n\n".join(block.text for block in prompt)])
         self.keep()
         self.note({"blocks": [block.text for block in prompt]})
-        acts = self.play.get("acts") or self.read_prompt(words)
+        acts = self.play.get("acts") or self.read_prompt(prompt[-1].text)
         if isinstance(acts[0], list):
             acts = acts[min(self.turns, len(acts) - 1)]
         self.turns += 1
