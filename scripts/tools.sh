@@ -9,6 +9,10 @@ cd "$(dirname "$0")/.."
 agents='
 BULLPEN_TEST_CLAUDE claude @anthropic-ai/claude-code@2.1.197
 BULLPEN_TEST_CODEX codex @openai/codex@0.169.0
+BULLPEN_TEST_CLAUDE_ACP claude-agent-acp @agentclientprotocol/claude-agent-acp@0.49.0
+BULLPEN_TEST_OPENCODE opencode opencode-ai@1.18.33
+BULLPEN_TEST_GEMINI gemini @google/gemini-cli@0.61.0
+BULLPEN_TEST_CODEX_ACP codex-acp @zed-industries/codex-acp@0.16.0
 '
 stamp=.tools/.installed
 
