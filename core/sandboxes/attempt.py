@@ -27,6 +27,7 @@ REVOKED = "revoked"
 MARKER = "BULLPEN_ATTEMPT"
 LARGEST = 16 << 20
 """Bytes of a file that is read here; an order may hold a long prompt."""
+_NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
 NOTES = frozenset({"size", "waiting"})
 
 
@@ -150,7 +151,7 @@ class Attempt:
         except (ValueError, RecursionError) as error:
             raise Planted(f"{self.folder / name} is not the launcher's") from error
         except OSError as error:
-            kind = Planted if error.errno == errno.ELOOP else Broken
+            kind = Planted if error.errno in _NO_FILE else Broken
             raise kind(f"{self.folder / name} can't be read: {error.strerror}") from error
         if not isinstance(value, dict):
             raise Planted(f"{self.folder / name} is not the launcher's")

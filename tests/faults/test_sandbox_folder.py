@@ -1,0 +1,162 @@
+"""An attempt's folder that an agent could write in, as in a container: whatever it plants there,
+the bot neither follows it, nor waits for it, nor is filled by it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from core.errors import Broken
+from core.ports import Exit, Order
+from core.sandboxes import output
+from core.sandboxes.attempt import Attempt
+from core.sandboxes.host import HostSandbox
+
+
+@pytest.fixture
+def attempt(tmp_path: Path) -> Attempt:
+    folder = tmp_path / "attempt"
+    order = Order("coding-1", 1, folder, tmp_path, ("true",), {}, input_open=True)
+    Attempt(folder).prepare(order)
+    return Attempt(folder)
+
+
+@pytest.fixture
+def precious(tmp_path: Path) -> Path:
+    path = tmp_path / "precious"
+    path.mkdir()
+    (path / "file").write_text("kept")
+    return path
+
+
+def untouched(precious: Path) -> bool:
+    return os.listdir(precious) == ["file"] and (precious / "file").read_text() == "kept"
+
+
+async def test_input_is_never_written_through_a_link(attempt: Attempt, precious: Path) -> None:
+    inputs = attempt.folder / "input"
+    inputs.rename(attempt.folder / "away")
+    inputs.symlink_to(precious)
+    with pytest.raises(Broken, match="can't give input to"):
+        await HostSandbox().send(attempt.folder, 1, b"data")
+    inputs.unlink()
+    (attempt.folder / "away").rename(inputs)
+    for name in (f"000001.{os.getpid()}.new", "000002"):
+        (inputs / name).symlink_to(precious / "file")
+    await HostSandbox().send(attempt.folder, 1, b"data")
+    await HostSandbox().send(attempt.folder, 2, b"data")
+    assert (inputs / "000001").read_bytes() == b"data"
+    assert untouched(precious)
+
+
+async def test_a_note_replaces_a_link_and_not_what_it_leads_to(
+    attempt: Attempt, precious: Path
+) -> None:
+    (attempt.folder / "size").symlink_to(precious / "file")
+    (attempt.folder / f"size.{os.getpid()}.new").symlink_to(precious / "file")
+    await HostSandbox().note(attempt.folder, "size", "80x24")
+    assert (attempt.folder / "size").read_text() == "80x24"
+    assert untouched(precious)
+
+
+async def test_a_note_of_another_name_is_refused(attempt: Attempt) -> None:
+    with pytest.raises(Broken, match=r"`exit\.json` is nothing"):
+        await HostSandbox().note(attempt.folder, "exit.json", "{}")
+
+
+@pytest.mark.parametrize("kind", ["link", "file"])
+def test_the_bell_is_rung_on_a_fifo_only(attempt: Attempt, precious: Path, kind: str) -> None:
+    wake = attempt.folder / "wake"
+    wake.unlink()
+    if kind == "link":
+        wake.symlink_to(precious / "file")
+    else:
+        wake.write_text("")
+    attempt.wake()
+    assert untouched(precious)
+    assert kind == "link" or wake.read_text() == ""
+
+
+def test_an_end_is_buried_beside_what_was_planted(attempt: Attempt, precious: Path) -> None:
+    (attempt.folder / "exit.json").symlink_to(precious / "file")
+    (attempt.folder / f"exit.json.{os.getpid()}.new").symlink_to(precious / "file")
+    end = attempt.end()
+    assert end is not None
+    assert end.reason == "gone"
+    attempt.bury(Exit(reason="stopped", at=1))
+    assert attempt.end() == Exit(reason="stopped", at=1)
+    assert untouched(precious)
+
+
+@pytest.mark.parametrize(
+    "content",
+    ["", "[]", "7", "{", "[" * 100_000, '"text"', "\0", "fifo", "folder", "link", "giant"],
+)
+def test_what_no_launcher_wrote_tells_no_end(attempt: Attempt, content: str) -> None:
+    path = attempt.folder / "exit.json"
+    if content == "fifo":
+        os.mkfifo(path)
+    elif content == "folder":
+        path.mkdir()
+    elif content == "link":
+        path.symlink_to("/dev/zero")
+    elif content == "giant":
+        path.touch()
+        os.truncate(path, 1 << 40)
+    else:
+        path.write_text(content)
+    end = attempt.end()
+    assert end is not None
+    assert end.reason == "gone"
+    assert end.error is not None
+    assert attempt.left() == []
+
+
+def test_the_values_of_an_end_are_of_their_kinds(attempt: Attempt) -> None:
+    value = {"status": "0", "signal": True, "reason": ["stopped"], "at": 1e300,
+             "error": "\x1b[31mred\n" + "x" * 10_000, "left": ["1", 2]}  # fmt: skip
+    (attempt.folder / "exit.json").write_text(json.dumps(value))
+    end = attempt.end()
+    assert end is not None
+    assert (end.status, end.signal, end.reason, end.at) == (None, None, None, 0)
+    assert end.error is not None
+    assert end.error.startswith("red x")
+    assert len(end.error) <= 500
+    assert attempt.left() == [2]
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "folder", "device"])
+async def test_output_is_read_from_a_file_only(
+    attempt: Attempt, precious: Path, kind: str
+) -> None:
+    if kind == "fifo":
+        os.mkfifo(attempt.output)
+    elif kind == "folder":
+        attempt.output.mkdir()
+    else:
+        attempt.output.symlink_to(precious / "file" if kind == "link" else "/dev/zero")
+    with pytest.raises(Broken, match="can't be read"):
+        await HostSandbox().read(attempt.folder, 0, 1000)
+    with pytest.raises(OSError, match=r"."):
+        output.tail(attempt.output, 1000)
+
+
+def test_a_record_without_an_end_takes_no_more_than_its_share_of_memory(attempt: Attempt) -> None:
+    attempt.output.touch()
+    os.truncate(attempt.output, 1 << 40)
+    position, found = 0, 0
+    for _ in range(3):
+        lines = output.read(attempt.output, position, 1000)
+        assert len(lines) == 1
+        found, position = found + len(lines[0].text), lines[0].end
+    assert position <= 3 * (output.LONGEST + (2 << 20))
+    assert found == 0
+
+
+async def test_a_claim_that_names_no_process_is_told(attempt: Attempt) -> None:
+    (attempt.folder / "claim").symlink_to("nobody")
+    with pytest.raises(Broken, match="'nobody' names no process"):
+        await HostSandbox().find(attempt.folder)
