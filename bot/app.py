@@ -28,7 +28,9 @@ from core.commands.interpreter import Interpreter
 from core.doors import Doors
 from core.drivers.acp import AcpDriver
 from core.drivers.claude import ClaudeDriver
+from core.drivers.codex import CodexDriver
 from core.drivers.command import CommandDriver, split_command
+from core.drivers.model_call import ModelCallDriver
 from core.forges.local import LocalForge
 from core.house import Current, Helper, House
 from core.notifications import Notifier
@@ -157,7 +159,16 @@ def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
         clock=clock,
         data=data,
         current=Current(files, files.setup),
-        drivers={driver.name: driver for driver in (CommandDriver(), ClaudeDriver(), AcpDriver())},
+        drivers={
+            driver.name: driver
+            for driver in (
+                CommandDriver(),
+                ClaudeDriver(),
+                CodexDriver(),
+                AcpDriver(),
+                ModelCallDriver(),
+            )
+        },
         sandboxes={"host": HostSandbox(), "bubblewrap": BubblewrapSandbox(hidden=(data,))},
         forges={"local": LocalForge()},
         repositories=files.sources.repositories,
