@@ -295,8 +295,10 @@ class Terminal:
         size = word("size")
         if size != self.size:
             self.size = size
-            with contextlib.suppress(OSError, ValueError, struct.error):
-                resize(self.fd, *map(int, size.split("x")))
+            columns, _, rows = size.partition("x")
+            if columns.isdigit() and rows.isdigit():
+                with contextlib.suppress(OSError, struct.error):
+                    resize(self.fd, int(columns), int(rows))
 
 
 def resize(fd: int, columns: int, rows: int) -> None:
