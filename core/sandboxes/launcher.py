@@ -537,6 +537,7 @@ class Launcher:
         if order.get("cpu_time") and seconds > order["cpu_time"]:
             self.stop("cpu_time")
         if order.get("processes") and len(pids) - 2 * bool(self.walls) > order["processes"]:
+            freeze()
             self.stop("processes", force=True)
         room = (order.get("memory") or float("inf")) - self.scratch(pids)
         if memory > room and proportional(pids) > room:
@@ -786,6 +787,17 @@ def used(path: str) -> int:
     """Bytes in use of a file system."""
     facts = os.statvfs(path)
     return (facts.f_blocks - facts.f_bfree) * facts.f_frsize
+
+
+def freeze() -> None:
+    """Stop everything below, so that what forks faster than it is killed comes to rest."""
+    seen: set[int] = set()
+    for _ in range(100):
+        new = [pid for pid in descendants() if pid not in seen]
+        if not new:
+            return
+        kill(new, signal.SIGSTOP)
+        seen.update(new)
 
 
 def kill(pids: list[int], number: int) -> None:

@@ -376,13 +376,22 @@ async def test_bytes_that_are_no_text_do_no_harm(bench: Bench) -> None:
 async def test_a_flood_past_the_cap_leaves_the_disk_alone_and_the_end_visible(
     bench: Bench,
 ) -> None:
-    text = "yes flood | head -c 300000000; echo; echo the end; exit 3"
+    text = "yes flood | head -c 500000000; echo; echo the end; exit 3"
     order = bench.order("sh", "-c", text, log_cap=1 << 20)
     end, lines = await bench.play(order)
     assert (end.status, end.reason) == (3, None)
     assert texts(lines)[-1] == "the end"
     assert (order.folder / "output").stat().st_size < 4 << 20
-    assert json.loads((order.folder / "exit.json").read_text())["dropped"] > 298_000_000
+    assert json.loads((order.folder / "exit.json").read_text())["dropped"] > 498_000_000
+
+
+async def test_two_hundred_megabytes_without_a_newline_do_no_harm(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "head -c 200000000 /dev/zero | tr '\\0' x; echo; echo the end")
+    end, lines = await bench.play(order)
+    assert (end.status, end.reason) == (0, None)
+    assert texts(lines)[-1] == "the end"
+    assert max(len(line.text) for line in lines) <= 1 << 20
+    assert (order.folder / "output").stat().st_size < 70 << 20
 
 
 async def test_a_flood_of_two_streams_without_newlines_ends_at_the_limit(bench: Bench) -> None:
@@ -433,6 +442,30 @@ async def test_an_end_before_the_input_is_read_is_a_normal_end(bench: Bench) -> 
                         first_input=b"x" * 1_000_000)  # fmt: skip
     end, lines = await bench.play(order)
     assert (end.status, texts(lines)) == (9, ["closed"])
+
+
+# -- Limits ------------------------------------------------------------------------------
+
+BOMB = """
+import os, signal, sys, time
+signal.signal(signal.SIGTERM, signal.SIG_IGN)
+for depth in range(9):
+    if os.fork() == 0:
+        os.setsid()
+    if depth == 7:
+        os.execve(sys.executable, [sys.executable, "-S", "-c", "import time; time.sleep(1000)",
+                                   "bomb-" "NAME"], {})
+"""
+"""Doubles seven times, each in a session of its own, deaf to TERM: 128 to 256 processes."""
+
+
+async def test_a_fork_bomb_is_ended_whole_at_the_limit_of_processes(bench: Bench) -> None:
+    name = some_seconds()
+    order = bench.script(BOMB.replace("NAME", name), processes=60, grace=100_000)
+    async with asyncio.timeout(PATIENCE):
+        end, _ = await bench.play(order)
+    assert (end.reason, end.signal) == ("processes", 9)
+    assert not others_with(f"bomb-{name}")
 
 
 # -- The rest -----------------------------------------------------------------------------
