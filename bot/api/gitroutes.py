@@ -40,12 +40,10 @@ class Git:
         return await self._exchange(request, Asked(service, info=True))
 
     async def pack(self, request: web.Request) -> web.StreamResponse:
-        packed = "Content-Encoding" in request.headers  # unpacked on its way in
-        length = None if packed else request.content_length
-        if (length or 0) > LARGEST_PUSH:
+        if (request.content_length or 0) > LARGEST_PUSH:
             raise faults.invalid(f"That is more than {LARGEST_PUSH >> 20} MB.", 413)
         service = request.path.rpartition("/")[2]
-        return await self._exchange(request, Asked(service, info=False, length=length))
+        return await self._exchange(request, Asked(service, info=False))
 
     async def _exchange(self, request: web.Request, asked: Asked) -> web.StreamResponse:
         repository = await self._repository(request)

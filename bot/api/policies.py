@@ -179,6 +179,8 @@ def guard(
             if not request.path.startswith(("/api/", "/git/")):
                 raise
             response = faults.answer(faults.translated(error))
+        except ConnectionError:
+            return web.Response(status=400)  # whoever asked is gone, nobody reads this
         except Exception as error:
             response = faults.answer(faults.translated(error))
         if not response.prepared:

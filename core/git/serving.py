@@ -8,7 +8,10 @@ but what those branches reach.
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -40,12 +43,10 @@ _SERVED = (
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One request of git's: `service` is one of SERVICES; `info`: which refs there are;
-    `length`: of the body, where it is known."""
+    """One request of git's: `service` is one of SERVICES; `info`: which refs there are."""
 
     service: str
     info: bool
-    length: int | None = None
 
 
 @dataclass(slots=True)
@@ -80,7 +81,7 @@ async def exchange(repository: Path, asked: Asked, body: AsyncIterator[bytes]) -
         env=_environment(repository, asked),
         options=(*_SERVED, *shown),
     )
-    feeding = asyncio.create_task(_feed(cast(asyncio.StreamWriter, process.stdin), body))
+    feeding = asyncio.create_task(_feed(process, body))
     tasks = (feeding, asyncio.create_task(_drain(cast(asyncio.StreamReader, process.stderr))))
     try:
         status, headers, rest = await _head(cast(asyncio.StreamReader, process.stdout))
@@ -114,7 +115,8 @@ async def _branches(repository: Path) -> list[str]:
 def _environment(repository: Path, asked: Asked) -> dict[str, str]:
     if asked.service not in SERVICES:
         raise Unclear(f"git asks for {asked.service[:40]}: that is not served.")
-    env = {
+    # No CONTENT_LENGTH: a body that breaks off before it has http-backend spin for ever.
+    return {
         "GIT_PROJECT_ROOT": str(repository.parent),
         "GIT_HTTP_EXPORT_ALL": "1",
         "REMOTE_USER": "agent",
@@ -124,19 +126,21 @@ def _environment(repository: Path, asked: Asked) -> dict[str, str]:
         "QUERY_STRING": f"service={asked.service}" if asked.info else "",
         "CONTENT_TYPE": "" if asked.info else f"application/x-{asked.service}-request",
     }
-    if asked.length is not None:
-        env["CONTENT_LENGTH"] = str(asked.length)
-    return env
 
 
-async def _feed(stdin: asyncio.StreamWriter, body: AsyncIterator[bytes]) -> None:
-    """Git may stop to listen before the end; what it says then counts."""
+async def _feed(process: asyncio.subprocess.Process, body: AsyncIterator[bytes]) -> None:
+    """Git may stop to listen before the end; what it says then counts. A body that breaks off
+    ends git too: half a push is none."""
+    stdin = cast(asyncio.StreamWriter, process.stdin)
     try:
         async for chunk in body:
-            stdin.write(chunk)
-            await stdin.drain()
-    except (BrokenPipeError, ConnectionResetError):
-        pass
+            with suppress(BrokenPipeError, ConnectionResetError):
+                stdin.write(chunk)
+                await stdin.drain()
+    except Exception:
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        raise
     finally:
         stdin.close()
 
