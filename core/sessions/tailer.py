@@ -93,6 +93,11 @@ class Tailer:
         await self._flush(due=time.monotonic() - self._flushed >= FLUSH)
         return bool(lines)
 
+    @property
+    def finished(self) -> bool:
+        """Whether the agent has given its result."""
+        return self._finished is not None
+
     def lingers(self, grace: float) -> bool:
         """Whether the agent gave its result more than `grace` seconds ago."""
         return self._finished is not None and time.monotonic() - self._finished > grace
@@ -105,12 +110,15 @@ class Tailer:
 
     async def _log(self, lines: Sequence[Line]) -> None:
         entries = [logs.Entry(line, self._parsed(line)) for line in lines]
-        await self._house.store.logs.write(
+        written = await self._house.store.logs.write(
             lambda tx: logs.append(
                 tx, self.attempt.session_id, self.attempt.number, self._iteration, entries
             )
         )
         kill_point("after-log")
+        if written is not None:
+            for hear in self._house.store.heard:
+                hear(written)
         for entry in entries:
             if any(event.kind is AgentEventKind.FINISHED for event in entry.events):
                 self._finished = time.monotonic()

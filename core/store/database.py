@@ -83,6 +83,8 @@ class Store:
         self.now = now
         self.state = Writer(lambda: connect(folder / "bullpen.db", schema="state"), now)
         self.logs = Writer(lambda: connect(folder / "logs.db", schema="logs"), now)
+        self.heard: list[Callable[[Any], None]] = []
+        """Called in the loop with each `logs.Written`, once it is committed."""
         self._stack = contextlib.AsyncExitStack()
         self._views: Writer | None = None
         self._reader: aiosqlite.Connection | None = None

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
 
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Line
 from core.store.database import Tx
+
+_LINE = (
+    "INSERT INTO lines (session_id, attempt, iteration, position, part, stream, kind, text, data,"
+    " at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+_JSON = msgspec.json.Encoder()
+_BESIDE = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,34 +40,98 @@ def position(tx: Tx, session_id: str, attempt: int) -> int:
     )
 
 
-def append(tx: Tx, session_id: str, attempt: int, iteration: int, entries: Sequence[Entry]) -> None:
-    """Add what lies beyond the stored position, and move it, in one transaction."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What was added to the log: `last` is the sequence number of its newest row; the rows before
+    have those just below."""
+
+    session_id: str
+    attempt: int
+    iteration: int
+    entries: Sequence[Entry]
+    last: int
+
+
+def append(
+    tx: Tx, session_id: str, attempt: int, iteration: int, entries: Sequence[Entry]
+) -> Written | None:
+    """Add what lies beyond the stored position, and move it, in one transaction; None where that
+    adds no row."""
     seen = position(tx, session_id, attempt)
     fresh = [entry for entry in entries if entry.line.end > seen]
-    for entry in fresh:
-        for part, event in enumerate(entry.events):
-            tx.run(
-                "INSERT INTO lines (session_id, attempt, iteration, position, part, stream, "
-                "kind, text, data, at) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                (
-                    session_id,
-                    attempt,
-                    iteration,
-                    entry.line.end,
-                    part,
-                    entry.line.stream,
-                    event.kind.value,
-                    event.text,
-                    json.dumps(dict(event.data)),
-                    entry.line.at,
-                ),
-            )
-    if fresh:
-        tx.run(
-            "INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT (session_id, attempt) "
-            "DO UPDATE SET position = excluded.position",
-            (session_id, attempt, fresh[-1].line.end),
+    if not fresh:
+        return None
+    written = _insert(tx, Written(session_id, attempt, iteration, fresh, 0))
+    tx.run(
+        "INSERT INTO positions VALUES (?, ?, ?) ON CONFLICT (session_id, attempt) "
+        "DO UPDATE SET position = excluded.position",
+        (session_id, attempt, fresh[-1].line.end),
+    )
+    return written
+
+
+def _insert(tx: Tx, new: Written) -> Written | None:
+    rows = [
+        (
+            new.session_id,
+            new.attempt,
+            new.iteration,
+            entry.line.end,
+            part,
+            entry.line.stream,
+            event.kind.value,
+            event.text,
+            _encoded(event.data),
+            entry.line.at,
         )
+        for entry in new.entries
+        for part, event in enumerate(entry.events)
+    ]
+    if not rows:
+        return None
+    tx.many(_LINE, rows)
+    return replace(new, last=int(tx.value("SELECT last_insert_rowid()")))
+
+
+def _encoded(data: Mapping[str, Any]) -> str:
+    if not data:
+        return "{}"
+    try:
+        return _JSON.encode(data).decode()
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        return json.dumps(dict(data), default=str)
+
+
+def note_files(
+    tx: Tx, session_id: str, attempt: int, iteration: int, events: Sequence[AgentEvent]
+) -> Written | None:
+    """The files that an iteration was seen to change, where its agent has told of none; once."""
+    if not events or tx.one(
+        "SELECT 1 FROM lines WHERE session_id = ? AND iteration = ? AND kind = 'file_change'",
+        (session_id, iteration),
+    ):
+        return None
+    end = position(tx, session_id, attempt)
+    # Behind the last line of output, beside it: its own parts are never so many.
+    rows = [
+        (
+            session_id,
+            attempt,
+            iteration,
+            end,
+            _BESIDE + number,
+            "mark",
+            event.kind.value,
+            event.text,
+            _encoded(event.data),
+            tx.now,
+        )
+        for number, event in enumerate(events)
+    ]
+    tx.many(_LINE, rows)
+    last = int(tx.value("SELECT last_insert_rowid()"))
+    entry = Entry(Line("mark", tx.now, "", end), events)
+    return Written(session_id, attempt, iteration, (entry,), last)
 
 
 def last_finished(tx: Tx, session_id: str, attempt: int) -> AgentEvent | None:

@@ -47,6 +47,11 @@ class Tx:
         """Execute; returns how many rows changed."""
         return self._execute(sql, params).rowcount
 
+    def many(self, sql: str, rows: Sequence[Sequence[Any]]) -> None:
+        """Execute it for each of these rows."""
+        self.statements += len(rows)
+        self._db.executemany(sql, rows)
+
     def insert(self, table: str, **values: Any) -> int:
         """Insert one row; returns its rowid. Table and column names are the code's own."""
         names = ", ".join(values)

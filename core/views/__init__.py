@@ -56,6 +56,8 @@ from core.views.lists import (
 )
 from core.views.logs import (
     LogLine,
+    heard_after,
+    heard_from,
     last_log_seq,
     log_after,
     log_ends,
@@ -139,6 +141,8 @@ __all__ = [
     "event_seqs",
     "events",
     "gate",
+    "heard_after",
+    "heard_from",
     "held_in",
     "lanes",
     "last_event",

@@ -3,6 +3,7 @@
 # ruff: noqa: S608 - statements are put together from the code's own words only
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,6 +44,34 @@ def log_after(db: Db, session_id: str, seq: int, n: int = 1000) -> tuple[LogLine
             (session_id, seq, n),
         )
     )
+
+
+def heard_after(db: Db, positions: Mapping[str, int], n: int) -> tuple[LogLine, ...]:
+    """At most n lines of those sessions, each after its sequence number, in their order."""
+    rows = [
+        tuple(row)
+        for session, seq in positions.items()
+        for row in db.execute(
+            f"SELECT {_LINE} FROM logs.lines WHERE session_id = ? AND seq > ? ORDER BY seq LIMIT ?",
+            (session, seq, n),
+        )
+    ]
+    return _lines(sorted(rows)[:n])
+
+
+def heard_from(db: Db, task: int | None, sessions: list[str]) -> tuple[frozenset[str], bool]:
+    """The sessions of a task (of none: those given), and whether nothing comes from them any
+    more."""
+    if task is None:
+        open_ = db.execute(
+            "SELECT 1 FROM sessions WHERE id IN (SELECT value FROM json_each(?))"
+            " AND state <> 'terminated'",
+            (packed(sessions),),
+        ).fetchone()
+        return frozenset(sessions), open_ is None
+    found = db.execute("SELECT id FROM sessions WHERE task_id = ?", (task,)).fetchall()
+    state = one(db, "SELECT state FROM tasks WHERE id = ?", (task,))
+    return frozenset(row[0] for row in found), state in (None, "done", "failed", "cancelled")
 
 
 def log_ends(db: Db, session_ids: list[str]) -> dict[str, int]:
