@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,7 @@ from bot import terminal
 from bot.demo import make_demo_repository
 from config import tuning
 from config.agents import changed_agent
+from config.credentials import secrets_of
 from config.load import Configuration, load
 from config.settings import Settings
 from core.audience import Rule
@@ -22,8 +22,6 @@ from core.prompts import Prompts
 from core.redaction import Redactor
 from core.setup import Setup
 from core.worktrees import Repositories
-
-_SECRET = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,12 +120,7 @@ def data_folder(configuration: Configuration) -> Path:
 
 def secrets(configuration: Configuration) -> tuple[str, ...]:
     """Every value that must not be seen: the bot's own, and what agents are given as such."""
-    given = [
-        value
-        for agent in configuration.agents
-        for name, value in agent.environment.items()
-        if _SECRET.search(name)
-    ]
+    given = [value for agent in configuration.agents for value in secrets_of(agent)]
     return (*configuration.settings.secrets(), *given)
 
 
@@ -172,6 +165,8 @@ def _policy(s: Settings) -> Policy:
         output_limit=s.limits.output_limit_bytes,
         wall_time=s.limits.wall_seconds or None,
         grace=s.limits.grace_seconds,
+        interrupt=s.limits.interrupt_seconds,
+        lost_after=s.limits.lost_after_seconds,
         default_workflow=s.default_workflow,
         day_tokens=s.budget.day_tokens,
         day_usd=s.budget.day_usd,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import (
+    AfterValidator,
     BeforeValidator,
     Field,
     ValidationError,
@@ -16,6 +17,7 @@ from pydantic import (
     field_validator,
 )
 
+from config.credentials import given, is_reference
 from config.faults import explain
 from config.places import ContainerTable, LimitsTable, MountTable
 from config.settings import OneOrMore, Section, Tokens, Usd
@@ -85,6 +87,11 @@ def _amount(value: Any) -> Any:
     return {"usd": usd, "tokens": tokens}
 
 
+def _readable(value: str) -> str:
+    given(value)
+    return value
+
+
 class AgentTable(Section):
     """One `[agents.NAME]`."""
 
@@ -102,7 +109,7 @@ class AgentTable(Section):
     focus: Focus | None = Field(default=None, validate_default=True)
     triggers: tuple[TriggerTable, ...] = ()
     budget: Annotated[BudgetTable | None, BeforeValidator(_amount)] = None
-    environment: dict[str, str] = Field(default_factory=dict)
+    environment: dict[str, Annotated[str, AfterValidator(_readable)]] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
     limits: LimitsTable = LimitsTable()
     mounts: tuple[MountTable, ...] = ()
@@ -138,7 +145,7 @@ class AgentTable(Section):
         return triggers
 
     def named(self, name: str, created_by: str = "system") -> Agent:
-        own = {"triggers", "budget", "limits", "mounts", "container"}
+        own = {"triggers", "budget", "limits", "mounts", "container", "environment"}
         fields = {key: getattr(self, key) for key in AgentTable.model_fields if key not in own}
         return Agent(
             name=name,
@@ -150,6 +157,8 @@ class AgentTable(Section):
             limits=self.limits.limits(),
             mounts=tuple(one.mount() for one in self.mounts),
             container=self.container.model_dump(exclude_none=True),
+            environment={key: given(value) for key, value in self.environment.items()},
+            credentials=frozenset(k for k, v in self.environment.items() if is_reference(v)),
         )
 
 

@@ -61,7 +61,10 @@ class MountTable(Section):
     @field_validator("source")
     @classmethod
     def _absolute(cls, source: Path) -> Path:
-        return source.expanduser().absolute()
+        path = source.expanduser().absolute()
+        if not path.exists():
+            raise ValueError(f"there is no {path}")
+        return path
 
     @field_validator("target")
     @classmethod

@@ -164,12 +164,17 @@ class Qa(Section):
 
 class Limits(Section):
     """`wall_seconds` 0: an attempt may run as long as it likes. `pause_seconds`: how long an
-    account rests at its usage limit whose provider names no time."""
+    account rests at its usage limit whose provider names no time. `interrupt_seconds`: how long
+    an agent has to end its turn before it is told to go (0: it is not asked), `grace_seconds` how
+    long it has then. `lost_after_seconds`: after how long without an answer a session on another
+    machine counts as lost."""
 
     log_cap_bytes: Bytes = 64 << 20
     output_limit_bytes: Bytes = 1 << 30
     wall_seconds: Seconds = 0.0
     grace_seconds: Pause = 10.0
+    interrupt_seconds: Pause = 5.0
+    lost_after_seconds: Seconds = 900.0
     pause_seconds: SomePause = 1800.0
 
 

@@ -12,8 +12,9 @@ from pathlib import Path
 from core.counting import Counts, count
 from core.house import House
 from core.model import Check, Session, Step, Task
-from core.ports import Order, Ran, Sandbox
-from core.sessions.starting import environment
+from core.ports import Ran, Sandbox
+from core.sessions import errands
+from core.sessions.errands import Errand, Place
 
 LINES, CHARACTERS = 20, 4000
 """How much of what a check printed is kept: its end."""
@@ -27,14 +28,6 @@ class Command:
 
     line: str
     criterion: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where it runs: the working folder, and the home that it finds there."""
-
-    workspace: Path
-    home: Path | None = None
 
 
 def fault(check: Check) -> str:
@@ -90,28 +83,11 @@ async def inside(
 ) -> Ran:
     """A command of ours in the session's own sandbox, alone in there."""
     checks = house.session_folder(session.id) / "checks"
-    sandbox = house.sandboxes[session.sandbox]
-    await _end_earlier(sandbox, checks)
-    place = place or Place(Path(session.worktree))
+    await _end_earlier(house.sandboxes[session.sandbox], checks)
     policy = house.policy
-    return await sandbox.run(
-        Order(
-            session_id=session.id,
-            number=0,
-            folder=checks / secrets.token_hex(6),
-            workspace=place.workspace,
-            argv=tuple(argv),
-            env=environment(house, session.id, None, _home(place)),
-            log_cap=1 << 20,
-            output_limit=policy.output_limit,
-            wall_time=policy.check_time,
-            grace=1.0,
-        )
-    )
-
-
-def _home(place: Place) -> dict[str, str]:
-    return {} if place.home is None else {"HOME": str(place.home)}
+    folder = checks / secrets.token_hex(6)
+    errand = Errand(argv, folder, policy.check_time, policy.output_limit, place)
+    return await errands.run(house, session, errand)
 
 
 async def _end_earlier(sandbox: Sandbox, checks: Path) -> None:

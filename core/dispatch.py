@@ -28,8 +28,8 @@ from core.model import (
 )
 from core.planning import Match, Needs
 from core.sessions.handing import hand_over
-from core.sessions.starting import first_prompt
-from core.store import claims, clashes, rows, sessions, tasks
+from core.sessions.prompting import first_prompt
+from core.store import claims, clashes, rows, sessions, tasks, worktrees
 from core.store.claims import Demand, Head
 from core.store.database import Tx
 
@@ -272,9 +272,14 @@ def _claim(tx: Tx, house: House, task: Task, agent: Agent) -> Session:
     prompt = first_prompt(tx, house, task, step.prompt or step.type)
     state = step.state if step.state is not TaskState.READY else TaskState.IN_FLIGHT
     claims.claim(tx, task.id, agent.name, state)
-    return sessions.begin(
-        tx, task, agent, prompt, str(house.data / "sessions" / "{id}" / "workspace")
+    placed = replace(agent, sandbox=house.place(agent))
+    session = sessions.begin(
+        tx, task, placed, prompt, str(house.data / "sessions" / "{id}" / "workspace")
     )
+    if task.borrows is None:
+        return session
+    worktrees.borrow(tx, worktrees.get(tx, task.borrows).path, session.id)
+    return sessions.get(tx, session.id)
 
 
 # -- for people ----------------------------------------------------------------------------

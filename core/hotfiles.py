@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import secrets
 import shutil
-from pathlib import Path
 
 from core import overlaps
 from core.errors import BullpenError
 from core.house import House
 from core.model import Session, SessionState, Task
-from core.ports import Order
-from core.sessions.starting import environment
+from core.sessions import errands
+from core.sessions.errands import Errand
 from core.store import sessions, tasks
 from core.store.database import Tx
 from core.worktrees import read_survey, survey_script
@@ -27,20 +26,9 @@ async def survey(house: House, session_id: str) -> None:
     if session.state is not SessionState.RUNNING:
         return
     folder = house.session_folder(session.id) / "survey" / secrets.token_hex(6)
-    order = Order(
-        session_id=session.id,
-        number=0,
-        folder=folder,
-        workspace=Path(session.worktree),
-        argv=survey_script(task.base_commit or ""),
-        env=environment(house, session.id, None),
-        log_cap=1 << 20,
-        output_limit=8 << 20,
-        wall_time=PATIENCE,
-        grace=1.0,
-    )
+    argv = survey_script(task.base_commit or "")
     try:
-        ran = await house.sandboxes[session.sandbox].run(order)
+        ran = await errands.run(house, session, Errand(argv, folder, PATIENCE, 8 << 20))
     except BullpenError:
         return
     finally:

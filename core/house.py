@@ -19,7 +19,6 @@ from core.setup import Configured, Setup
 from core.store.database import Store
 from core.worktrees import Repositories
 
-
 AUTO, WALLED, OPEN = "auto", "bubblewrap", "host"
 """A sandbox that is chosen by what works here, and the two that it is chosen from."""
 

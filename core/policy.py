@@ -12,7 +12,9 @@ class Policy:
 
     `day_tokens` and `day_usd` are the whole crew's budget for a calendar day of `timezone`;
     `warn_at` is the share of a budget at which its gate opens. `limit_pause`: how long an
-    account rests whose provider names no time.
+    account rests whose provider names no time. `interrupt`: how long an agent has after it was
+    asked by its own means to stop; `lost_after`: how long one that can't be reached counts as
+    running.
     """
 
     max_concurrent: int = 1
@@ -25,6 +27,8 @@ class Policy:
     output_limit: int = 1 << 30
     wall_time: float | None = None
     grace: float = 10.0
+    interrupt: float = 5.0
+    lost_after: float = 900.0
     check_time: float = 900.0
     poll: float = 0.1
     default_workflow: str = "quick"

@@ -3,16 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError
 
 from core.errors import Broken, Unclear
-from core.model import Repo, Task
+from core.model import Repo, Step, Task
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an agent works, hands over what it writes, and keeps what it wants to remember."""
+
+    workspace: str
+    artifacts: str
+    memory: str | None = None
 
 
 class Prompts:
-    """Templates by name: a step's type, `any` for every other, `again` for a send-back. Raises
-    Unclear, a line for each that can't be read."""
+    """Templates by name: a step's type, `any` for every other, `again` for a send-back, and
+    `instructions` for what stands in AGENTS.md. Raises Unclear, a line for each that can't be
+    read."""
 
     def __init__(self, templates: Mapping[str, str]) -> None:
         # Prompts are plain text for an agent, never HTML: nothing is to be escaped here.
@@ -46,6 +57,12 @@ class Prompts:
     def again(self, who: str, reason: str, findings: Sequence[str] = ()) -> str:
         """What sends work back: who wants what."""
         return self._fill("again", who=who, reason=reason, findings=list(findings))
+
+    def instructions(self, task: Task, step: Step, criteria: Sequence[str], place: Place) -> str:
+        """The scoped words about one task and one step of it."""
+        return self._fill(
+            "instructions", task=task, step=step, criteria=list(criteria), place=place
+        )
 
     def _fill(self, name: str, **values: object) -> str:
         try:

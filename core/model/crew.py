@@ -94,6 +94,7 @@ class Agent:
 
     `focus` and `triggers` are a steward's. Budgets are for each calendar day. `network` is `on`,
     `off`, or a container network's name; `container` is what Docker and Kubernetes need to know.
+    `credentials`: the names of variables that were read from elsewhere, and are secret.
     """
 
     name: str
@@ -108,7 +109,7 @@ class Agent:
     languages: frozenset[str] = frozenset()
     tags: frozenset[str] = frozenset()
     max_concurrent_tasks: int = 1
-    environment: Mapping[str, str] = field(default_factory=dict)
+    environment: Mapping[str, str] = field(default_factory=dict, repr=False)
     options: Mapping[str, Any] = field(default_factory=dict)
     enabled: bool = True
     focus: str | None = None
@@ -120,6 +121,7 @@ class Agent:
     mounts: tuple[Mount, ...] = ()
     network: str = "on"
     container: Mapping[str, Any] = field(default_factory=dict)
+    credentials: frozenset[str] = frozenset()
 
     @property
     def lane(self) -> str:

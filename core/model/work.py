@@ -59,7 +59,8 @@ class Change:
 class Task:
     """`held` (`wave`, `run` or `collision`, then by `held_by`): ready, but not to be claimed
     yet. `run_id` and `wave` are of the open run that it is part of. `tokens` and `cost_usd`
-    are what all its sessions have spent."""
+    are what all its sessions have spent. `interactive`, `borrows`: how its session begins (at a
+    terminal; in which worktree made by hand)."""
 
     id: int
     title: str
@@ -106,6 +107,8 @@ class Task:
     wave: int | None = None
     tokens: int = 0
     cost_usd: float = 0.0
+    interactive: bool = False
+    borrows: int | None = None
 
     @property
     def ref(self) -> str:
@@ -117,7 +120,9 @@ class Session:
     """`held_for` (`paused`, `limit` or `budget`): its process is to be stopped, or was, and it
     goes on later. `unstoppable`: no budget stops it before its step's end. `forced`: it is being
     stopped, and a person won't wait for it any more. `borrowed`: the worktree made by hand that
-    it works in, instead of one of its own; `drop_branch`: with its own its branch goes too."""
+    it works in, instead of one of its own; `drop_branch`: with its own its branch goes too.
+    `interactive`: a person types to it in a terminal. `cut_off`: why its last process ended
+    though nobody had asked for that, and it goes on."""
 
     id: str
     task_id: int
@@ -148,6 +153,8 @@ class Session:
     forced: bool = False
     borrowed: int | None = None
     drop_branch: bool = False
+    interactive: bool = False
+    cut_off: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

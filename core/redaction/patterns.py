@@ -41,6 +41,7 @@ _DECIDED_AFTER = 80
 """Characters after which a private key's missing end line will no longer come."""
 
 _PATTERNS = (
+    _pattern("bpa_ bpe_", r"bp[ae]_[0-9a-f]{64}"),
     _pattern("ghp_ gho_ ghu_ ghs_ ghr_", r"(?<![A-Za-z0-9])gh[pousr]_[A-Za-z0-9]{20,}"),
     _pattern("github_pat_", r"github_pat_[A-Za-z0-9_]{20,}"),
     _pattern("sk-", _TOKEN + r"sk-(?:ant|proj|svcacct|admin|or)-[A-Za-z0-9_-]{16,}"),

@@ -201,7 +201,8 @@ async def _status(attempt: Attempt, handle: str, reason: str) -> Status:
         return Status(alive=end is None, end=end)
     if await _left(attempt, handle):
         return Status(alive=True)
-    end = Exit(reason=reason, at=time.time_ns() // 1_000_000)
+    restarted = None if identity(handle).boot == procs.boot_id() else "the machine was restarted"
+    end = Exit(reason=reason, error=restarted, at=time.time_ns() // 1_000_000)
     attempt.bury(end)
     return Status(alive=False, end=end)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from core import queue
 from core.house import House
 from core.model import (
+    ACTIVE,
     Attempt,
     Event,
     GateKind,
@@ -26,9 +27,11 @@ _OUTCOMES = {
     "gone": SessionOutcome.LOST,
     "stopped": SessionOutcome.LOST,
     "wall_time": SessionOutcome.TIMEOUT,
+    "idle_time": SessionOutcome.TIMEOUT,
 }
-"""`stopped` without anybody having asked for this session's end: it went with the bot
-(`--stop-agents`), and is tried again like one that was lost."""
+"""What isn't here has failed: the other limits, too. `stopped` without anybody having asked for
+this session's end: it went with the bot (`--stop-agents`), and is tried again like one that was
+lost."""
 
 
 def attempt_over(
@@ -41,15 +44,41 @@ def attempt_over(
     attempt = sessions.get_attempt(tx, session.id)
     gates.cancel_of_session(tx, session.id, "the agent has ended")
     if session.state is SessionState.TERMINATING:
-        over = session.outcome or SessionOutcome.KILLED
-        sessions.close_iteration(tx, session.id, IterationState.KILLED, session.reason or over)
-        sessions.end(tx, session, over, session.reason)
+        _terminated(tx, house, session, tail)
     elif verdict.ok:
         _succeeded(tx, session.id, verdict, tail)
     elif session.held_for is not None:
         _interrupted(tx, session, attempt)
+    elif end.reason == "gone" and end.error and _may_go_on(tx, house, session):
+        _cut_off(tx, session, end.error)
     else:
         _failed(tx, house, session.id, end, verdict, tail)
+
+
+def _terminated(tx: Tx, house: House, session: Session, tail: list[str]) -> None:
+    """It was to end, and has. What was lost is tried again by policy: unless its task has been
+    ended meanwhile, nobody has decided about that yet."""
+    over = session.outcome or SessionOutcome.KILLED
+    lost = over is SessionOutcome.LOST
+    reason = session.reason or over.value
+    how = IterationState.FAILED if lost else IterationState.KILLED
+    sessions.close_iteration(tx, session.id, how, reason)
+    sessions.end(tx, session, over, session.reason)
+    task = tasks.get(tx, session.task_id)
+    if lost and task.step == session.step and task.state in (*ACTIVE, TaskState.BLOCKED):
+        fail_task(tx, house, task, over, reason, tail, session.id)
+
+
+def _may_go_on(tx: Tx, house: House, session: Session) -> bool:
+    """Whether the retry policy for what is lost allows it once more."""
+    task = tasks.get(tx, session.task_id)
+    return task.state in ACTIVE and task.attempts < house.policy.retries.get("lost", 0)
+
+
+def _cut_off(tx: Tx, session: Session, why: str) -> None:
+    """The machine went down, not the agent: it goes on in the same session and worktree."""
+    tx.run("UPDATE tasks SET attempts = attempts + 1 WHERE id = ?", (session.task_id,))
+    _rest(tx, session, f"{session.agent} was interrupted ({why}), and goes on", cut_off=why)
 
 
 def _succeeded(tx: Tx, session_id: str, verdict: Verdict, tail: list[str]) -> None:
@@ -90,17 +119,22 @@ def _nothing_to_rest_for(tx: Tx, task: Task) -> None:
 def _interrupted(tx: Tx, session: Session, attempt: Attempt) -> None:
     """It was stopped because it has to wait: suspended, to go on where it stopped. One that has
     not said a word has not begun: it is told all of its prompt again (`held_for` says which)."""
+    held_for = session.held_for if attempt.position else None
+    _rest(tx, session, f"{session.agent} rests, its process is gone", held_for=held_for)
+
+
+def _rest(tx: Tx, session: Session, words: str, **values: str | None) -> None:
+    """Suspended in the midst of an iteration."""
     iteration = sessions.get_iteration(tx, session.id)
     if iteration.state is IterationState.RUNNING:
         sessions.move_iteration(tx, iteration, IterationState.WAITING)
-    held_for = session.held_for if attempt.position else None
-    session = sessions.move(tx, session, SessionState.SUSPENDED, held_for=held_for)
+    session = sessions.move(tx, session, SessionState.SUSPENDED, **values)
     if session.worktree_state is WorktreeState.ACTIVE:
         sessions.set_worktree(tx, session, WorktreeState.SUSPENDED)
     tx.emit(
         Event(
             "session.suspended",
-            f"{session.agent} rests, its process is gone",
+            words,
             Severity.DEBUG,
             task_id=session.task_id,
             agent=session.agent,

@@ -12,25 +12,29 @@ from typing import Any
 
 import structlog
 
-from core.errors import BullpenError
+from core.errors import BullpenError, Unreachable
 from core.house import House
 from core.killpoints import kill_point
 from core.model import (
     Attempt,
     AttemptState,
     Event,
+    Session,
     SessionState,
     Severity,
     TaskState,
-    WorktreeState,
     task_ref,
 )
 from core.ports import Exit, Verdict
 from core.sessions import stopping
 from core.sessions.ending import attempt_over
 from core.sessions.handing import hand_over
-from core.sessions.starting import make_order, prepare_workspace, reload
+from core.sessions.inputs import Patience, send_owed
+from core.sessions.ordering import make_order
+from core.sessions.reach import Reach
+from core.sessions.starting import prepare_workspace, reload
 from core.sessions.tailer import Tailer
+from core.sessions.verdicts import judged
 from core.store import logs, sessions, tasks
 from core.store.database import Tx
 
@@ -50,6 +54,7 @@ class Keeper:
         self._house = house
         self._id = session_id
         self._poked = asyncio.Event()
+        self._reach = Reach(house, session_id, self._poked)
 
     def poke(self) -> None:
         self._poked.set()
@@ -57,31 +62,54 @@ class Keeper:
     async def run(self) -> None:
         """Go on until the session is suspended or terminated. Raises what outlasts it: the
         orchestrator starts a new keeper on its next turn."""
-        while True:
-            state, held = await self._house.store.write(self._look)
-            if state is SessionState.TERMINATING or held:
-                await self._stop()
-            elif state is SessionState.STARTING:
-                await self._start()
-            elif state is SessionState.RUNNING:
-                await self._watch()
-            else:
-                return
+        going = True
+        while going:
+            try:
+                going = await self._turn()
+            except Unreachable as error:
+                await self._reach.gone(str(error))
+        await self._house.doors.close(self._id)
 
-    def _look(self, tx: Tx) -> tuple[SessionState, bool]:
-        """Its state, and whether its process is to be stopped so that it can go on later. While
+    async def _turn(self) -> bool:
+        """Do what the row asks for; False when it asks for nothing more."""
+        session, held = await self._house.store.write(self._look)
+        if session.unreachable_since is not None:
+            await self._ask_again(session)
+        if session.state is SessionState.TERMINATING or held:
+            await self._stop()
+        elif session.state is SessionState.STARTING:
+            await self._start()
+        elif session.state is SessionState.RUNNING:
+            await self._watch(session.agent)
+        else:
+            return False
+        return True
+
+    async def _ask_again(self, session: Session) -> None:
+        """Whether it answers by now. Raises Unreachable."""
+        attempt = await self._house.store.write(lambda tx: sessions.get_attempt(tx, self._id))
+        if attempt.state is AttemptState.RUNNING:
+            folder = self._house.attempt_folder(session.id, attempt.number)
+            sandbox = self._house.sandboxes[session.sandbox]
+            await sandbox.status(folder, attempt.handle or "")
+            await self._reach.back()
+
+    def _look(self, tx: Tx) -> tuple[Session, bool]:
+        """It, and whether its process is to be stopped so that it can go on later. While
         it starts, what held it before counts only as long as its task is held."""
         session = sessions.get(tx, self._id)
         held = session.held_for is not None
         if session.state is SessionState.STARTING and held:
             held = tasks.get(tx, session.task_id).state is TaskState.BLOCKED
-        return session.state, held and session.state in _LIVE
+        return session, held and session.state in _LIVE
 
     # -- start -----------------------------------------------------------------------------
 
     async def _start(self) -> None:
         try:
             handle = await self._handle()
+        except Unreachable:
+            raise  # whether it has started isn't known
         except BullpenError as error:
             await self._never_started(str(error))
             return
@@ -103,9 +131,10 @@ class Keeper:
         if session.agent not in self._house.agents and session.held_for is None:
             await self._house.store.write(self._agent_gone)
             return None
-        if session.worktree_state is WorktreeState.CREATING:
-            await prepare_workspace(self._house, session, task)
-        return await sandbox.start(await make_order(self._house, session, iteration, task))
+        await prepare_workspace(self._house, session, task)
+        order = await make_order(self._house, session, iteration, task)
+        await self._house.doors.open(session.id)
+        return await sandbox.start(order)
 
     def _agent_gone(self, tx: Tx) -> None:
         """It was taken out of the configuration before it began."""
@@ -139,6 +168,8 @@ class Keeper:
             session,
             SessionState.RUNNING,
             held_for=session.held_for if held else None,
+            cut_off=None,
+            unreachable_since=None,
             started_at=session.started_at or tx.now,
             last_activity_at=tx.now,
         )
@@ -166,15 +197,19 @@ class Keeper:
 
     # -- watch -----------------------------------------------------------------------------
 
-    async def _watch(self) -> None:
+    async def _watch(self, agent: str) -> None:
         """Take in what it says until it has ended, hand it what it is owed."""
         tailer = await Tailer.at(self._house, self._id, self.poke)
+        await self._house.doors.open(self._id)
+        patience = Patience(self._house, tailer, agent)
         ended = asyncio.ensure_future(tailer.sandbox.ended(tailer.folder, tailer.handle))
         try:
             while not ended.done():
                 self._poked.clear()
-                await self._send_owed(tailer)
-                if await self._house.store.write(self._look) != (SessionState.RUNNING, False):
+                await send_owed(self._house, tailer)
+                await patience.tell()
+                session, held = await self._house.store.write(self._look)
+                if held or session.state is not SessionState.RUNNING:
                     return
                 await self._pause(ended, tailer)
         finally:
@@ -195,27 +230,9 @@ class Keeper:
                 await tailer.take()
                 if tailer.lingers(self._house.policy.grace):
                     # It has given its result and had its time to go: the result stands.
-                    await stopping.end(self._house.store, tailer, self._poked)
+                    await stopping.end(self._house, tailer, self._poked)
         finally:
             poked.cancel()
-
-    async def _send_owed(self, tailer: Tailer) -> None:
-        owed = await self._house.store.read(
-            "SELECT number, data, last FROM inputs WHERE session_id = ? AND attempt = ? "
-            "AND sent = 0 ORDER BY number",
-            (self._id, tailer.attempt.number),
-        )
-        for row in owed:
-            await tailer.sandbox.send(tailer.folder, row["number"], row["data"], bool(row["last"]))
-        if owed:
-            kill_point("after-input")
-            await self._house.store.write(
-                lambda tx: tx.run(
-                    "UPDATE inputs SET sent = 1 "
-                    "WHERE session_id = ? AND attempt = ? AND number <= ?",
-                    (self._id, tailer.attempt.number, owed[-1]["number"]),
-                )
-            )
 
     # -- end -------------------------------------------------------------------------------
 
@@ -237,9 +254,8 @@ class Keeper:
             lambda tx: logs.last_finished(tx, self._id, attempt.number)
         )
         tail = await self._tail()
-        verdict = tailer.driver.verdict(last, end)
-        if end.reason == "gone":
-            verdict = Verdict(False, "its process is gone without a trace of an end (lost)")
+        session = await self._house.store.write(lambda tx: sessions.get(tx, self._id))
+        verdict = judged(self._house, session, tailer.driver, last, end)
         await self._house.store.write(
             lambda tx: attempt_over(tx, self._house, attempt, end, verdict, tail)
         )
@@ -262,7 +278,7 @@ class Keeper:
             await self._house.store.write(self._nothing_left)
             return
         tailer = await Tailer.at(self._house, self._id, self.poke)
-        end = await stopping.end(self._house.store, tailer, self._poked)
+        end = await stopping.end(self._house, tailer, self._poked)
         kill_point("after-exit")
         await self._settle(tailer, end)
 

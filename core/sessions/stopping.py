@@ -1,28 +1,34 @@
-"""Ends a session's process: with the time that it has for that, or at once."""
+"""Ends a session's process: asked by its own means, then with the time that it has, or at once."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from functools import partial
 from typing import Any
 
 from core.errors import BullpenError
+from core.house import House
+from core.model import AttemptState, SessionState
 from core.ports import Exit
+from core.sessions.inputs import send_owed
 from core.sessions.tailer import Tailer
 from core.store import sessions
-from core.store.database import Store, Tx
+from core.store.database import Tx
 
 
-async def end(store: Store, tailer: Tailer, poked: asyncio.Event) -> Exit:
-    """Ask it to go and give it its time, unless a person won't wait for it any more. `poked`
-    says that the session's row is to be looked at again."""
+async def end(house: House, tailer: Tailer, poked: asyncio.Event) -> Exit:
+    """Interrupt it, ask it to go, and give it its time, unless a person won't wait for it any
+    more. `poked` says that the session's row is to be looked at again."""
     stop = partial(tailer.sandbox.stop, tailer.folder, tailer.handle)
+    if not await _is_forced(house, tailer):
+        await _interrupt(house, tailer, poked)
     leaving = asyncio.ensure_future(stop())
     try:
         while not leaving.done():
             poked.clear()
-            if await store.write(partial(_forced, tailer.attempt.session_id)):
+            if await _is_forced(house, tailer):
                 return await stop(force=True)
             await _either(poked, leaving)
         return leaving.result()
@@ -32,8 +38,52 @@ async def end(store: Store, tailer: Tailer, poked: asyncio.Event) -> Exit:
             await leaving
 
 
-def _forced(session_id: str, tx: Tx) -> bool:
-    return sessions.get(tx, session_id).forced
+async def _interrupt(house: House, tailer: Tailer, poked: asyncio.Event) -> None:
+    """Where its driver knows how: it may end its turn, say so, and go by itself."""
+    patience = house.policy.interrupt
+    data = tailer.driver.interrupt() if patience else None
+    if data is None or not await house.store.write(partial(_owe, tailer, data)):
+        return
+    ended = asyncio.ensure_future(tailer.sandbox.ended(tailer.folder, tailer.handle))
+    deadline = time.monotonic() + patience
+    try:
+        while not ended.done() and time.monotonic() < deadline:
+            poked.clear()
+            await send_owed(house, tailer)
+            await asyncio.wait({ended}, timeout=house.policy.poll)
+            await tailer.take()
+            if tailer.finished:  # nothing more is asked of it: it may go
+                await house.store.write(partial(_end_input, tailer))
+            if await _is_forced(house, tailer):
+                return
+    finally:
+        ended.cancel()
+        with contextlib.suppress(asyncio.CancelledError, BullpenError):
+            await ended
+
+
+def _owe(tailer: Tailer, data: bytes, tx: Tx) -> bool:
+    """Once, and only to one that still listens to what is said in its own way."""
+    attempt = sessions.get_attempt(tx, tailer.attempt.session_id)
+    session = sessions.get(tx, attempt.session_id)
+    if session.interactive or attempt.state is AttemptState.ENDED:
+        return False
+    if sessions.input_ended(tx, attempt):
+        return False
+    sessions.owe_input(tx, attempt.session_id, data)
+    return True
+
+
+def _end_input(tailer: Tailer, tx: Tx) -> None:
+    attempt = sessions.get_attempt(tx, tailer.attempt.session_id)
+    if attempt.state is not AttemptState.ENDED and not sessions.input_ended(tx, attempt):
+        sessions.owe_input(tx, attempt.session_id, b"", last=True)
+
+
+async def _is_forced(house: House, tailer: Tailer) -> bool:
+    """Or over: a person has said that it is gone."""
+    session = await house.store.write(lambda tx: sessions.get(tx, tailer.attempt.session_id))
+    return session.forced or session.state is SessionState.TERMINATED
 
 
 async def _either(poked: asyncio.Event, leaving: asyncio.Future[Exit]) -> None:

@@ -43,3 +43,9 @@ ALTER TABLE sessions ADD COLUMN drop_branch INTEGER NOT NULL DEFAULT 0 CHECK (dr
 -- Who works in it; those that still take up room.
 CREATE INDEX sessions_borrowing ON sessions (borrowed) WHERE borrowed IS NOT NULL;
 CREATE INDEX sessions_with_worktree ON sessions (created_at) WHERE worktree_state <> 'gone';
+
+-- Why its last process ended though nobody had asked for it and it goes on (the machine went down).
+ALTER TABLE sessions ADD COLUMN cut_off TEXT;
+-- How a spawned task's session is to begin: at a terminal, in a worktree made by hand.
+ALTER TABLE tasks ADD COLUMN interactive INTEGER NOT NULL DEFAULT 0 CHECK (interactive IN (0, 1));
+ALTER TABLE tasks ADD COLUMN borrows INTEGER REFERENCES worktrees ON DELETE SET NULL;

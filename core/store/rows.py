@@ -93,6 +93,7 @@ task = _Reader(
     priority=_states(Priority),
     begun=bool,
     ephemeral=bool,
+    interactive=bool,
     blocked_from=_states(TaskState),
     change=change,
 )
@@ -104,6 +105,7 @@ session = _Reader(
     unstoppable=bool,
     forced=bool,
     drop_branch=bool,
+    interactive=bool,
 )
 worktree = _Reader(Worktree, state=_states(WorktreeState), drop_branch=bool)
 attempt = _Reader(Attempt, state=_states(AttemptState))

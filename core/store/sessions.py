@@ -42,6 +42,7 @@ def begin(tx: Tx, task: Task, agent: Agent, prompt: str, worktree: str) -> Sessi
         branch=task.branch,
         worktree=worktree.format(id=session_id),
         worktree_state=WorktreeState.CREATING.value,
+        interactive=int(task.interactive),
         created_at=tx.now,
         last_activity_at=tx.now,
     )

@@ -21,7 +21,7 @@ from core.house import House
 from core.killpoints import kill_point
 from core.model import Event, Repo, Session, SessionState, Severity, WorktreeState
 from core.ports import Order, Ran
-from core.sessions.starting import PASSED
+from core.sessions.surroundings import PASSED
 from core.store import rows as nouns
 from core.store import sessions
 from core.store import worktrees as rows

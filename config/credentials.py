@@ -1,0 +1,103 @@
+"""What an agent is given as its own: values read at the door, and every secret in them."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from core.model import Agent
+
+SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
+"""Variables with such a name hold what nobody may see."""
+_LARGEST, _MOST_FILES = 64 << 10, 200
+_SHORTEST = 12
+"""Characters of a value in a file that is taken for a secret: shorter ones are words."""
+
+
+def given(value: str) -> str:
+    """The value itself, or of `env:NAME` that variable's, of `file:/path` that file's content.
+    Raises ValueError, naming what is missing."""
+    kind, _, where = value.partition(":")
+    if kind == "env":
+        if not os.environ.get(where):
+            raise ValueError(
+                f"the variable {where or '(no name)'} is not set; export it, or /reload"
+            )
+        return os.environ[where]
+    if kind == "file":
+        return _content(Path(where).expanduser())
+    return value
+
+
+def is_reference(value: str) -> bool:
+    return value.startswith(("env:", "file:"))
+
+
+def _content(path: Path) -> str:
+    if not path.is_absolute():
+        raise ValueError(f"`{path}` is no absolute path; write file:/path")
+    try:
+        if path.stat().st_size > _LARGEST:
+            raise ValueError(f"{path} has more than {_LARGEST >> 10} KiB: that is no value")
+        return path.read_text(encoding="utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        why = getattr(error, "strerror", None) or "no UTF-8 text"
+        raise ValueError(f"{path} can't be read: {why}") from error
+
+
+def secrets_of(agent: Agent) -> Iterator[str]:
+    """Every value of its own that must not be seen."""
+    for name, value in agent.environment.items():
+        if SECRET_NAME.search(name) or name in agent.credentials:
+            yield value
+    for mount in agent.mounts:
+        for path in _files(mount.source):
+            yield from _values(path)
+
+
+def _files(source: Path) -> Iterator[Path]:
+    if not source.is_dir():
+        yield source
+        return
+    found = (path for path in source.rglob("*") if path.is_file())
+    yield from islice(found, _MOST_FILES)
+
+
+def _values(path: Path) -> Iterator[str]:
+    """What may be a secret in a file of credentials: a JSON file's texts; else what stands behind
+    `=` or `:`, and each line that is one word."""
+    text = ""
+    with suppress(OSError, UnicodeDecodeError):
+        if path.stat().st_size <= _LARGEST:
+            text = path.read_text(encoding="utf-8")
+    if "PRIVATE KEY" in text:
+        yield text
+        return
+    with suppress(ValueError):
+        yield from (value for value in _texts(json.loads(text)) if _secret(value))
+        return
+    for line in text.splitlines():
+        value = re.split(r"[=:]", line, maxsplit=1)[-1].strip().strip("\"'")
+        if _secret(value):
+            yield value
+
+
+def _secret(value: str) -> bool:
+    return len(value) >= _SHORTEST and not any(mark.isspace() for mark in value)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict):
+        for inner in value.values():
+            yield from _texts(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from _texts(inner)

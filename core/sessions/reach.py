@@ -1,0 +1,83 @@
+"""An engine or a cluster that gives no answer: what runs there may run on. It is asked again,
+with growing pauses, and past the policy's time the session counts as lost, but not as ended."""
+
+from __future__ import annotations
+
+import asyncio
+
+from core.cards.words import duration
+from core.house import House
+from core.model import Event, Session, SessionOutcome, SessionState, Severity
+from core.store import sessions
+from core.store.database import Tx
+from core.waiting import woken
+
+FIRST_PAUSE, LONGEST_PAUSE = 1.0, 60.0
+_THERE = (SessionState.STARTING, SessionState.RUNNING)
+
+
+class Reach:
+    """Whether a session can be reached. `poked` ends a pause."""
+
+    def __init__(self, house: House, session_id: str, poked: asyncio.Event) -> None:
+        self._house = house
+        self._id = session_id
+        self._poked = poked
+        self._pause = FIRST_PAUSE
+
+    async def gone(self, why: str) -> None:
+        """It gave no answer: told once; then a pause, before it is asked again."""
+        await self._house.store.write(lambda tx: self._note(tx, why))
+        self._poked.clear()
+        await woken(self._poked, min(self._pause, self._house.policy.lost_after))
+        self._pause = min(LONGEST_PAUSE, self._pause * 2)
+
+    async def back(self) -> None:
+        """It answers again."""
+        self._pause = FIRST_PAUSE
+        await self._house.store.write(self._clear)
+
+    def _note(self, tx: Tx, why: str) -> None:
+        session = sessions.get(tx, self._id)
+        if session.state not in (*_THERE, SessionState.TERMINATING):
+            return
+        since = session.unreachable_since
+        if since is None:
+            tx.update("sessions", {"id": session.id}, unreachable_since=tx.now)
+            words = f"{session.id} can't be reached ({why}): it may go on, and is asked again"
+            _tell(tx, session, "session.unreachable", words, Severity.WARNING)
+        elif session.state in _THERE and tx.now - since >= self._house.policy.lost_after * 1000:
+            _lose(tx, session, tx.now - since)
+
+    def _clear(self, tx: Tx) -> None:
+        session = sessions.get(tx, self._id)
+        if session.unreachable_since is None:
+            return
+        tx.update("sessions", {"id": session.id}, unreachable_since=None)
+        words = f"{session.id} answers again"
+        _tell(tx, session, "session.reachable", words, Severity.WARNING)
+
+
+def _lose(tx: Tx, session: Session, away: int) -> None:
+    """Nobody waits for it any more; it has ended once that is proven, or a person says so."""
+    reason = f"it could not be reached for {duration(away)} (lost)"
+    lost = SessionOutcome.LOST.value
+    sessions.move(tx, session, SessionState.TERMINATING, outcome=lost, reason=reason)
+    words = (
+        f"{session.id} counts as lost: {reason}. Its task is tried again once it is proven gone; "
+        f"where you know that it is: /kill {session.id} --sure"
+    )
+    _tell(tx, session, "session.terminating", words, Severity.WARNING)
+
+
+def _tell(tx: Tx, session: Session, kind: str, words: str, severity: Severity) -> None:
+    tx.emit(
+        Event(
+            kind,
+            words,
+            severity,
+            task_id=session.task_id,
+            agent=session.agent,
+            session_id=session.id,
+        )
+    )
