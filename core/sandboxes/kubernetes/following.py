@@ -1,0 +1,166 @@
+"""Follows one attempt in the cluster until it has ended there and all of it is home."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from core.errors import Broken, Unreachable
+from core.ports import Exit
+from core.sandboxes.afar import Afar
+from core.sandboxes.kubernetes import pods as words
+from core.sandboxes.kubernetes.api import Api, Cluster, Json, NotFound
+from core.sandboxes.mirror import Gap, Mirror
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+PATIENCE = 600.0
+"""Seconds for which a pod may find no node or no image before it is given up."""
+STOPPING, GIVEN_UP = "stopping", "given-up"
+
+
+@dataclass(frozen=True, slots=True)
+class Handle:
+    """Where an attempt's Job is to be found."""
+
+    job: str
+    namespace: str
+    context: str | None = None
+
+    @classmethod
+    def read(cls, text: str) -> Handle:
+        try:
+            value = json.loads(text)
+            return cls(value["job"], value["namespace"], value["context"])
+        except (ValueError, KeyError, TypeError) as error:
+            raise Broken(f"{text[:100]!r} is no handle of a Job") from error
+
+    def text(self) -> str:
+        return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The Job (None: it is gone) and its pods."""
+
+    job: Json | None
+    pods: list[Json]
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing of it runs, nor ever will: each pod has ended, or the Job is done with
+        making any."""
+        if self.pods:
+            return all(words.is_over(pod) for pod in self.pods)
+        job = self.job
+        return job is None or "deletionTimestamp" in job["metadata"] or words.is_finished(job)
+
+
+async def look(api: Api, name: str) -> Seen:
+    """Raises Unreachable."""
+    job: Json | None = None
+    with contextlib.suppress(NotFound):
+        job = await api.get(f"jobs/{name}")
+    found = await api.get("pods", labelSelector=f"job-name={name}")
+    return Seen(job, found["items"])
+
+
+class Follower:
+    """One for an attempt. `done` is set when its end is recorded."""
+
+    def __init__(self, cluster: Cluster, folder: Path, handle: Handle) -> None:
+        self._cluster, self._handle = cluster, handle
+        self._afar = Afar(folder)
+        self._folder = folder
+        self._pause = FIRST_PAUSE
+        self._stuck_since: float | None = None
+        self.done = asyncio.Event()
+        self.trouble: Broken | None = None
+        self.task = asyncio.create_task(self._run())
+
+    async def _run(self) -> None:
+        """Whatever fails is tried again: the end is recorded when it is known, and not before."""
+        while not self.done.is_set():
+            try:
+                async with self._cluster.open() as api:
+                    while not await self._turn(api):
+                        self.trouble = None
+                        await asyncio.sleep(self._pause)
+                        self._pause = min(self._pause * 1.5, 2.0)
+                self.done.set()
+            except (Broken, OSError) as error:
+                self.trouble = error if isinstance(error, Broken) else Broken(str(error))
+                if not self._folder.exists():  # nobody can want its end any more
+                    return
+                await asyncio.sleep(self._pause)
+                self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    async def _turn(self, api: Api) -> bool:
+        """Whether it has ended, and all is home."""
+        if self._afar.attempt.end() is not None:
+            return True
+        seen = await look(api, self._handle.job)
+        pod = words.worker(seen.pods)
+        if pod is not None and words.has_logs(pod):
+            with self._afar.mirror() as mirror:
+                if mirror.end is None or not seen.over:
+                    await self._stream(api, pod, mirror)
+            seen = await look(api, self._handle.job)
+            pod = words.worker(seen.pods) or pod
+        if seen.over:
+            await self._home(api, pod, seen.job)
+            return True
+        if pod is not None:
+            await self._patience(api, pod)
+        return False
+
+    async def _stream(self, api: Api, pod: Json, mirror: Mirror) -> None:
+        """Its log from where we are, as long as it lasts; from its beginning where that is not
+        enough."""
+        since = None
+        if mirror.last_at:
+            since = datetime.fromtimestamp(mirror.last_at / 1000 - 1, UTC).strftime("%FT%TZ")
+        try:
+            await self._feed(api, pod, mirror, since)
+        except Gap:
+            await self._feed(api, pod, mirror, None)
+
+    async def _feed(self, api: Api, pod: Json, mirror: Mirror, since: str | None) -> None:
+        mirror.begin()
+        try:
+            async for chunk in api.follow(pod["metadata"]["name"], since):
+                self._pause = FIRST_PAUSE
+                mirror.feed(chunk, from_start=since is None)
+        except NotFound:  # deleted meanwhile
+            return
+        except Unreachable:
+            raise
+        except Broken:  # its container has no log (any more)
+            return
+
+    async def _home(self, api: Api, pod: Json | None, job: Json | None) -> None:
+        """Nothing of it runs any more: record the end, and have the Job cleared away."""
+        if (self._folder / STOPPING).exists():
+            end = Exit(signal=9, reason="stopped")
+        elif (self._folder / GIVEN_UP).exists():
+            end = Exit(reason="not_started", error=(self._folder / GIVEN_UP).read_text("utf-8"))
+        else:
+            end = words.ending(pod, job)
+        await self._afar.settle(end)
+        with contextlib.suppress(Broken):  # the time to live will do it
+            await api.delete(f"jobs/{self._handle.job}", "Background")
+
+    async def _patience(self, api: Api, pod: Json) -> None:
+        """Give up what can't begin: at once where it is hopeless."""
+        why = words.stuck(pod)
+        if why is None:
+            self._stuck_since = None
+            return
+        self._stuck_since = self._stuck_since or time.monotonic()
+        if words.is_hopeless(pod) or time.monotonic() - self._stuck_since > PATIENCE:
+            (self._folder / GIVEN_UP).write_text(why, "utf-8")
+            await api.delete(f"jobs/{self._handle.job}", "Foreground")

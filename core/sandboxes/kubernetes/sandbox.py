@@ -1,0 +1,279 @@
+"""The Kubernetes sandbox: a Job for each attempt, code by git, output by its log.
+
+At most once: the Job's name comes from the attempt's folder, so a second one is refused by the
+cluster; and where a pod is started twice all the same, the attempt's lease lets one work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from core.errors import Broken, Unreachable
+from core.ports import Exit, Line, Order, Ran, Status
+from core.sandboxes import output
+from core.sandboxes.afar import WRAP_UP, Afar
+from core.sandboxes.attempt import REVOKED, Attempt
+from core.sandboxes.kubernetes import manifest
+from core.sandboxes.kubernetes.api import Api, Cluster, Exists, Json, NotFound
+from core.sandboxes.kubernetes.following import STOPPING, Follower, Handle, look
+
+RUN_TAIL = 256 << 10
+_CLAIM = "kubernetes:"
+_SETTLING = 120.0
+"""Seconds for which the way home is waited for after the cluster says that it has ended."""
+
+
+class KubernetesSandbox:
+    """`agents_url` tells the address at which pods reach Bullpen, once it is known."""
+
+    name = "kubernetes"
+    shares_folder = False
+
+    def __init__(self, agents_url: Callable[[], str | None], kubeconfig: str | None = None) -> None:
+        self._agents_url = agents_url
+        self._kubeconfig = kubeconfig
+        self._followers: dict[Path, Follower] = {}
+        self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+
+    def missing(self, container: Mapping[str, Any]) -> str | None:
+        problem = self._cluster(container).missing()
+        if problem is not None:
+            return problem
+        if not container.get("image"):
+            return "container.image is not set: name one that holds the agent, git and python3"
+        if not self._agents_url():
+            return "api.agents_url is not set: the address at which pods reach Bullpen"
+        return None
+
+    async def start(self, order: Order) -> str:
+        async with self._lock(order.folder):
+            handle = await self._ordered(order)
+        self._follower(order.folder, handle)
+        return handle.text()
+
+    async def find(self, folder: Path) -> str | None:
+        if not folder.exists():
+            return None
+        async with self._lock(folder):
+            handle = await self._found(folder)
+        if handle is None:
+            return None
+        self._follower(folder, handle)
+        return handle.text()
+
+    async def status(self, folder: Path, handle: str) -> Status:
+        attempt, where = Attempt(folder), Handle.read(handle)
+        if (end := attempt.end()) is not None:
+            return Status(alive=False, end=end)
+        async with self._open(where) as api:
+            seen = await look(api, where.job)
+        if not seen.over:
+            return Status(alive=True)
+        follower = self._follower(folder, where)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLING):
+                await follower.done.wait()
+        if (end := attempt.end()) is not None:
+            return Status(alive=False, end=end)
+        raise Unreachable(f"its work is not home yet: {follower.trouble or 'the log goes on'}")
+
+    async def ended(self, folder: Path, handle: str) -> None:
+        if Attempt(folder).end() is None:
+            await self._follower(folder, Handle.read(handle)).done.wait()
+
+    async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
+        return await Afar(folder).read(position, limit)
+
+    async def send(self, folder: Path, number: int, data: bytes, last: bool = False) -> None:
+        Afar(folder).send(number, data, last)
+
+    async def note(self, folder: Path, name: str, text: str) -> None:
+        """Nothing of it reaches a pod: it has no terminal, and its idle time counts on."""
+
+    async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
+        where = Handle.read(handle)
+        status = await self.status(folder, handle)
+        if status.end is not None:
+            return status.end
+        follower = self._follower(folder, where)
+        (folder / STOPPING).touch()
+        async with self._open(where) as api:
+            await api.delete(f"jobs/{where.job}", "Foreground")
+            for pod in (await look(api, where.job)).pods if force else ():
+                await api.delete(f"pods/{pod['metadata']['name']}", "Background", grace=1)
+        grace = 0.0 if force else float(Afar(folder).facts()["grace"]) + WRAP_UP
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(grace + _SETTLING):
+                await follower.done.wait()
+        end = Attempt(folder).end()
+        if end is None:
+            raise Broken(
+                f"that nothing of the Job {where.job} is left can't be proven"
+                f"{f' ({follower.trouble})' if follower.trouble else ''}: look at its pods"
+            )
+        return end
+
+    async def run(self, order: Order) -> Ran:
+        starting = asyncio.create_task(self.start(order))
+        try:
+            handle = await asyncio.shield(starting)
+            await self.ended(order.folder, handle)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Broken):
+                await self.stop(order.folder, await starting, force=True)
+            raise
+        end = (await self.status(order.folder, handle)).end
+        if end is None:
+            raise Broken(f"not all of the command in {order.folder} can be ended")
+        lines = await asyncio.to_thread(output.tail, Attempt(order.folder).output, RUN_TAIL)
+        return Ran(end, "".join(line.text + "\n" for line in lines))
+
+    async def close(self) -> None:
+        """Stop following; what runs in the cluster runs on."""
+        tasks = [follower.task for follower in self._followers.values()]
+        self._followers.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- starting --------------------------------------------------------------------------
+
+    async def _ordered(self, order: Order) -> Handle:
+        attempt, afar = Attempt(order.folder), Afar(order.folder)
+        if attempt.claim() == REVOKED:
+            raise Broken(f"the attempt in {order.folder} was called off before it started")
+        if (known := _known(order.folder)) is not None:
+            return known
+        if order.network not in ("on", "off"):
+            raise Broken(f"a cluster has no network `{order.network}`: say on or off")
+        await afar.load(order)
+        where = self._where(order)
+        job = manifest.job(where.job, order, afar.rooms())
+        secret = manifest.secret(where.job, order, afar.freight())
+        _write(order.folder / "job.json", {"secret": secret})
+        if not _claim(order.folder, _CLAIM + where.text()):
+            raise Broken(f"the attempt in {order.folder} was called off before it started")
+        async with self._open(where) as api:
+            try:
+                await self._create(api, where, order, job, secret)
+            except Unreachable:
+                raise  # it may be there: `find` will tell
+            except Broken as error:
+                _call_off(order.folder)
+                raise Broken(f"the Job can't be made: {error}") from error
+        _write(order.folder / "handle.json", json.loads(where.text()))
+        return where
+
+    async def _create(self, api: Api, where: Handle, order: Order, job: Json, secret: Json) -> None:
+        if order.network == "off":
+            policy = manifest.offline(order.door.url if order.door and order.door.url else "")
+            with contextlib.suppress(Exists):
+                await api.create("networkpolicies", policy)
+        try:
+            made = await api.create("jobs", job)
+        except Exists:  # by ourselves, before a crash
+            made = await api.get(f"jobs/{where.job}")
+        try:
+            await _add_secret(api, secret, made)
+        except Unreachable:
+            raise
+        except Broken:
+            await api.delete(f"jobs/{where.job}", "Foreground")
+            raise
+
+    async def _found(self, folder: Path) -> Handle | None:
+        attempt = Attempt(folder)
+        if attempt.revoke():
+            return None
+        if (known := _known(folder)) is not None:
+            return known
+        where = Handle.read((attempt.claim() or "").removeprefix(_CLAIM))
+        async with self._open(where) as api:
+            try:
+                job = await api.get(f"jobs/{where.job}")
+            except NotFound:  # a request still on its way would find its lease refused
+                _call_off(folder)
+                return None
+            await _add_secret(api, json.loads((folder / "job.json").read_bytes())["secret"], job)
+        _write(folder / "handle.json", json.loads(where.text()))
+        return where
+
+    # -- small things ----------------------------------------------------------------------
+
+    def _where(self, order: Order) -> Handle:
+        cluster = self._cluster(order.container)
+        return Handle(manifest.name_of(order.folder), cluster.namespace, cluster.context)
+
+    def _cluster(self, container: Mapping[str, Any]) -> Cluster:
+        namespace = str(container.get("namespace") or "default")
+        return Cluster(namespace, container.get("context"), self._kubeconfig)
+
+    def _open(self, where: Handle) -> contextlib.AbstractAsyncContextManager[Api]:
+        return self._reach(where).open()
+
+    def _reach(self, where: Handle) -> Cluster:
+        return Cluster(where.namespace, where.context, self._kubeconfig)
+
+    def _follower(self, folder: Path, handle: Handle) -> Follower:
+        """The one of that attempt; a new one after a restart."""
+        follower = self._followers.get(folder)
+        if follower is None or (follower.task.done() and not follower.done.is_set()):
+            follower = Follower(self._reach(handle), folder, handle)
+            self._followers[folder] = follower
+            follower.task.add_done_callback(lambda task: self._forget(folder, task))
+        return follower
+
+    def _forget(self, folder: Path, task: asyncio.Task[None]) -> None:
+        follower = self._followers.get(folder)
+        if follower is not None and follower.task is task:
+            del self._followers[folder]
+
+    def _lock(self, folder: Path) -> asyncio.Lock:
+        return self._locks.setdefault(folder, asyncio.Lock())
+
+
+async def _add_secret(api: Api, secret: Json, job: Json) -> None:
+    """It goes with the Job; without it the pod waits."""
+    with contextlib.suppress(Exists):
+        await api.create("secrets", manifest.owned(secret, job))
+
+
+def _known(folder: Path) -> Handle | None:
+    """The handle of a Job that is known to have been made."""
+    try:
+        return Handle.read((folder / "handle.json").read_text("utf-8"))
+    except OSError:
+        return None
+
+
+def _claim(folder: Path, text: str) -> bool:
+    """Say that it is being started; False when somebody has called it off."""
+    try:
+        os.symlink(text, folder / "claim")
+    except FileExistsError:
+        return Attempt(folder).claim() == text
+    return True
+
+
+def _call_off(folder: Path) -> None:
+    """What was claimed and is not there never will be."""
+    new = folder / "claim.new"
+    with contextlib.suppress(FileNotFoundError):
+        new.unlink()
+    os.symlink(REVOKED, new)
+    os.replace(new, folder / "claim")
+
+
+def _write(path: Path, value: Json) -> None:
+    new = path.with_name(f"{path.name}.new")
+    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    with open(fd, "w", encoding="utf-8") as file:
+        json.dump(value, file, separators=(",", ":"), sort_keys=True)
+    os.replace(new, path)
