@@ -122,13 +122,14 @@ def short_folder() -> Iterator[Path]:
 
 
 @contextlib.asynccontextmanager
-async def serving(folder: Path, agents: Address | None = None) -> AsyncIterator[Api]:
+async def serving(folder: Path, agents: Address | None = None,
+                  patience: float = 30.0) -> AsyncIterator[Api]:
     """A house with a step of several outcomes, and its doors on a free port."""
     data = folder / "data"
     store = await Store(data, FakeClock().now).open()
     home = house(store, data)
     _declare(home)
-    server = Server(data, "127.0.0.1", 0, home, agents)
+    server = Server(data, "127.0.0.1", 0, home, agents, patience)
     try:
         url = await server.start()
         async with aiohttp.ClientSession(auto_decompress=False) as client:

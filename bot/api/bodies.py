@@ -12,7 +12,7 @@ from bot.api import faults
 
 LARGEST = 1 << 20
 """Bytes of a body, where nothing else is said."""
-PATIENCE = 30.0
+PATIENCE = web.AppKey("patience", float)
 """Seconds that a body may take; one of an artifact four times as long."""
 DEEPEST = 32
 """Levels of a body's JSON."""
@@ -58,7 +58,8 @@ async def whole(request: web.Request, most: int) -> bytes:
         raise too_large(most)
     data = bytearray()
     try:
-        async with asyncio.timeout(PATIENCE if most <= LARGEST else 4 * PATIENCE):
+        patience = request.app[PATIENCE]
+        async with asyncio.timeout(patience if most <= LARGEST else 4 * patience):
             async for chunk in request.content.iter_any():
                 data += chunk
                 if len(data) > most:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from bot.api import faults
 from core.doors import Errand, hashed
@@ -161,9 +162,7 @@ def _is_git(request: web.Request) -> bool:
 # -- hosts and origins ---------------------------------------------------------------------
 
 
-def guard(
-    hosts: Callable[[], Collection[str]], headers: Mapping[str, str]
-) -> Callable[[web.Request, Handler], Awaitable[web.StreamResponse]]:
+def guard(hosts: Callable[[], Collection[str]], headers: Mapping[str, str]) -> Middleware:
     """For every request of a listener: one Host, and a known one (DNS rebinding); no foreign
     Origin; no token in the address; whatever goes wrong in the one form of an error."""
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Mapping
+import logging
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from aiohttp import web
 
+from bot.api import bodies
 from bot.api.bell import Bell
 from bot.api.bounded import Bounded
 from bot.api.dashboard import Dashboard
@@ -29,6 +31,9 @@ HEADERS = {
     "Referrer-Policy": "no-referrer",
     "Cache-Control": "no-cache",
 }
+QUIET = logging.getLogger("bullpen.http")
+"""What isn't HTTP at all is answered, and no matter for our log."""
+QUIET.disabled = True
 MOST = 500
 """Connections of a listener at a time."""
 IDLE = 75.0
@@ -47,7 +52,8 @@ class Address:
 
 class Server:
     """`<data>/site` behind a cookie and, with a house, the session routes and git. On the far
-    door and on the sockets nothing but what agents may reach is served."""
+    door and on the sockets nothing but what agents may reach is served. `patience`: seconds that
+    the body of a request may take."""
 
     def __init__(
         self,
@@ -56,7 +62,9 @@ class Server:
         port: int,
         house: House | None = None,
         agents: Address | None = None,
+        patience: float = 30.0,
     ) -> None:
+        self._patience = patience
         self._data = data
         self._key = load_key(data)
         self._main = _Listener(host, port)
@@ -122,10 +130,8 @@ class Server:
             routes = [*Git(self._house).routes(), *session]
         health, *pages = dashboard.routes()
         handed_on = () if self._far.host else self._called()
-        return _app(
-            [health, *routes, *pages],
-            checks,
-            guard(lambda: {*self._main.names(), *handed_on}, HEADERS),
+        return self._app(
+            [health, *routes, *pages], checks, lambda: {*self._main.names(), *handed_on}
         )
 
     def far_app(self) -> web.Application:
@@ -134,7 +140,7 @@ class Server:
         tokens = Tokens(house)
         checks: dict[Policy, Check] = {Policy.ATTEMPT: tokens.attempt, Policy.PLACE: tokens.place}
         routes = [*Git(house).routes(), *Session(house, self._bell).routes()]
-        return _app(routes, checks, guard(lambda: {*self._far.names(), *self._called()}, HEADERS))
+        return self._app(routes, checks, lambda: {*self._far.names(), *self._called()})
 
     def socket_app(self) -> web.Application:
         """A session's socket: the session routes, for its living attempt."""
@@ -148,7 +154,17 @@ class Server:
             await tokens.of_session(request, session_id)
 
         checks: dict[Policy, Check] = {Policy.ATTEMPT: of_socket, Policy.PLACE: of_socket}
-        return _app(Session(house, self._bell).routes(), checks, guard(lambda: HOSTS, HEADERS))
+        return self._app(Session(house, self._bell).routes(), checks, lambda: HOSTS)
+
+    def _app(
+        self,
+        routes: Iterable[Route],
+        checks: Mapping[Policy, Check],
+        hosts: Callable[[], Collection[str]],
+    ) -> web.Application:
+        app = web.Application(middlewares=[guard(hosts, HEADERS)])
+        app[bodies.PATIENCE] = self._patience
+        return serve(app, routes, checks)
 
     def _of_house(self) -> House:
         if self._house is None:
@@ -172,6 +188,7 @@ class Server:
             app,
             handle_signals=False,
             access_log=None,
+            logger=QUIET,
             shutdown_timeout=0.5,
             keepalive_timeout=IDLE,
             lingering_time=2.0,
@@ -207,12 +224,6 @@ class _Listener:
         """What a request may call it: exactly these."""
         names = {_shown(self.host), "127.0.0.1", "localhost", "[::1]"}
         return {f"{name}:{self.port}".lower() for name in names}
-
-
-def _app(
-    routes: Iterable[Route], checks: Mapping[Policy, Check], guarded: Callable[..., object]
-) -> web.Application:
-    return serve(web.Application(middlewares=[guarded]), routes, checks)  # type: ignore[list-item]
 
 
 def _server_of(runner: web.AppRunner) -> web.Server:
