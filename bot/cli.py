@@ -81,9 +81,10 @@ def mcp() -> None:
     try:
         from bot.mcp.server import serve
     except ModuleNotFoundError as error:
-        if error.name not in ("mcp", "pydantic", "aiohttp"):
+        library = (error.name or "").partition(".")[0]
+        if library not in ("mcp", "pydantic", "aiohttp"):
             raise
-        raise Broken(f"{error.name} is missing: pip install 'bullpen[mcp]'") from None
+        raise Broken(f"{library} is missing: pip install 'bullpen[mcp]'") from None
     serve()
 
 
