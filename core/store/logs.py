@@ -119,7 +119,7 @@ def note_files(
             attempt,
             iteration,
             end,
-            _BESIDE + number,
+            _BESIDE * iteration + number,
             "mark",
             event.kind.value,
             event.text,
@@ -151,7 +151,7 @@ def _closing(tx: Tx, session_id: str, attempt: int) -> str:
     found = tx.value(
         "SELECT text FROM lines WHERE session_id = ? AND attempt = ? AND kind = 'text' "
         "AND data = ? ORDER BY seq DESC LIMIT 1",
-        (session_id, attempt, json.dumps({"closing": True})),
+        (session_id, attempt, _encoded({"closing": True})),
     )
     return str(found or "")
 
