@@ -14,6 +14,7 @@ from bot.api.server import Address, Server
 from bot.clock import SystemClock
 from bot.configuring import Files, Sources, data_folder, secrets, taken
 from bot.console import ConsoleFace
+from bot.following import Following
 from bot.guard import close_memory, lock
 from bot.life import App, Options, Poller, live
 from bot.mcp import mcp_command, mcp_needs
@@ -33,6 +34,7 @@ from core.drivers.command import CommandDriver, split_command
 from core.drivers.model_call import ModelCallDriver
 from core.forges.local import LocalForge
 from core.house import Current, Helper, House
+from core.live import Live
 from core.notifications import Notifier
 from core.orchestrator import Orchestrator
 from core.ports import Face
@@ -89,6 +91,7 @@ async def build(
     store.state.before_commit.append(notifier)
     crew.follow(house)
     store.state.listeners += [lambda events: outbox.wake(), pages.changed]
+    _follow(store, Live(store), redactor, faces.get("console"), stack)
     return App(
         options,
         _calendar(settings.timezone, store),
@@ -101,6 +104,20 @@ async def build(
         _server(configuration, data, house),
         pollers,
     )
+
+
+def _follow(
+    store: Store,
+    live: Live,
+    redactor: Redactor,
+    console: Face | None,
+    stack: contextlib.AsyncExitStack,
+) -> None:
+    """What agents say, on the terminal, for who asks for it."""
+    if isinstance(console, ConsoleFace):
+        following = Following(store, live, redactor, console.show)
+        console.heed = following.heed
+        stack.push_async_callback(following.close)
 
 
 def _calendar(timezone: str, store: Store) -> AsyncIOScheduler:

@@ -5,8 +5,10 @@ A live message is edited in place elsewhere; here one line is printed when its t
 
 from __future__ import annotations
 
+import contextlib
 import textwrap
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
 from typing import TextIO
 
@@ -29,6 +31,8 @@ class ConsoleFace:
         self._out = out
         self._width = max(width, 40)
         self._colour = out.isatty() if colour is None else colour
+        self.heed: Callable[[Reply], None] | None = None
+        """Called with each reply that was shown: it may ask to follow an agent."""
         self._last = 0
         self._shown: OrderedDict[str, str] = OrderedDict()
 
@@ -39,6 +43,8 @@ class ConsoleFace:
         message = str(self._last)
         self._write(render(reply, self._width, self._colour) + "\n\n")
         self._remember(message, reply)
+        if self.heed is not None:
+            self.heed(reply)
         return message
 
     async def edit(self, chat: str, message: str, reply: Reply) -> None:
@@ -54,6 +60,11 @@ class ConsoleFace:
         else:
             self._write(render(replace(reply, code=None), self._width, self._colour) + "\n\n")
         self._remember(message, reply)
+
+    def show(self, text: str) -> None:
+        """Lines that belong to no message: what a followed agent says."""
+        with contextlib.suppress(ChatGone):
+            self._write(clean(text) + "\n")
 
     def _remember(self, message: str, reply: Reply) -> None:
         self._shown[message] = _gist(reply)

@@ -9,7 +9,7 @@ from core import cards
 from core.audience import GRAVITY, Audience, Place, Rule
 from core.commands.reply import Reply
 from core.model import ACTIVE, Event, Run, Severity, Task
-from core.store import deliveries, gates, run_rows, runs, tasks
+from core.store import deliveries, following, gates, run_rows, runs, tasks
 from core.store.database import Tx
 
 __all__ = ["Audience", "Notifier", "Place", "Rule"]
@@ -66,7 +66,7 @@ class Notifier:
             card = cards.task_card(tx, task)
             new = _begun(task) and not in_run
             live = [place for place in places if new or _stands(tx, place, card)]
-            self._send(tx, live, card, deliveries.PROGRESS, task, silent=True)
+            self._live(tx, live, card, task)
         self._gates(tx, task, events, places)
         failed = next((event for event in events if event.type == "task.failed"), None)
         if failed is not None and _by_hand(failed):
@@ -83,6 +83,16 @@ class Notifier:
             if event.type == "task.completed" and not in_run:
                 self._send(tx, places, cards.done_card(tx, task), deliveries.NEWS, task)
             self._single(tx, task, event, places)
+
+    def _live(self, tx: Tx, places: Sequence[Place], card: Reply, task: Task) -> None:
+        """Where somebody follows what the agent says, it shows more of it."""
+        followed = following.places(tx, task.id)
+        plain = [place for place in places if place not in followed]
+        self._send(tx, plain, card, deliveries.PROGRESS, task, silent=True)
+        if len(plain) < len(places):
+            more = [place for place in places if place in followed]
+            long = cards.task_card(tx, task, followed=True)
+            self._send(tx, more, long, deliveries.PROGRESS, task, silent=True)
 
     def _tell_run(self, tx: Tx, run: Run, events: Sequence[Event]) -> None:
         """One live message a place; a message for each wave's end, for what needs a person,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import msgspec
 
-from core import checks, collecting, overlaps, reports
+from core import checks, collecting, git, overlaps, reports
 from core.errors import Broken, BullpenError
 from core.house import House
 from core.killpoints import kill_point
@@ -29,13 +29,17 @@ from core.model import (
 )
 from core.ports import Ran
 from core.receipts import Built, see
+from core.sessions import wording
 from core.sessions.ending import fail_task
 from core.sessions.starting import reload
-from core.store import receipts, sessions, tasks
+from core.store import logs, receipts, sessions, tasks
 from core.store.database import Tx
 from core.store.receipts import NewReceipt
 from core.workflow import Onward, follow
 from core.worktrees import leftover_script
+
+NOTED = 100
+"""Files that the log names of one iteration."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +76,7 @@ async def _look(house: House, session: Session, task: Task, step: Step) -> Work:
     if not step.writes_code:
         return Work(None, "", [*written, *await checks.run(house, session, commands)])
     change = await _collect(house, session, task)
+    await _note_files(house, session, task, change)
     diff = await beginning(house, task, change)
     if not commands:
         return Work(change, diff, written)
@@ -97,6 +102,23 @@ async def _collect(house: House, session: Session, task: Task) -> Change:
     return await house.repositories.collect(
         repo, task.branch or "", Path(session.worktree), session.id, task.base_commit or ""
     )
+
+
+async def _note_files(house: House, session: Session, task: Task, change: Change) -> None:
+    """The log tells which files the iteration has changed, also of an agent that doesn't."""
+    since = task.head_commit
+    if since is None:
+        files = change.files
+    else:
+        bare = house.repositories.path(house.repo(task.repo))
+        files = await git.files(bare, since, change.head)
+    iteration = await house.store.write(lambda tx: sessions.get_iteration(tx, session.id))
+    events = wording.changes(files[:NOTED])
+    number, attempt = iteration.number, iteration.attempt
+    written = await house.store.logs.write(
+        lambda tx: logs.note_files(tx, session.id, attempt, number, events)
+    )
+    house.store.tell(written)
 
 
 def _last_words(house: House, ran: Ran) -> str:

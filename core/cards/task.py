@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.cards.words import TOLD, changed, counted, duration
 from core.commands.reply import Button, Reply
-from core.model import Event, Priority, Session, Severity, Task, TaskState
+from core.model import ACTIVE, Event, Priority, Session, Severity, Task, TaskState
 from core.store import rows, unmet
 from core.store.database import Tx
 
@@ -21,16 +21,25 @@ MARKS = {
 }
 
 
+_GLANCE = 2
+"""Lines of what an agent said last that stand in its task's message."""
 _TOLD_STATES = (TaskState.REVIEW, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)
 
 
-def task_card(tx: Tx, task: Task) -> Reply:
-    """The message that is edited in place for as long as the task lives."""
+def task_card(tx: Tx, task: Task, followed: bool = False) -> Reply:
+    """The message that is edited in place for as long as the task lives. `followed`: with more of
+    what its agent says."""
     session = _newest(tx, task.id)
+    works = session is not None and session.ended_at is None and task.state in ACTIVE
+    said = _tail(tx, session) if session is not None and followed and works else []
+    buttons = _task_buttons(tx, task)
+    if said:
+        buttons = (*buttons[:3], Button("Unfollow", f"logs {task.id} --stop"))
     return Reply(
         title=f"{MARKS[task.state]} {task.ref} · {_headline(tx, task, session)}",
-        lines=tuple(line for line in (task.title, *_facts(tx, task, session)) if line),
-        buttons=_task_buttons(tx, task),
+        lines=tuple(line for line in (task.title, *_facts(tx, task, session, not said)) if line),
+        code="\n".join(said) or None,
+        buttons=buttons,
         key=f"task:{task.id}",
         silent=True,
         extra=TOLD if task.state in _TOLD_STATES and task.failure != "killed" else {},
@@ -60,7 +69,7 @@ def _headline(tx: Tx, task: Task, session: Session | None) -> str:
     }.get(task.state, task.state.value)
 
 
-def _facts(tx: Tx, task: Task, session: Session | None) -> list[str]:
+def _facts(tx: Tx, task: Task, session: Session | None, glance: bool = True) -> list[str]:
     if task.state is TaskState.READY:
         return [_ready_words(task)]
     if task.state is TaskState.BLOCKED:
@@ -72,7 +81,7 @@ def _facts(tx: Tx, task: Task, session: Session | None) -> list[str]:
         facts.append(unmet.waiting_words(tx, task.id))
     if session is not None:
         facts.append(_spent(tx, task, session))
-        if task.state is not TaskState.DONE:
+        if glance and task.state is not TaskState.DONE:
             facts.append(_last_said(tx, session))
     if task.change is not None and task.state in (TaskState.REVIEW, TaskState.DONE):
         facts.append(changed(task.change))
@@ -138,14 +147,21 @@ def _spent(tx: Tx, task: Task, session: Session) -> str:
 
 
 def _last_said(tx: Tx, session: Session) -> str:
-    return str(
-        tx.value(
-            "SELECT text FROM events WHERE task_id = ? AND session_id = ? "
-            "AND type = 'task.progress' ORDER BY seq DESC LIMIT 1",
-            (session.task_id, session.id),
-        )
-        or ""
+    """What it told itself last, or the end of what it said."""
+    told = tx.value(
+        "SELECT text FROM events WHERE task_id = ? AND session_id = ? "
+        "AND type = 'task.progress' ORDER BY seq DESC LIMIT 1",
+        (session.task_id, session.id),
     )
+    tail = _tail(tx, session)
+    if told in tail or not tail:
+        return "\n".join(line[:120] for line in tail[-_GLANCE:]) or str(told or "")
+    return str(told)
+
+
+def _tail(tx: Tx, session: Session) -> list[str]:
+    said = tx.value("SELECT tail FROM sessions WHERE id = ?", (session.id,))
+    return str(said or "").splitlines()
 
 
 def _task_buttons(tx: Tx, task: Task) -> tuple[Button, ...]:

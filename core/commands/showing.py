@@ -98,21 +98,6 @@ def _fields(
     ]
 
 
-async def logs(desk: Desk, command: Command) -> Reply:
-    """The end of what a task's agent said."""
-    wanted = await load_task(desk, command)
-    count = words.number(command.options.get("n", "50"), "-n")
-    found = await desk.house.store.read(
-        "SELECT id FROM sessions WHERE task_id = ? ORDER BY created_at DESC LIMIT 1", (wanted.id,)
-    )
-    if not found:
-        return Reply(f"{wanted.ref} has no log yet: nobody has begun it.")
-    session_id = found[0]["id"]
-    lines = await desk.house.store.view(lambda db: views.log_tail(db, session_id, count))
-    text = "\n".join(line.text for line in lines)
-    return await _block(desk, f"{wanted.ref} · log of {session_id}", text, f"{session_id}.log")
-
-
 async def diff(desk: Desk, command: Command) -> Reply:
     """The change as a diff."""
     wanted = await load_task(desk, command)
@@ -124,7 +109,7 @@ async def diff(desk: Desk, command: Command) -> Reply:
     text = await house.repositories.diff(
         house.repo(wanted.repo), wanted.change.base, wanted.change.head
     )
-    return await _block(
+    return await block(
         desk,
         f"{wanted.ref} · {cards.changed(wanted.change)}",
         text,
@@ -143,7 +128,7 @@ async def show(desk: Desk, command: Command) -> Reply:
         return await _artifacts(desk, wanted)
     number = words.number(version, f"{name[:40]}@", most=10**6) if version else None
     text = desk.house.artifacts.read(wanted, name, number).decode("utf-8", "replace")
-    return await _block(desk, f"{wanted.ref} · {command.words[1]}", text, name)
+    return await block(desk, f"{wanted.ref} · {command.words[1]}", text, name)
 
 
 async def _artifacts(desk: Desk, wanted: Task) -> Reply:
@@ -172,7 +157,7 @@ async def _decide_buttons(desk: Desk, wanted: Task) -> tuple[Button, ...]:
     return found[0].buttons[:2] if found else ()
 
 
-async def _block(
+async def block(
     desk: Desk, title: str, text: str, name: str, buttons: tuple[Button, ...] = ()
 ) -> Reply:
     """The text, redacted while it is whole: a secret that a cut divides is known no more."""

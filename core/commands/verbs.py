@@ -12,6 +12,7 @@ from core.commands import (
     decide,
     fitting,
     lists,
+    logs,
     looks,
     money,
     options,
@@ -56,10 +57,7 @@ _TABLE: list[tuple[Form, object]] = [
         showing.show,
     ),
     (Form("diff", "/diff 42", V, "the change", words=1), showing.diff),
-    (
-        Form("logs", "/logs 42 [-n 50]", V, "what the agent said last", (options.COUNT,), words=1),
-        showing.logs,
-    ),
+    *logs.TABLE,
     (Form("sessions", "/sessions", V, "what runs or waits now"), looks.sessions),
     (Form("events", "/events", V, "what happened last"), looks.events),
     (

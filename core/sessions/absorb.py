@@ -53,16 +53,22 @@ def absorb(
         (calls, tx.now, session_id),
     )
     if progress is not None:
-        tx.emit(
-            Event(
-                "task.progress",
-                progress,
-                Severity.DEBUG,
-                task_id=session.task_id,
-                agent=session.agent,
-                session_id=session.id,
-            )
+        tell(tx, session, progress)
+
+
+def tell(tx: Tx, session: Session, progress: str) -> None:
+    """The newest lines, redacted: the last of them is news, all are shown in the live message."""
+    tx.run("UPDATE sessions SET tail = ? WHERE id = ?", (progress, session.id))
+    tx.emit(
+        Event(
+            "task.progress",
+            progress.rpartition("\n")[2],
+            Severity.DEBUG,
+            task_id=session.task_id,
+            agent=session.agent,
+            session_id=session.id,
         )
+    )
 
 
 def _one(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentEvent) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -12,18 +13,23 @@ from core.house import House
 from core.killpoints import kill_point
 from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
 from core.ports import Driver, Line, Sandbox
-from core.sessions.absorb import WEIGHTY, absorb
+from core.sessions.absorb import WEIGHTY, absorb, tell
+from core.sessions.wording import worded
 from core.store import logs, sessions
 
 log = structlog.get_logger(__name__)
+K = AgentEventKind
 
 CHUNK = 1 << 20
 FLUSH = 1.0
 """Seconds between two writes of light events into state."""
 PROGRESS = 3.0
 """Seconds between two mentions of progress to people."""
-_TOGETHER = 100
-"""Texts that are redacted as one, for a secret of several lines that came line by line."""
+TAIL = 12
+"""Lines that the live message may show."""
+_TOGETHER = 16 << 10
+"""Characters that are redacted as one, for a secret of several lines that came line by line."""
+_WORTH = frozenset({K.TOOL_CALL, K.FILE_CHANGE, K.TEXT, K.ERROR})
 
 
 class Tailer:
@@ -53,6 +59,9 @@ class Tailer:
         self._held: list[AgentEvent] = []
         self._flushed = time.monotonic()
         self._told = 0.0
+        self._untold = False
+        self._recent: deque[str] = deque()
+        self._workspace = ""
         self._finished: float | None = None
         self._puzzled = False
 
@@ -83,6 +92,7 @@ class Tailer:
             weighty,
         )
         tailer._finished = time.monotonic() if last is not None else None
+        tailer._workspace = session.worktree
         return tailer
 
     async def take(self) -> bool:
@@ -91,6 +101,7 @@ class Tailer:
         if lines:
             await self._log(lines)
         await self._flush(due=time.monotonic() - self._flushed >= FLUSH)
+        await self._tell_late()
         return bool(lines)
 
     @property
@@ -116,20 +127,25 @@ class Tailer:
             )
         )
         kill_point("after-log")
-        if written is not None:
-            for hear in self._house.store.heard:
-                hear(written)
+        self._house.store.tell(written)
         for entry in entries:
             if any(event.kind is AgentEventKind.FINISHED for event in entry.events):
                 self._finished = time.monotonic()
             if entry.line.end > self._seen:
                 self._held.extend(entry.events)
+                self._remember(entry.events)
         self._position = lines[-1].end
 
     def _parsed(self, line: Line) -> Sequence[AgentEvent]:
         """What the driver reads in the line; one that it stumbles over is plain text."""
         try:
-            return self.driver.parse(line)
+            events = self.driver.parse(line)
+            if any(event.kind is K.FILE_CHANGE for event in events):
+                return [
+                    worded(event, self._workspace) if event.kind is K.FILE_CHANGE else event
+                    for event in events
+                ]
+            return events
         except Exception:  # a line of an agent's must not hold up all that follow it
             if not self._puzzled:
                 log.exception("a line could not be read", session=self.attempt.session_id)
@@ -142,7 +158,7 @@ class Tailer:
         weighty = any(event.kind in WEIGHTY for event in held)
         if not held or not (due or weighty):
             return
-        progress = self._progress(held)
+        progress = self._progress()
         await self._house.store.write(
             lambda tx: absorb(tx, self._house, self.attempt.session_id, held, position, progress)
         )
@@ -151,12 +167,29 @@ class Tailer:
         if weighty:
             self._weighty()
 
-    def _progress(self, events: Sequence[AgentEvent]) -> str | None:
-        """The newest thing worth a glance, at most every few seconds."""
-        worth = {AgentEventKind.TOOL_CALL, AgentEventKind.FILE_CHANGE, AgentEventKind.TEXT}
-        said = [event.text for event in events if event.kind in worth and event.text.strip()]
-        if not said or time.monotonic() - self._told < PROGRESS:
+    async def _tell_late(self) -> None:
+        """What came too soon after the last mention, and nothing since."""
+        progress = self._progress() if self._untold and not self._held else None
+        if progress is not None:
+            await self._house.store.write(
+                lambda tx: tell(tx, sessions.get(tx, self.attempt.session_id), progress)
+            )
+
+    def _remember(self, events: Sequence[AgentEvent]) -> None:
+        said = [event.text for event in events if event.kind in _WORTH and event.text.strip()]
+        if not said:
+            return
+        self._recent.extend(said)
+        self._untold = True
+        size = sum(map(len, self._recent))
+        while size > _TOGETHER and len(self._recent) > 1:
+            size -= len(self._recent.popleft())
+
+    def _progress(self) -> str | None:
+        """The newest lines worth a glance, at most every few seconds."""
+        if not self._untold or time.monotonic() - self._told < PROGRESS:
             return None
-        self._told = time.monotonic()
-        whole = self._house.redact("\n".join(said[-_TOGETHER:]))  # before any cut
-        return whole.strip().splitlines()[-1][:200]
+        self._told, self._untold = time.monotonic(), False
+        whole = self._house.redact("\n".join(self._recent))  # before any cut
+        lines = [line.strip() for line in whole.splitlines() if line.strip()]
+        return "\n".join(line[:200] for line in lines[-TAIL:])

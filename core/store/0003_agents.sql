@@ -49,3 +49,13 @@ ALTER TABLE sessions ADD COLUMN cut_off TEXT;
 -- How a spawned task's session is to begin: at a terminal, in a worktree made by hand.
 ALTER TABLE tasks ADD COLUMN interactive INTEGER NOT NULL DEFAULT 0 CHECK (interactive IN (0, 1));
 ALTER TABLE tasks ADD COLUMN borrows INTEGER REFERENCES worktrees ON DELETE SET NULL;
+
+-- The last lines worth reading, redacted: the live message shows them.
+ALTER TABLE sessions ADD COLUMN tail TEXT NOT NULL DEFAULT '';
+-- Chats in which the live message shows more of them (`/logs 42 --follow`).
+CREATE TABLE follows (
+  task_id  INTEGER NOT NULL REFERENCES tasks ON DELETE CASCADE,
+  platform TEXT NOT NULL,
+  chat     TEXT NOT NULL,
+  PRIMARY KEY (task_id, platform, chat)
+) STRICT, WITHOUT ROWID;

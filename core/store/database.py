@@ -108,6 +108,11 @@ class Store:
     async def close(self) -> None:
         await self._stack.aclose()
 
+    def tell(self, written: Any) -> None:
+        """What was added to the log, and is committed (None: nothing), to who listens."""
+        for hear in self.heard if written is not None else ():
+            hear(written)
+
     async def write(self, act: Callable[[Tx], T]) -> T:
         """One act on the state: row(s), event(s) and deliveries in one transaction."""
         return await self.state.write(act)

@@ -50,8 +50,7 @@ class Says:
         written = await self._home.store.logs.write(
             lambda tx: logs.append(tx, self._session, 1, 1, entries))
         assert written is not None
-        for hear in self._home.store.heard:
-            hear(written)
+        self._home.store.tell(written)
 
     async def ends(self, task: int | None = None) -> None:
         def act(tx):  # type: ignore[no-untyped-def]
