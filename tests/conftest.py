@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import docker_ground
 from tests.needs import missing, need
 
 __all__ = ["need"]
@@ -48,6 +49,11 @@ def _is_ours(key: str) -> bool:
         "GITHUB_TOKEN",
         "GITHUB_OWNER",
     }
+
+
+def pytest_sessionfinish() -> None:
+    """The Docker engine of this process ends with it."""
+    docker_ground.end()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -13,7 +13,9 @@ from pathlib import Path
 
 from core.ports import Exit, Line, Order, Sandbox
 from core.sandboxes.bubblewrap import BubblewrapSandbox
+from core.sandboxes.docker import DockerSandbox
 from core.sandboxes.host import HostSandbox
+from tests import docker_ground
 from tests.needs import need
 
 PATIENCE = 60.0
@@ -29,14 +31,21 @@ def _bubblewrap(base: Path) -> Sandbox:
     return sandbox
 
 
+def _docker(base: Path) -> Sandbox:
+    return DockerSandbox(base / "data", docker_ground.engine().address)
+
+
 SANDBOXES: dict[str, Callable[[Path], Sandbox]] = {
     "host": lambda base: HostSandbox(),
     "bubblewrap": _bubblewrap,
+    "docker": _docker,
 }
 """Every sandbox that the contract suite runs over: its name, and what makes one for a test's
 folder, or skips the test with what is missing."""
 
-ORDERS: dict[str, dict[str, object]] = {}
+ORDERS: dict[str, dict[str, object]] = {
+    "docker": {"container": {"image": docker_ground.PYTHON_IMAGE}},
+}
 """What every order to a sandbox of that name must say besides, its `container` say."""
 
 WALLED = [name for name in SANDBOXES if name != "host"]

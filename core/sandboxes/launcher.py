@@ -62,6 +62,8 @@ def main(folder: str, stay: bool = False) -> None:
     with open("order.json", encoding="utf-8") as file:
         order = json.load(file)
     launcher = Launcher(order, umask)
+    if stay:  # the memory limit is the container's: the kernel kills one, and the rest must go
+        launcher.starved = oom_kills()
     try:
         os.symlink(":".join(map(str, identity())), "claim")
     except FileExistsError:
@@ -382,6 +384,7 @@ class Launcher:
         self.heard = time.monotonic()
         limited = [name for name in ("memory", "cpu_time", "processes") if order.get(name)]
         self.look_at = self.heard if limited else float("inf")
+        self.starved: int | None = None
 
     def start(self) -> None:
         """Start the agent and say so in `handle.json`; a failure is told in `exit.json`."""
@@ -540,7 +543,8 @@ class Launcher:
             freeze()
             self.stop("processes", force=True)
         room = (order.get("memory") or float("inf")) - self.scratch(pids)
-        if memory > room and proportional(pids) > room:
+        starved = self.starved is not None and order.get("memory") and oom_kills() > self.starved
+        if starved or (memory > room and proportional(pids) > room):
             self.stop("memory", force=True)
 
     def scratch(self, pids: list[int]) -> int:
@@ -781,6 +785,16 @@ def proportional(pids: list[int]) -> int:
             with contextlib.suppress(OSError):
                 total += int(stat(pid)[21]) * os.sysconf("SC_PAGE_SIZE")
     return total
+
+
+def oom_kills() -> int:
+    """How many processes of the container the kernel has killed for want of memory."""
+    for name in ("memory.events", "memory/memory.oom_control"):
+        with contextlib.suppress(OSError, ValueError):
+            with open(f"/sys/fs/cgroup/{name}", encoding="ascii") as file:
+                counts = dict(line.split() for line in file)
+            return int(counts.get("oom_kill", 0))
+    return 0
 
 
 def used(path: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,7 @@ from core.errors import Broken
 from core.ports import Exit, Line, Sandbox
 from tests.sandbox_bench import (
     ENV,
+    ORDERS,
     PATIENCE,
     SANDBOXES,
     Bench,
@@ -35,7 +37,8 @@ async def bench(sandbox: Sandbox, tmp_path: Path) -> AsyncIterator[Bench]:
 
 
 def test_it_can_work_here(sandbox: Sandbox) -> None:
-    assert sandbox.missing({}) is None
+    told: Any = ORDERS.get(sandbox.name, {})
+    assert sandbox.missing(told.get("container", {})) is None
 
 
 @pytest.mark.parametrize(
@@ -91,9 +94,10 @@ async def test_it_works_in_its_workspace(bench: Bench) -> None:
 
 
 async def test_what_cannot_start_says_why_in_one_line(bench: Bench) -> None:
-    plain = bench.base / "plain.txt"
+    workspace = bench.order().workspace
+    plain = workspace / "plain.txt"
     plain.write_text("no program")
-    script = bench.base / "script"
+    script = workspace / "script"
     script.write_text("#!/no/such/shell\n")
     script.chmod(0o755)
     reasons = {

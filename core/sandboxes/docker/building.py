@@ -1,0 +1,160 @@
+"""What a container is told: its walls, its limits, and what it gets to see. Pure, but for a look
+at the files that it names."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from core.errors import Broken
+from core.ports import Order
+from core.sandboxes.docker.place import FILE
+from core.sandboxes.host import LAUNCHER
+
+INSIDE = "/bullpen-launcher.py"
+"""Where the launcher is shown."""
+DATA, SESSION, ATTEMPT, FOLDER = (
+    f"bullpen.{name}" for name in ("data", "session", "attempt", "folder")
+)
+LAUNCHER_SHARE = 32 << 20
+"""Bytes of memory that the launcher takes, on top of what the agent may use."""
+PIDS = 512
+"""Processes and threads at once, where the order names no limit. The launcher counts the
+processes of those that do; the kernel's limit above only bounds a burst."""
+LOG_SIZE = 4 << 20
+
+
+def data_mark(data: Path | None) -> str:
+    """The value of the label by which a data folder knows its own containers."""
+    return hashlib.sha256(os.fsencode(data.absolute() if data else "")).hexdigest()[:16]
+
+
+def labels(order: Order, mark: str) -> dict[str, str]:
+    return {
+        DATA: mark,
+        SESSION: order.session_id,
+        ATTEMPT: str(order.number),
+        FOLDER: str(order.folder.absolute()),
+    }
+
+
+def probe(mark: str) -> dict[str, Any]:
+    """What a container is told that only looks for Python."""
+    host = {**_walls(), "NetworkMode": "none", "Memory": 256 << 20, "PidsLimit": 16}
+    return {"HostConfig": host, "Labels": {DATA: mark}, "User": _user({}), "Cmd": []}
+
+
+def container(order: Order, mark: str, image: str, launcher: bool) -> dict[str, Any]:
+    """What the engine is told to create. Raises Broken for what can't be shown."""
+    python = order.container.get("python") or "python3"
+    words = [python, "-I", "-S", "-X", "utf8", INSIDE, str(order.folder.absolute()), "--stay"]
+    told: dict[str, Any] = {
+        "Image": image,
+        "Entrypoint": words if launcher else list(order.argv),
+        "Cmd": [],
+        "User": _user(order.container),
+        "WorkingDir": "/" if launcher else str(order.workspace),
+        "Labels": labels(order, mark),
+        "HostConfig": _host(order, launcher),
+        "NetworkDisabled": False,
+    }
+    if not launcher:
+        talks = bool(order.first_input) or order.input_open
+        told["Env"] = [f"{name}={value}" for name, value in order.env.items()]
+        told |= {"OpenStdin": talks, "StdinOnce": talks, "AttachStdin": talks}
+    return told
+
+
+def path_inside(order: Order, image_path: str | None) -> Mapping[str, str]:
+    """The environment in there: the bot's own PATH means nothing in an image with another."""
+    if image_path and order.env.get("PATH") == os.environ.get("PATH"):
+        return {**order.env, "PATH": image_path}
+    return order.env
+
+
+def _host(order: Order, launcher: bool) -> dict[str, Any]:
+    table = order.container
+    host: dict[str, Any] = {
+        **_walls(),
+        "NetworkMode": {"off": "none", "on": "bridge"}.get(order.network, order.network),
+        "Mounts": [*_binds(order, launcher)],
+        "Tmpfs": {"/tmp": _tmpfs(table)},  # noqa: S108 (its own)
+        "PidsLimit": max(PIDS, 8 * (order.processes or 0)),
+        "LogConfig": _log(order, launcher),
+    }
+    if order.memory:
+        memory = order.memory + (LAUNCHER_SHARE if launcher else 0)
+        host |= {"Memory": memory, "MemorySwap": memory}
+    if table.get("cpus"):
+        host["NanoCpus"] = int(table["cpus"] * 1_000_000_000)
+    return host
+
+
+def _walls() -> dict[str, Any]:
+    return {
+        "CapDrop": ["ALL"],
+        "Init": False,
+        "IpcMode": "private",
+        "Privileged": False,
+        "ReadonlyRootfs": True,
+        "SecurityOpt": ["no-new-privileges"],
+    }
+
+
+def _log(order: Order, launcher: bool) -> dict[str, Any]:
+    """What the engine keeps of what the container says. The launcher says nothing."""
+    size = order.container.get("log_size") or (LOG_SIZE if launcher else order.output_limit)
+    return {"Type": "json-file", "Config": {"max-size": str(size), "max-file": "1"}}
+
+
+def _user(table: Mapping[str, Any]) -> str:
+    """Whoever runs Bullpen, unless it is configured."""
+    user = str(table.get("user") or f"{os.getuid()}:{os.getgid()}")
+    return user if ":" in user else f"{user}:{user}"
+
+
+def _tmpfs(table: Mapping[str, Any]) -> str:
+    uid, _, gid = _user(table).partition(":")
+    return f"rw,exec,nosuid,nodev,mode=1777,uid={uid},gid={gid}"
+
+
+def _binds(order: Order, launcher: bool) -> Iterator[dict[str, Any]]:
+    """Everything at its own path, what is inside of another after it."""
+    shown: dict[str, dict[str, Any]] = {}
+    for path in order.readable:
+        if path.exists():
+            shown[str(path.absolute())] = _bind(path, path, writable=False)
+    for path in (order.workspace, *order.writable):
+        if path.exists():  # a missing workspace is told by the launcher
+            shown[str(path.absolute())] = _bind(path, path, writable=True)
+    if order.door is not None and order.door.socket is not None:
+        folder = order.door.socket.parent
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        shown[str(folder)] = _bind(folder, folder, writable=False)
+    if launcher:
+        folder = order.folder.absolute()
+        shown[str(folder)] = _bind(folder, folder, writable=True)
+        for name in ("order.json", "input", FILE):
+            shown[str(folder / name)] = _bind(folder / name, folder / name, writable=False)
+        shown[INSIDE] = _bind(LAUNCHER, Path(INSIDE), writable=False)
+    for mount in order.mounts:
+        target = Path(mount.target)
+        if mount.target.startswith("~/"):
+            target = Path(order.env.get("HOME", str(order.workspace)), mount.target[2:])
+        if not mount.source.exists():
+            raise Broken(f"{mount.source}, which the agent is to see, is missing")
+        shown[str(target)] = _bind(mount.source, target, mount.writable)
+    yield from shown.values()
+
+
+def _bind(source: Path, target: Path, writable: bool) -> dict[str, Any]:
+    return {
+        "Type": "bind",
+        "Source": str(source.absolute()),
+        "Target": str(target.absolute()),
+        "ReadOnly": not writable,
+        "BindOptions": {"Propagation": "rprivate"},
+    }

@@ -1,0 +1,84 @@
+"""Where an attempt's container is written down: `container.json` in the attempt's folder.
+
+It is written before the container is made, and shown read-only inside, so what it says is ours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import Broken
+from core.ports import Order
+
+FILE = "container.json"
+_LARGEST = 64 << 10
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """`engine`: its address; `engine_id`: its own. `launcher`: whether ours is its main process;
+    else the engine's log is the output. `output_limit`, `log_cap` and times as ordered, for what
+    the launcher can't watch then; `began` is ms since the epoch."""
+
+    name: str
+    engine: str
+    engine_id: str
+    launcher: bool
+    grace: float
+    log_cap: int
+    output_limit: int
+    wall_time: float | None = None
+    idle_time: float | None = None
+
+    @property
+    def handle(self) -> str:
+        known = {"container": self.name, "engine": self.engine, "engine_id": self.engine_id}
+        return json.dumps(known, separators=(",", ":"), sort_keys=True)
+
+    def write(self, folder: Path) -> None:
+        """Raises OSError."""
+        new = folder / f"{FILE}.{os.getpid()}.new"
+        new.write_text(json.dumps(asdict(self)), encoding="utf-8")
+        new.rename(folder / FILE)
+
+
+def name_of(order: Order) -> str:
+    """The container's name: the same one whenever the same folder is asked for."""
+    digest = hashlib.sha256(os.fsencode(order.folder.absolute())).hexdigest()[:8]
+    return f"bullpen-{order.session_id}-{order.number}-{digest}"
+
+
+def place_in(folder: Path) -> Place | None:
+    """What is written there; None where nothing is. Raises Broken."""
+    path = folder / FILE
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise Broken(f"{path} can't be read: {error.strerror}") from error
+    with open(fd, "rb") as file:
+        try:
+            return Place(**json.loads(file.read(_LARGEST)))
+        except (ValueError, TypeError, OSError) as error:
+            raise Broken(f"{path} is not Bullpen's") from error
+
+
+def place_of(folder: Path, handle: str) -> Place:
+    """The place in a folder, checked against its stored handle; where the folder is gone, as far
+    as the handle knows it. Raises Broken for a handle of another kind."""
+    try:
+        value: Mapping[str, Any] = json.loads(handle)
+        name, engine, engine_id = value["container"], value["engine"], value["engine_id"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise Broken(f"{handle!r} is no handle of a container") from error
+    written = place_in(folder)
+    if written is not None and written.handle == handle:
+        return written
+    return Place(name, engine, engine_id, True, 0.0, 0, 0)
