@@ -23,7 +23,7 @@ from core.store.database import Store, Tx
 from tests.fakes.clock import FakeClock
 from tests.house_bench import bring, house
 
-OUTCOMES = {"default": "approve", "verify.passed": "approve", "verify.failed": "work"}
+OUTCOMES = {"default": "review", "verify.passed": "review", "verify.failed": "work"}
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ async def serving(folder: Path, agents: Address | None = None,
     data = folder / "data"
     store = await Store(data, FakeClock().now).open()
     home = house(store, data)
-    _declare(home)
+    declare(home)
     server = Server(data, "127.0.0.1", 0, home, agents, patience)
     try:
         url = await server.start()
@@ -139,7 +139,7 @@ async def serving(folder: Path, agents: Address | None = None,
         await store.close()
 
 
-def _declare(home: House) -> None:
+def declare(home: House) -> None:
     """The step `work` may end in several ways; a second agent is persistent."""
     quick = home.workflows["quick"]
     steps = tuple(replace(step, outcomes=OUTCOMES) if step.id == "work" else step

@@ -36,8 +36,8 @@ QUIET = logging.getLogger("bullpen.http")
 QUIET.disabled = True
 MOST = 500
 """Connections of a listener at a time."""
-IDLE = 75.0
-"""Seconds after which a connection that asks nothing, or never finishes asking, is closed."""
+IDLE = 2.5
+"""Times the patience: a connection that asks nothing, or never finishes asking, is closed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +190,7 @@ class Server:
             access_log=None,
             logger=QUIET,
             shutdown_timeout=0.5,
-            keepalive_timeout=IDLE,
+            keepalive_timeout=IDLE * self._patience,
             lingering_time=2.0,
         )
         self._runners.append(runner)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator
 from typing import Any
@@ -293,6 +294,25 @@ async def test_a_body_that_does_not_come_is_given_up() -> None:
             reply = await raw(api, f"Authorization: Bearer {agent.token}", "Content-Length: 100",
                               method="POST", path="/api/session/progress", body=b'{"te')
     assert reply.startswith("HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("said", [b"", b"GET /", b"GET / HTTP/1.1\r\nHost: x\r\nX: "])
+async def test_who_never_finishes_asking_is_hung_up_on(said: bytes) -> None:
+    with short_folder() as folder:
+        async with serving(folder, patience=0.2) as api:
+            reader, writer = await asyncio.open_connection(*api.url[7:].split(":"))
+            writer.write(said)
+
+            async def dribble() -> None:
+                while said:
+                    writer.write(b"x")
+                    await asyncio.sleep(0.05)
+
+            dribbling = asyncio.create_task(dribble())
+            with contextlib.suppress(ConnectionResetError):
+                assert await asyncio.wait_for(reader.read(), 60) == b""
+            dribbling.cancel()
+            writer.close()
 
 
 async def test_those_who_wait_are_few_and_leave_with_the_bot(agent: Speaker) -> None:
