@@ -28,8 +28,9 @@ class AcpDriver:
 
     Options: `command` (the agent's command line, or a list of its words), `mode` and `model`
     (as the agent calls them), `auth_method` (the way to log in, where it wants one),
-    `start_timeout` (seconds for its beginning; 120), `python` (the bridge's interpreter, with
-    Bullpen installed, where the bot's own isn't in the sandbox).
+    `start_timeout` (seconds for its beginning; 120), `files` and `terminals` (false: the agent
+    is left to its own ways of reading, writing and running), `python` (the bridge's
+    interpreter, with Bullpen installed, where the bot's own isn't in the sandbox).
     """
 
     name = "acp"
@@ -131,6 +132,9 @@ def _flags(brief: Brief) -> tuple[str, ...]:
     for name in ("mode", "auth_method", "start_timeout"):
         if (value := options.get(name)) is not None:
             flags += [f"--{name.replace('_', '-')}", str(value)]
+    for name in ("files", "terminals"):
+        if options.get(name) is False:
+            flags.append(f"--no-{name}")
     if brief.mcp:
         flags += ["--mcp", msgspec.json.encode(brief.mcp).decode()]
     return tuple(flags)

@@ -111,6 +111,8 @@ def _permission(value: Table, line: Line) -> _Events:
     call, options = table(value.get("call")), objects(value.get("options"))
     title, given = string(call.get("title")), table(call.get("input"))
     fields = dict(given)
+    if said := string(call.get("words")):
+        fields["it says"] = said
     for change in objects(call.get("changes")):
         name = f"change to {string(change.get('path'))}"
         fields[name] = string(change.get("newText")) or "(emptied)"

@@ -24,7 +24,7 @@ from core.drivers.acp_bridge.files import Files
 from core.drivers.acp_bridge.handshake import Handshake, Unable, Wishes, said
 from core.drivers.acp_bridge.lines import Lines, out, reading
 from core.drivers.acp_bridge.terminals import Terminals
-from core.drivers.acp_bridge.tools import Tools
+from core.drivers.acp_bridge.tools import Tools, mapping
 from core.drivers.acp_bridge.updates import Updates
 from core.drivers.acp_bridge.wire import Wire, say_error
 
@@ -51,6 +51,8 @@ def _arguments() -> argparse.ArgumentParser:
     parser.add_argument("--model")
     parser.add_argument("--mode")
     parser.add_argument("--mcp", type=json.loads, default=[])
+    parser.add_argument("--no-files", action="store_true")
+    parser.add_argument("--no-terminals", action="store_true")
     parser.add_argument("--start-timeout", type=float, default=120.0)
     parser.add_argument("command", nargs="+")
     return parser
@@ -150,6 +152,8 @@ class Bridge:
             model=given.model,
             mode=given.mode,
             mcp=given.mcp,
+            files=not given.no_files,
+            terminals=not given.no_terminals,
         )
         async with asyncio.timeout(given.start_timeout):
             begun = await Handshake(self._agent, wishes, self._updates).begin()
@@ -191,6 +195,8 @@ class Bridge:
     def _answered(self, answer: PromptResponse) -> None:
         if answer.usage is not None:
             self._updates.used.turn(answer.usage.model_dump())
+        elif (beside := _beside(answer)) is not None:
+            self._updates.used.turn(beside)
         if self._prompts and answer.stop_reason in ("end_turn", "cancelled"):
             self._close_turn()  # something more was said meanwhile: it is not finished
         else:
@@ -252,6 +258,14 @@ def _blocks(prompt: dict[str, Any], again: bool) -> list[Any]:
     words = prompt["prompt"] if again else prompt.get("whole") or prompt["prompt"]
     first = [prompt["instructions"]] if prompt.get("instructions") and not again else []
     return [TextContentBlock(type="text", text=str(text)) for text in [*first, words]]
+
+
+def _beside(answer: PromptResponse) -> dict[str, int] | None:
+    """What a turn used where it stands beside the protocol's own field (Gemini's CLI)."""
+    count = mapping(mapping(mapping(answer.field_meta).get("quota")).get("token_count"))
+    given = {key: count.get(key) for key in ("input_tokens", "output_tokens")}
+    found = {key: value for key, value in given.items() if isinstance(value, int) and value > 0}
+    return {**found, "total_tokens": sum(found.values())} if found else None
 
 
 def _failed(words: str, broken: bool = False) -> None:

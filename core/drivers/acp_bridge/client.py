@@ -66,6 +66,7 @@ class BridgeClient(Client):
             "kind": call.kind,
             "input": call.input,
             "locations": call.places,
+            "words": call.words,
             "changes": [
                 {key: text(diff.get(key)) for key in ("path", "oldText", "newText")}
                 for diff in call.diffs

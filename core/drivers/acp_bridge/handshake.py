@@ -48,6 +48,8 @@ class Wishes:
     model: str | None = None
     mode: str | None = None
     mcp: Sequence[str] = ()
+    files: bool = True
+    terminals: bool = True
 
 
 @dataclass(frozen=True)
@@ -73,8 +75,10 @@ class Handshake:
         hello = await self._agent.initialize(
             protocol_version=PROTOCOL_VERSION,
             client_capabilities=ClientCapabilities(
-                fs=FileSystemCapabilities(read_text_file=True, write_text_file=True),
-                terminal=True,
+                fs=FileSystemCapabilities(
+                    read_text_file=self._wishes.files, write_text_file=self._wishes.files
+                ),
+                terminal=self._wishes.terminals,
             ),
             client_info=Implementation(name="bullpen", title="Bullpen", version="1"),
         )
@@ -194,7 +198,8 @@ class Handshake:
         """The model that answers, as far as the agent says so."""
         if self._wishes.model is None:
             option = _option(found, "model")
-            return option.current_value if option is not None else ""
+            found_out = option.current_value if option is not None else ""
+            return "" if found_out == "default" else found_out
         model = await self._set(session, found, "model", self._wishes.model)
         if model is None:
             out("note", text="It lets nobody choose its model over the protocol.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,6 +13,8 @@ from core.drivers.acp_bridge.lines import cut, out
 
 _REMEMBERED = 500
 """Calls that may still be told more of."""
+SETTLES = 0.3
+"""Seconds in which an agent may say the rest of a call that it has begun to tell of."""
 _RESULT = 64 << 10
 """Characters of a result that stand in the log."""
 
@@ -27,6 +30,7 @@ class Call:
     known: dict[str, Any] = field(default_factory=dict)
     diffs: list[Object] = field(default_factory=list)
     told: bool = False
+    timer: asyncio.TimerHandle | None = None
     over: bool = False
     written: set[str] = field(default_factory=set)
 
@@ -60,6 +64,13 @@ class Call:
         return given if isinstance(given, dict) else {} if given is None else {"input": given}
 
     @property
+    def words(self) -> str:
+        """What it says of itself beside its input."""
+        blocks = objects(self.known.get("content"))
+        said = [content(b.get("content")) for b in blocks if b.get("type") == "content"]
+        return "\n".join(said)
+
+    @property
     def places(self) -> list[str]:
         found = [text(place.get("path")) for place in objects(self.known.get("locations"))]
         return [place for place in found if place][:50]
@@ -80,8 +91,11 @@ class Tools:
         call.learn(piece)
         status = text(call.known.get("status"))
         ended = status in ("completed", "failed")
-        if call.input or ended or status == "in_progress":
+        if ended:
             self.tell(call)
+        elif (call.input or status == "in_progress") and not call.told and call.timer is None:
+            loop = asyncio.get_running_loop()
+            call.timer = loop.call_later(SETTLES, self.tell, call)
         if ended and not call.over:
             call.over = True
             self._result(call, status == "failed")
@@ -95,9 +109,12 @@ class Tools:
         return call
 
     def tell(self, call: Call) -> None:
+        """Once; at once."""
         if call.told:
             return
         call.told = True
+        if call.timer is not None:
+            call.timer.cancel()
         out(
             "tool_call",
             id=call.id,
@@ -108,6 +125,12 @@ class Tools:
             locations=call.places,
         )
 
+    def tell_begun(self) -> None:
+        """Something else follows: what is known of the calls that were begun."""
+        for call in self._calls.values():
+            if call.timer is not None:
+                self.tell(call)
+
     def tell_all(self) -> None:
         """The turn is over: what was begun and never told of."""
         for call in self._calls.values():
@@ -115,6 +138,7 @@ class Tools:
 
     def wrote(self, path: str, before: str, after: str) -> None:
         """A file was written through the client: by the calls that run, if any do."""
+        self.tell_begun()
         for call in self._calls.values():
             if not call.over:
                 call.written.add(path)

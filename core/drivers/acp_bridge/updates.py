@@ -88,7 +88,8 @@ class Used:
         self._tokens_in += taken
         self._tokens_out += given
         self._cached += kept
-        self._tell()
+        if taken or given:
+            self._tell()
 
     def cost(self, amount: float) -> None:
         if amount != self._cost:
@@ -141,6 +142,7 @@ class Updates:
 
     def _chunk(self, kind: str, update: Object) -> None:
         if piece := content(update.get("content")) if update.get("content") else "":
+            self.tools.tell_begun()
             self.words.add(kind, text(update.get("messageId")), piece)
 
     def _tool(self, update: Object) -> None:
@@ -156,6 +158,7 @@ class Updates:
         ]
         if entries != self._plan:
             self._plan = entries
+            self.tools.tell_begun()
             self.words.flush()
             out("plan", entries=cut(entries))
 
