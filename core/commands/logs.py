@@ -75,16 +75,20 @@ async def _shown(desk: Desk, log: _Log, count: int) -> tuple[Reply, int]:
     if log.session is None:
         return Reply(f"{log.task.ref} has no log yet: nobody has begun it."), 0
     session = log.session
-    lines = await desk.house.store.view(
-        lambda db: views.log_tail(db, session, min(count + _CONTEXT, 2000))
+    lines, marks = await desk.house.store.view(
+        lambda db: (
+            views.log_tail(db, session, min(count + _CONTEXT, 2000)),
+            views.log_marks_of(db, session),
+        )
     )
+    said = tuple(f"── Bullpen: {words} ──" for words in marks)
     text = await asyncio.to_thread(_text, desk, lines, count)
     title = f"{log.task.ref} · log of {session}"
     last = lines[-1].seq if lines else 0
     if len(text) <= LONG:
-        return Reply(title, code=text or "(it said nothing)"), last
+        return Reply(title, said, code=text or "(it said nothing)"), last
     whole = Attachment(f"{session}.log", text)
-    return Reply(title, code=text[-LONG:], attachments=(whole,)), last
+    return Reply(title, said, code=text[-LONG:], attachments=(whole,)), last
 
 
 def _text(desk: Desk, lines: tuple[LogLine, ...], count: int) -> str:
@@ -113,7 +117,10 @@ def _follow(desk: Desk, log: _Log, shown: Reply, last: int) -> Act | Reply:
     if place.platform == "console":
         return replace(
             shown,
-            lines=(f"What comes follows here until it has ended, or /logs {task.id} --stop.",),
+            lines=(
+                *shown.lines,
+                f"What comes follows here until it has ended, or /logs {task.id} --stop.",
+            ),
             extra={"follow": str(task.id), "after": str(last), "who": task.ref},
         )
 

@@ -62,6 +62,7 @@ from core.views.logs import (
     log_after,
     log_ends,
     log_marks,
+    log_marks_of,
     log_tail,
     sessions_heard,
 )
@@ -153,6 +154,7 @@ __all__ = [
     "log_after",
     "log_ends",
     "log_marks",
+    "log_marks_of",
     "log_tail",
     "members",
     "money_mark",

@@ -74,6 +74,16 @@ def heard_from(db: Db, task: int | None, sessions: list[str]) -> tuple[frozenset
     return frozenset(row[0] for row in found), state in (None, "done", "failed", "cancelled")
 
 
+def log_marks_of(db: Db, session_id: str) -> tuple[str, ...]:
+    """Where the log was cut, in Bullpen's own words, the newest last."""
+    found = db.execute(
+        "SELECT text FROM logs.lines INDEXED BY lines_marks WHERE stream = 'mark'"
+        " AND session_id = ? AND kind <> 'file_change' ORDER BY seq DESC LIMIT 3",
+        (session_id,),
+    )
+    return tuple(row[0] for row in reversed(found.fetchall()))
+
+
 def log_ends(db: Db, session_ids: list[str]) -> dict[str, int]:
     """The newest line's sequence number of each of those sessions; 0 where there is none."""
     return {

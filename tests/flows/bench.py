@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -51,8 +52,23 @@ class Ran:
         return f"exit status {self.status}\n{self.out}\n-- errors --\n{self.err}"
 
 
+ON_HOST = """
+[agents.shell]
+driver = "command"
+sandbox = "host"
+max_concurrent_tasks = 4
+
+[agents.claude]
+driver = "claude"
+sandbox = "host"
+"""
+"""The shipped crew, as it is where nothing can be walled off."""
+
+
 class Bench:
-    """A folder with a repository `shop` in it, and a bot's data beside it."""
+    """A folder with a repository `shop` in it, and a bot's data beside it. The agents are on the
+    plain host, as many plays have them leave signs outside of their workspaces; `as_shipped`
+    takes them as they come."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -66,6 +82,7 @@ class Bench:
         }
         for name in ("bin", "home"):
             (folder / name).mkdir()
+        self.configure(ON_HOST, "config/agents.toml")
         self.repo.mkdir()
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit({"README.md": "# Shop\n"}, "The beginning")
@@ -94,9 +111,16 @@ class Bench:
         (self.folder / "bin" / "claude").symlink_to(FAKE_CLAUDE)
 
     def configure(self, toml: str, name: str = "bullpen.toml") -> None:
+        """Write a configuration file. Agents that say no sandbox get the plain host."""
+        if name.endswith("agents.toml") and "sandbox" not in toml:
+            toml = re.sub(r"(?m)^(\[agents\.[\w-]+\])$", r'\1\nsandbox = "host"', toml)
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(toml)
+
+    def as_shipped(self) -> None:
+        """No crew of one's own: each agent is walled off where this machine can do that."""
+        (self.folder / "config/agents.toml").unlink()
 
     # -- one run until idle -----------------------------------------------------------
 
@@ -149,6 +173,11 @@ class Bench:
     def rows(self, sql: str, *params: Any) -> list[sqlite3.Row]:
         with contextlib.closing(sqlite3.connect(self.data / "bullpen.db")) as db:
             db.row_factory = sqlite3.Row
+            return db.execute(sql, params).fetchall()
+
+    def log_rows(self, sql: str, *params: Any) -> list[sqlite3.Row]:
+        """Rows of what the agents said (logs.db)."""
+        with contextlib.closing(sqlite3.connect(self.data / "logs.db")) as db:
             return db.execute(sql, params).fetchall()
 
     def value(self, sql: str, *params: Any) -> Any:

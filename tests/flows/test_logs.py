@@ -1,0 +1,141 @@
+"""What agents do is logged, shown, and followed as it comes: on the terminal and in a chat."""
+
+from __future__ import annotations
+
+import json
+
+from tests.fakes.telegram_server import TelegramServer
+from tests.flows.bench import Bench
+from tests.flows.telegram_bench import bot, button, shown
+
+TOKEN = "hunter2-zebra-quagga-mongoose-walrus-77"
+
+
+def steps(bench: Bench, name: str = "steps") -> str:
+    """A command that says `one`, and each further word once the file of that name is there."""
+    on_host(bench)
+    script = bench.folder / f"{name}.sh"
+    script.write_text(
+        "echo one\nfor word in two three; do\n"
+        f"  while [ ! -e {bench.folder}/$word ]; do sleep 0.05; done\n  echo $word\ndone\n"
+        "printf 'a\\nb\\n' > made.txt\n")
+    return f"sh {script}"
+
+
+def on_host(bench: Bench, more: str = "") -> None:
+    """The plain agent where it sees the files of the test."""
+    bench.configure(f'[agents.shell]\ndriver = "command"\nsandbox = "host"\n{more}',
+                    "config/agents.toml")
+
+
+def crew(bench: Bench, acts: list[dict[str, object]]) -> None:
+    bench.install_claude()
+    (bench.folder / "play.json").write_text(json.dumps(acts))
+    bench.configure(
+        '[agents.claude]\ndriver = "claude"\nsandbox = "host"\n[agents.claude.environment]\n'
+        f'FAKE_CLAUDE_SCRIPT = "{bench.folder / "play.json"}"\nDEPLOY_TOKEN = "{TOKEN}"\n',
+        "config/agents.toml")
+
+
+async def test_lines_follow_on_the_terminal_until_the_end(bench: Bench) -> None:
+    work = steps(bench)
+    async with bench.running() as live:
+        await live.say(f'/add "Count" --run "{work}"', "TASK-001")
+        await live.told("is on it")
+        await live.say("/logs 1 --follow", "log of shell-", "What comes follows here")
+        (bench.folder / "two").touch()
+        await live.told("TASK-001 │ two")
+        await live.say("/logs 1 --stop", "TASK-001 is not followed here any more")
+        await live.say("/logs 1 --follow -n 1", "two")
+        (bench.folder / "three").touch()
+        await live.told("TASK-001 │ three")
+        await live.told("TASK-001 │ 📝 made.txt (+2 lines)")
+        await live.told("TASK-001 is ready for you")
+        await live.say("/approve 1", "TASK-001 │ (it has ended)")
+    assert live.screen.count("│ two") == 1 and live.screen.count("│ three") == 1
+
+
+async def test_a_run_until_idle_shows_what_came_before_it_ends(bench: Bench) -> None:
+    for word in ("two", "three"):
+        (bench.folder / word).touch()
+    ran = bench.up(f'/add "Count" --run "{steps(bench)}"', "/logs 1 --follow")
+    ran.said("log of shell-", "one", "three", "📝 made.txt (+2 lines)")
+
+
+async def test_in_a_chat_the_live_message_shows_them(
+    bench: Bench, telegram: TelegramServer
+) -> None:
+    work = steps(bench)
+    async with bot(bench, telegram):
+        await telegram.says(f'/add "Count" --run "{work}"')
+        live = await shown(telegram, "shell is on it")
+        await telegram.says("/logs 1")
+        await button(telegram, "Follow")
+        await telegram.press("Follow")
+        await telegram.until(lambda: "<pre>" in live.html and "one" in live.text, "the tail",
+                             within=60)
+        assert "Unfollow" in live.labels
+        (bench.folder / "two").touch()
+        await telegram.until(lambda: "one\ntwo" in live.text, "the next line", within=60)
+        await telegram.press("Unfollow", message=live.id)
+        await telegram.until(lambda: "<pre>" not in live.html, "the plain message", within=60)
+        (bench.folder / "three").touch()
+        await button(telegram, "Approve & merge")
+        await telegram.until(lambda: "ready for you" in live.text, "the end", within=60)
+    lives = [m for m in telegram.from_bot() if any("is on it" in t for t in (m.text, *m.versions))]
+    assert len(lives) == 1, "one message, edited in place"
+
+
+def test_all_that_an_agent_does_is_in_the_log(bench: Bench) -> None:
+    crew(bench, [{"say": "I look around."}, {"write": "src/a.py", "content": "x = 1\ny = 2\n"},
+                 {"permission": "true"}, {"say": "It is done."}])
+    ran = bench.up('/add "Mend it"', "/approve G-1", "/logs 1")
+    ran.said("log of claude-", "I look around.", "📝 src/a.py (+2 lines)", "It is done.")
+    session = bench.value("SELECT id FROM sessions")
+    kinds = {row[0] for row in bench.log_rows("SELECT DISTINCT kind FROM lines")}
+    assert {"started", "text", "tool_call", "file_change", "finished"} <= kinds
+    (call,) = bench.log_rows(
+        "SELECT data FROM lines WHERE kind = 'tool_call' AND text LIKE '%a.py%'")
+    assert json.loads(call[0])["input"]["content"] == "x = 1\ny = 2\n"
+    changed = bench.log_rows("SELECT text, data FROM lines WHERE kind = 'file_change'")
+    assert [row[0] for row in changed] == ["src/a.py (+2 lines)"], "told once, by the agent itself"
+    assert json.loads(changed[0][1])["path"] == "src/a.py"
+    bench.up(f"/logs {session} -n 1").said(f"log of {session}")
+
+
+def test_a_command_that_changes_files_tells_which(bench: Bench) -> None:
+    bench.commit({"old.txt": "1\n2\n3\n"})
+    work = "printf '1\\n2\\nthree\\nfour\\n' > old.txt; rm README.md; printf 'n' > new.txt"
+    on_host(bench)
+    (bench.folder / "work.sh").write_text(work)
+    ran = bench.up(f'/add "Change" --run "sh {bench.folder / "work.sh"}"', "/logs 1")
+    ran.said("📝 README.md (−1 line)", "📝 new.txt (+1 line)", "📝 old.txt (+2 −1)")
+
+
+def test_where_the_log_is_cut_it_is_said(bench: Bench) -> None:
+    ran = bench.up('/add "Flood" --run "seq 1 40000"', "/logs 1 -n 5",
+                   BULLPEN_LIMITS__LOG_CAP_BYTES="65536")
+    ran.said("── Bullpen: log cap reached", "40000")
+    session = bench.value("SELECT id FROM sessions")
+    pages = [path for path in (bench.data / "site").rglob("*.html")
+             if session in path.name and "log cap reached" in path.read_text()]
+    assert pages, "the session's page shows it too"
+
+
+def test_a_secret_over_two_lines_is_seen_in_neither(bench: Bench) -> None:
+    first, second = "first-half-of-a-secret-zebra", "second-half-of-it-quagga"
+    script = bench.folder / "prints.py"
+    script.write_text(f"import time\nprint('begin', flush=True)\nprint({first!r}, flush=True)\n"
+                      f"time.sleep(0.5)\nprint({second!r}, flush=True)\nprint('end', flush=True)\n")
+    on_host(bench, f'[agents.shell.environment]\nDEPLOY_TOKEN = "{first}\\n{second}"\n')
+    ran = bench.up(f'/add "Print" --run "python3 {script}"', "/logs 1", "/logs 1 -n 2",
+                   "/logs 1 --follow", "/task 1")
+    ran.said("begin", "[redacted]", "end")
+    assert "zebra" not in ran.out and "quagga" not in ran.out
+
+
+def test_a_mistake_gets_one_line(bench: Bench) -> None:
+    ran = bench.up("/logs", "/logs nobody-1234", "/logs 7", "/logs 1 --loud",
+                   '/add "Later" --draft', "/logs 1", "/logs 1 --stop")
+    ran.said("Whose? For instance /logs 42", "`nobody-1234` is no task and no session",
+             "No task 7", "has no option --loud", "TASK-001 has no log yet")
