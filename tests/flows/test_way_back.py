@@ -11,6 +11,7 @@ import pytest
 
 from tests.api_bench import short_folder
 from tests.flows.bench import Bench
+from tests.flows.real_bench import need_sandbox
 from tests.needs import need
 
 AGENT = (Path(__file__).parents[1] / "fakes" / "speaking_agent.py").read_text()
@@ -51,7 +52,17 @@ def steps(bench: Bench) -> list[tuple[str, str | None]]:
         "JOIN sessions ON sessions.id = session_id ORDER BY iterations.started_at, session_id")]
 
 
-def test_it_asks_and_its_outcome_routes(bench: Bench) -> None:
+@pytest.mark.parametrize("sandbox", ["host", "bubblewrap"])
+def test_it_asks_and_its_outcome_routes(bench: Bench, sandbox: str) -> None:
+    """In bubblewrap without any network: the socket is enough."""
+    if sandbox == "bubblewrap":
+        need_sandbox(sandbox)
+    bench.configure(f"""
+[agents.shell]
+driver = "command"
+sandbox = "{sandbox}"
+network = "{"off" if sandbox == "bubblewrap" else "on"}"
+""", "config/agents.toml")
     ran = bench.up(add("python3 agent.py verify.failed"), "/answer 1 blue", "/show 1 colour.md",
                    "/approve 1")
     ran.said("❓ G-1", "Red or blue?", "G-1 answered", "blue", "TASK-001 done")
@@ -59,6 +70,7 @@ def test_it_asks_and_its_outcome_routes(bench: Bench) -> None:
     assert bench.value("SELECT summary FROM iterations WHERE outcome IS NOT NULL") == (
         "It is to be blue.")
     assert bench.value("SELECT answer FROM gates WHERE kind = 'question'") == "blue"
+    assert bench.value("SELECT DISTINCT sandbox FROM sessions") == sandbox
     author = "agent:" + bench.value("SELECT agent FROM sessions")
     assert [tuple(row) for row in bench.rows(
         "SELECT version, author FROM artifacts WHERE name = 'colour.md'")] == [(1, author)]

@@ -32,7 +32,7 @@ def test_nothing_configured_is_the_packaged_file_and_that_is_the_defaults(tmp_pa
     assert found.settings == Settings()
     assert [agent.name for agent in found.agents] == ["shell", "claude"]
     assert [workflow.name for workflow in found.workflows] == ["quick"]
-    assert set(found.prompts) == {"any", "again"}
+    assert set(found.prompts) == {"any", "again", "instructions"}
     assert found.repos == ()
 
 
@@ -330,3 +330,15 @@ def test_a_name_alone_does_not_make_it_the_configured_one(tmp_path: Path) -> Non
     )
     (only,) = _load(tmp_path, repo="/srv/b/shop").repos
     assert (only.source, only.check) == ("/srv/b/shop", None)
+
+
+@pytest.mark.parametrize("url", ["build-host:3021", "http://", "http://a/b", "ftp://a", "http://u@a",
+                                 "http://a?x", "http://a b"])
+def test_an_address_that_is_none_is_refused(url: str) -> None:
+    with pytest.raises(ValueError, match="no address"):
+        Api(agents_url=url)
+
+
+@pytest.mark.parametrize("url", ["", "http://build-host:3021", "https://[fd00::1]:443/"])
+def test_an_address_for_agents(url: str) -> None:
+    assert Api(agents_url=url).agents_url == url
