@@ -41,6 +41,7 @@ from core.ports import Face
 from core.redaction import Redactor
 from core.sandboxes.bubblewrap import BubblewrapSandbox
 from core.sandboxes.host import HostSandbox
+from core.sandboxes.kubernetes import KubernetesSandbox
 from core.store import buttons
 from core.store.database import Store
 from core.taskfolders import TaskFolders
@@ -171,6 +172,7 @@ def _faces(
 
 
 def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
+    doors = Doors(load_key(data))
     return House(
         store=store,
         clock=clock,
@@ -186,13 +188,20 @@ def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
                 ModelCallDriver(),
             )
         },
-        sandboxes={"host": HostSandbox(), "bubblewrap": BubblewrapSandbox(hidden=(data,))},
+        sandboxes={
+            sandbox.name: sandbox
+            for sandbox in (
+                HostSandbox(),
+                BubblewrapSandbox(hidden=(data,)),
+                KubernetesSandbox(lambda: doors.far_url),
+            )
+        },
         forges={"local": LocalForge()},
         repositories=files.sources.repositories,
         redact=files.sources.redactor.text,
         artifacts=Artifacts(data),
         check_command=split_command,
-        doors=Doors(load_key(data)),
+        doors=doors,
         mcp=Helper(mcp_command(), mcp_needs()),
     )
 

@@ -8,6 +8,7 @@ How to use it (the engine's part is left to the sandbox):
        (a file in there, or `-c TEXT`) and FREIGHT a file holding `afar.freight()`, `-` with it on
        standard input, or `env:NAME` with it in base64; environment BULLPEN_HOLDER: a name for
        this one container; the folders `afar.rooms()` must be writable in there...
+    (whoever sets `idle_time` must end it after so long a silence: in there it is not known)
     with afar.mirror() as mirror:   # then follow the container's log from its beginning, or from
         mirror.begin()              # a second before `mirror.last_at`; on Gap from the beginning
         mirror.feed(chunk, from_start=True)
@@ -48,6 +49,7 @@ MOST_FILE, MOST_FILES = 1 << 20, 8 << 20
 """Bytes that are carried along: of one file, and of all."""
 _IDENTITY = "[user]\n\tname = Bullpen agent\n\temail = agent@bullpen.invalid\n"
 _LARGE = 256 << 10
+_LIMITS = frozenset({"wall_time", "idle_time", "memory"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,8 +125,9 @@ class Afar:
             return recorded
         told = self.told()
         if told is not None:
-            # What engine or person did to it is why it ended, even where it went gracefully.
-            end = replace(told, reason=end.reason) if end.reason == "stopped" else told
+            # In there it was told to end, and no more than that.
+            why = end.reason if told.reason == "stopped" and end.reason in _LIMITS else told.reason
+            end = replace(told, reason=why)
         facts = self.facts()
         try:
             await exchange.bring_back(self.folder, Path(facts["workspace"]), facts["branch"])
@@ -134,6 +137,19 @@ class Afar:
         self.attempt.bury(end)
         (self.folder / "freight").unlink(missing_ok=True)
         return end
+
+    def waits(self) -> bool:
+        """Whether a person is being asked, so that its silence means nothing."""
+        with contextlib.suppress(OSError):
+            return (self.folder / "waiting").stat().st_size > 0
+        return False
+
+    def note(self, name: str, text: str) -> None:
+        """Word for this side; nothing of it travels."""
+        try:
+            self.attempt.note(name, text)
+        except OSError as error:
+            raise Broken(f"can't leave word in {self.folder}: {error.strerror}") from error
 
     async def read(self, position: int, limit: int) -> Sequence[Line]:
         path = self.attempt.output
@@ -172,6 +188,7 @@ def _homes(order: Order) -> list[Path]:
 
 
 def _freight(order: Order, code: exchange.Code, url: str) -> dict[str, Any]:
+    """The order without its idle time: only here is it known whether a person is being asked."""
     door = order.door
     assert door is not None  # noqa: S101 - asked before
     by_name = {path.name: path for path in order.writable}
@@ -193,7 +210,7 @@ def _freight(order: Order, code: exchange.Code, url: str) -> dict[str, Any]:
         "first_input": base64.b64encode(order.first_input).decode("ascii"),
         "input_open": order.input_open,
         "launcher": LAUNCHER.read_text("utf-8"),
-        "order": json.loads((order.folder / "order.json").read_bytes()),
+        "order": {**json.loads((order.folder / "order.json").read_bytes()), "idle_time": None},
         **asdict(code),
     }
 

@@ -33,7 +33,7 @@ from aiohttp import web
 NODE = "bench-node"
 SHOWN = ("usr", "etc", "bin", "sbin", "lib", "lib32", "lib64", "libx32")
 Json = dict[str, Any]
-# $1: the root; then lines `from to ro|rw` on descriptor 3
+# $1: the root; $BINDS: a file of lines `from|to|ro` or rw
 SCRIPT = """
 set -e
 mount --make-rprivate /
@@ -47,8 +47,7 @@ while IFS='|' read -r from to mode; do
   if [ -d "$from" ]; then mkdir -p "$1$to"; else mkdir -p "$(dirname "$1$to")"; : > "$1$to"; fi
   mount --bind "$from" "$1$to"
   [ "$mode" = rw ] || mount -o remount,bind,ro "$1$to"
-done <&3
-exec 3<&-
+done <"$BINDS"
 mount -o remount,ro "$1"
 root=$1; shift
 cd /
@@ -240,23 +239,19 @@ class Kubelet:
             env[one["name"]] = one.get("value") or pod["metadata"]["uid"]
         root = self.folder / pod["metadata"]["uid"] / "root"
         root.mkdir()
-        read, write = os.pipe()
-        os.write(write, "".join(f"{a}|{b}|{c}\n" for a, b, c in binds).encode())
-        os.close(write)
+        listed = root.with_name("binds")
+        listed.write_text("".join(f"{a}|{b}|{c}\n" for a, b, c in binds))
         user = pod["spec"].get("securityContext", {}).get("runAsUser")
         drop = ["setpriv", "--no-new-privs", "--bounding-set=-all", "--inh-caps=-all",
                 *([f"--reuid={user}", f"--regid={user}", "--clear-groups"] if user else [])]
         words = [f"{key}={value}" for key, value in env.items()]
         command = [*drop, "env", "-i", *words, *spec["command"]]
-        try:
-            return await asyncio.create_subprocess_exec(
-                "unshare", "--mount", "--pid", "--fork", "--kill-child", "sh", "-c",
-                'exec 3<&"$0"; ' + SCRIPT, str(read), str(root), *command,
-                env={"PATH": env["PATH"], "SHOWN": " ".join(SHOWN)}, pass_fds=(read,),
-                stdin=subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
-                stderr=subprocess.STDOUT, start_new_session=True)
-        finally:
-            os.close(read)
+        return await asyncio.create_subprocess_exec(
+            "unshare", "--mount", "--pid", "--fork", "--kill-child",
+            "sh", "-c", SCRIPT, "sh", str(root), *command,
+            env={"PATH": env["PATH"], "SHOWN": " ".join(SHOWN), "BINDS": str(listed)},
+            stdin=subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
+            stderr=subprocess.STDOUT, start_new_session=True)
 
     async def end(self, pod: Json, container: Container | None) -> None:
         """TERM, the grace, KILL; then it is gone from the cluster."""

@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import time
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,7 +21,7 @@ from core.sandboxes.mirror import Gap, Mirror
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 PATIENCE = 600.0
 """Seconds for which a pod may find no node or no image before it is given up."""
-STOPPING, GIVEN_UP = "stopping", "given-up"
+STOPPING, GIVEN_UP, IDLE = "stopping", "given-up", "idle"
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +79,7 @@ class Follower:
         self._folder = folder
         self._pause = FIRST_PAUSE
         self._stuck_since: float | None = None
+        self._heard = time.monotonic()
         self.done = asyncio.Event()
         self.trouble: Broken | None = None
         self.task = asyncio.create_task(self._run())
@@ -108,7 +110,8 @@ class Follower:
         if pod is not None and words.has_logs(pod):
             with self._afar.mirror() as mirror:
                 if mirror.end is None or not seen.over:
-                    await self._stream(api, pod, mirror)
+                    async with self._listening(api, seen.over):
+                        await self._stream(api, pod, mirror)
             seen = await look(api, self._handle.job)
             pod = words.worker(seen.pods) or pod
         if seen.over:
@@ -133,7 +136,7 @@ class Follower:
         mirror.begin()
         try:
             async for chunk in api.follow(pod["metadata"]["name"], since):
-                self._pause = FIRST_PAUSE
+                self._pause, self._heard = FIRST_PAUSE, time.monotonic()
                 mirror.feed(chunk, from_start=since is None)
         except NotFound:  # deleted meanwhile
             return
@@ -142,10 +145,36 @@ class Follower:
         except Broken:  # its container has no log (any more)
             return
 
+    @contextlib.asynccontextmanager
+    async def _listening(self, api: Api, over: bool) -> AsyncIterator[None]:
+        """Meanwhile see to it that its silence doesn't last too long."""
+        idle_time = self._afar.facts()["idle_time"]
+        if idle_time is None or over:
+            yield
+            return
+        self._heard = time.monotonic()
+        watching = asyncio.create_task(self._watch_silence(api, idle_time))
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Broken):
+                await watching
+
+    async def _watch_silence(self, api: Api, idle_time: float) -> None:
+        while time.monotonic() - self._heard < idle_time:
+            await asyncio.sleep(min(1.0, idle_time / 4))
+            if self._afar.waits():
+                self._heard = time.monotonic()
+        (self._folder / IDLE).touch()
+        await api.delete(f"jobs/{self._handle.job}", "Foreground")
+
     async def _home(self, api: Api, pod: Json | None, job: Json | None) -> None:
         """Nothing of it runs any more: record the end, and have the Job cleared away."""
         if (self._folder / STOPPING).exists():
             end = Exit(signal=9, reason="stopped")
+        elif (self._folder / IDLE).exists():
+            end = Exit(signal=9, reason="idle_time")
         elif (self._folder / GIVEN_UP).exists():
             end = Exit(reason="not_started", error=(self._folder / GIVEN_UP).read_text("utf-8"))
         else:

@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 from core.ports import Exit
-from core.sandboxes.carrier import TAKEN
 from core.sandboxes.output import clean
 
 Json = dict[str, Any]
 HOPELESS = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError",
                       "CreateContainerError", "RunContainerError"})  # fmt: skip
+TAKEN = 75
+"""The carrier's exit status where another place has the attempt (`carrier.py`)."""
 PULLING = frozenset({"ErrImagePull", "ImagePullBackOff"})
 
 
