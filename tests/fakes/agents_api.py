@@ -107,8 +107,7 @@ class AgentsApi:
         attempt = self._of(request)
         info = request.match_info["rest"] == "info/refs"
         service = request.query.get("service", "") if info else request.match_info["rest"]
-        packed = "Content-Encoding" in request.headers
-        asked = Asked(service, info, None if packed else request.content_length)
+        asked = Asked(service, info)
         answer = await exchange(attempt.folder / "exchange.git", asked, request.content.iter_any())
         try:
             response = web.StreamResponse(status=answer.status, headers=answer.headers)
