@@ -66,6 +66,23 @@ TRAPS = [
     Trap("alias", "[alias]\n\tgreet = !PROGRAM", ("greet",)),
     Trap("editor", "[core]\n\teditor = PROGRAM", ("commit", "--allow-empty")),
     Trap("include", "[include]\n\tpath = INCLUDED", ("status",)),
+    Trap("includeIf", '[includeIf "gitdir:**"]\n\tpath = INCLUDED', ("status",)),
+    Trap(
+        "ssh signing",
+        '[gpg]\n\tformat = ssh\n[gpg "ssh"]\n\tprogram = PROGRAM\n[user]\n\tsigningKey = /key\n'
+        "[commit]\n\tgpgsign = true",
+        ("commit", "--allow-empty", "-m", "x"),
+    ),
+    Trap(
+        "verifying",
+        "[gpg]\n\tprogram = PROGRAM\n[log]\n\tshowSignature = true",
+        ("-c", "alias.all=!git -c commit.gpgsign=true commit --allow-empty -m x; git log", "all"),
+    ),
+    Trap(
+        "sequence editor",
+        "[sequence]\n\teditor = PROGRAM",
+        ("rebase", "--interactive", "HEAD~1"),
+    ),
     Trap(
         "ext remote",
         '[protocol "ext"]\n\tallow = always\n[remote "origin"]\n\turl = ext::PROGRAM',
@@ -291,6 +308,45 @@ async def test_an_embedded_repository_runs_nothing(stage: Stage) -> None:
     await stage.whole_road()
     assert (stage.world.theirs / "inner" / "config").exists()
     assert not stage.mark.exists()
+
+
+async def test_a_submodule_is_an_entry_and_nothing_is_fetched_for_it(stage: Stage) -> None:
+    """Its address may be a program, and its update, too."""
+    inside = stage.world.workspace
+    address = f"ext::{stage.program}"
+    (inside / ".gitmodules").write_text(
+        f'[submodule "sub"]\n\tpath = sub\n\turl = {address}\n\tfetchRecurseSubmodules = true\n')
+    head = run_git(inside, "rev-parse", "HEAD")
+    run_git(inside, "update-index", "--add", "--cacheinfo", f"160000,{head},sub")
+    run_git(inside, "add", ".gitmodules")
+    run_git(inside, "commit", "--quiet", "-m", "a submodule")
+    with (inside / ".git" / "config").open("a") as config:
+        config.write(f'[submodule "sub"]\n\turl = {address}\n\tactive = true\n'
+                     f"\tupdate = !{stage.program}\n[submodule]\n\trecurse = true\n"
+                     "[fetch]\n\trecurseSubmodules = true\n")
+    assert stage.springs("-c", "protocol.ext.allow=always", "submodule", "update"), "not live"
+    change = await stage.world.collect()
+    assert {one.path: one.kind for one in change.files}["sub"] == "submodule"
+    await stage.whole_road()
+    assert not stage.mark.exists()
+
+
+@pytest.mark.parametrize("name", [".git", ".GIT", "git~1", ".git ", "x/.git"])
+async def test_no_checkout_writes_a_git_folder(stage: Stage, name: str) -> None:
+    """Names that some file system takes for `.git`: git itself refuses to take them in."""
+    inside = stage.world.workspace
+    blob = run_git(inside, "rev-parse", "HEAD:notes.txt")
+    *folders, last = name.split("/")
+    config = _mktree(inside, f"100644 blob {blob}\tconfig")
+    tree = _mktree(inside, f"040000 tree {config}\t{last}")
+    for folder in folders:
+        tree = _mktree(inside, f"040000 tree {tree}\t{folder}")
+    parent = run_git(inside, "rev-parse", "HEAD")
+    evil = run_git(inside, "commit-tree", tree, "-p", parent, "-m", "evil")
+    run_git(inside, "update-ref", f"refs/heads/{BRANCH}", evil)
+    with pytest.raises(BullpenError):
+        await stage.world.collect()
+    assert await stage.world.repositories.head(stage.world.repo, BRANCH) == stage.world.start
 
 
 async def test_a_link_out_of_the_tree_stays_a_link(stage: Stage, tmp_path: Path) -> None:
