@@ -96,7 +96,7 @@ class AgentTable(Section):
     """One `[agents.NAME]`."""
 
     driver: Literal["command", "claude", "codex", "acp", "model"]
-    sandbox: Literal["auto", "host", "bubblewrap", "docker", "kubernetes"] = "host"
+    sandbox: Literal["auto", "host", "bubblewrap", "docker", "kubernetes"] = "auto"
     role: AgentRole = AgentRole.WORKER
     types: tuple[Word, ...] = ()
     mode: Literal["ephemeral", "persistent"] = "ephemeral"

@@ -44,7 +44,7 @@ async def wanted(house: House, task: Task, step: Step) -> list[Command]:
         "ORDER BY position",
         (task.id,),
     )
-    configured = (step.command, house.repo(task.repo).check)
+    configured = (step.command, house.repo(task.repo).check if step.checked else None)
     return [
         *(Command(line) for line in configured if line),
         *(Command(row["command"], row["position"]) for row in criteria),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from core import alone
 from core.artifacts import Artifacts
 from core.audience import Audience
 from core.doors import Doors
@@ -128,6 +129,9 @@ class House:
         return self.repos[name]
 
     def workflow(self, name: str) -> Workflow:
+        spawned = alone.one_step(name)
+        if spawned is not None:
+            return spawned
         if name not in self.workflows:
             raise Unclear(
                 f"No workflow `{name}`. There are: " + ", ".join(sorted(self.workflows)) + "."

@@ -29,6 +29,7 @@ PATIENCE = 60.0
 
 CREW = """
 [agents.shell]
+sandbox = "host"  # they write down outside that they began
 driver = "command"
 max_concurrent_tasks = 16
 """

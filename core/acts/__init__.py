@@ -2,7 +2,15 @@
 
 from core.acts.beginnings import ready, reopen, retry
 from core.acts.deleting import delete, may_delete
-from core.acts.ends import end, force, kill, release, stop_session, words_of
+from core.acts.ends import (
+    end,
+    force,
+    kill,
+    release,
+    stop_session,
+    without_mercy,
+    words_of,
+)
 from core.acts.gates import answer, approve, reject
 from core.acts.resting import pause, resume, waits_for
 from core.acts.standing import situation
@@ -25,5 +33,6 @@ __all__ = [
     "situation",
     "stop_session",
     "waits_for",
+    "without_mercy",
     "words_of",
 ]

@@ -21,6 +21,7 @@ from core.model import (
     Task,
     TaskState,
 )
+from core.ports import Exit
 from core.store import budgets, gates, sessions, tasks, unmet
 from core.store.database import Tx
 
@@ -112,6 +113,26 @@ def force(tx: Tx, found: Sequence[Session]) -> list[Session]:
             )
         )
     return stopping
+
+
+def without_mercy(tx: Tx, task: Task, actor: Actor) -> list[str]:
+    """End at once what is being stopped of it. What can't be reached counts as gone, on that
+    person's word, which is recorded; returns those sessions."""
+    found = [s for s in sessions.open_of_task(tx, task.id) if s.state is SessionState.TERMINATING]
+    away = [session for session in found if session.unreachable_since is not None]
+    force(tx, [session for session in found if session not in away and not session.forced])
+    for session in away:
+        _given_up(tx, session, actor)
+    return [session.id for session in away]
+
+
+def _given_up(tx: Tx, session: Session, actor: Actor) -> None:
+    who = actor.name or actor.user_id
+    end = Exit(reason="gone", error=f"{who} says so")
+    sessions.attempt_ended(tx, sessions.get_attempt(tx, session.id), end)
+    why = f"it could not be reached, and {who} ({actor.key}) says that it is gone"
+    sessions.close_iteration(tx, session.id, IterationState.FAILED, why)
+    sessions.end(tx, session, SessionOutcome.LOST, why)
 
 
 def stop_session(tx: Tx, session: Session, why: str) -> None:

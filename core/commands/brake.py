@@ -12,10 +12,11 @@ from core.commands.grammar import Command, task_id
 from core.commands.reply import Button, Reply
 from core.errors import BullpenError, Unclear
 from core.lifecycle import Act as Deed
-from core.model import Run, SessionState, Task, run_ref
+from core.model import Run, SessionState, Task, run_ref, task_ref
 from core.store import rows as as_noun
 from core.store import sessions, tasks
 from core.store.database import Tx
+from core.store.unmet import listed
 
 _RUN = re.compile(r"(?:run-?\s*)0*(\d{1,9})", re.IGNORECASE)
 
@@ -141,4 +142,19 @@ def _resume_task(tx: Tx, desk: Desk, wanted: Task) -> Reply:
     task, left = acts.resume(tx, desk.house, wanted)
     if left:
         return Reply(f"{task.ref} is paused no more, but waits. {left}")
-    return Reply(f"{task.ref} goes on." + (" Its account is tried again now." if rested else ""))
+    again = " Its account is tried again now." if rested else ""
+    return Reply(f"{task.ref} goes on.{again}", _also_waiting(tx, task))
+
+
+def _also_waiting(tx: Tx, task: Task) -> tuple[str, ...]:
+    """What is ready for the agent that goes on: it waits until this one is done."""
+    lines = []
+    for agent in {session.agent for session in sessions.open_of_task(tx, task.id)}:
+        rows = tx.all(
+            "SELECT id FROM tasks INDEXED BY tasks_ready WHERE state = 'ready' AND assignee = ? "
+            "ORDER BY priority DESC, id LIMIT 5",
+            (agent,),
+        )
+        refs = [task_ref(row[0]) for row in rows]
+        lines += [f"Ready for {agent}, too: {listed(refs)}."] if refs else []
+    return tuple(lines)

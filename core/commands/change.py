@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from core import acts
 from core.commands.desk import Act, Desk
 from core.commands.fitting import who_takes_it
-from core.commands.grammar import Command, task_id
+from core.commands.grammar import Command
 from core.commands.looks import load_task
 from core.commands.reply import Button, Reply
-from core.errors import Refused, Unclear
+from core.errors import Refused
 from core.lifecycle import Act as Deed
 from core.model import Event, Priority, Task, TaskState
 from core.store import needs, tasks, unmet
@@ -50,44 +49,6 @@ async def ready(desk: Desk, command: Command) -> Reply | Act:
 
 
 # -- how it ends -----------------------------------------------------------------------------
-
-
-async def kill(desk: Desk, command: Command) -> Reply | Act:
-    """Stop a task's session; also by the session's or the agent's name."""
-    if not command.words:
-        raise Unclear("Kill what? /kill 42, or a session or an agent by its name.")
-    word = command.words[0]
-
-    def act(tx: Tx) -> Reply:
-        killed: list[Task] = []
-        forced: list[Task] = []
-        for task in _meant(tx, word):
-            (killed if acts.kill(tx, desk.house, task, desk.actor) else forced).append(task)
-        said = [", ".join(task.ref for task in killed) + " killed."] if killed else []
-        if forced:
-            what = unmet.listed([task.ref for task in forced])
-            said.append(f"What was being stopped of {what} is ended by force now.")
-        return Reply(
-            " ".join(said),
-            buttons=tuple(Button(f"Retry {task.id}", f"retry {task.id}") for task in killed[:3]),
-        )
-
-    return act
-
-
-def _meant(tx: Tx, word: str) -> list[Task]:
-    """The task behind a number or a session's id; for an agent's name those that it works on
-    now, or that are being stopped: what waits at a gate is nobody's work."""
-    if re.fullmatch(r"(?i)(task-?)?#?\d+", word):
-        return [tasks.get(tx, task_id(word))]
-    found = tx.all(
-        "SELECT DISTINCT task_id FROM sessions WHERE (id = ? AND state <> 'terminated') "
-        "OR (agent = ? AND state IN ('starting', 'running', 'terminating'))",
-        (word, word),
-    )
-    if not found:
-        raise Refused(f"Nothing of {word[:40]} runs. /sessions shows what does.")
-    return [tasks.get(tx, row[0]) for row in found]
 
 
 @dataclass(frozen=True, slots=True)

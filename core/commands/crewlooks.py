@@ -10,9 +10,12 @@ from core.commands.desk import Desk
 from core.commands.grammar import Command
 from core.commands.reply import Button, Reply, Table
 from core.days import clock, day_of
-from core.errors import Unclear
+from core.errors import Refused, Unclear
+from core.house import House
+from core.memory import NAME, read_memory
 from core.model import Agent, AgentRole, task_ref
 from core.planning.budgets import Amount
+from core.sessions.surroundings import PERSISTENT
 from core.store import budgets, crew
 from core.store.crew import Override
 from core.store.database import Tx
@@ -38,13 +41,13 @@ async def agents(desk: Desk, command: Command) -> Reply:
         missing, found = desk.house.missing(agent), busy.get(agent.name, ())
         on = ", ".join(task_ref(row.session.task_id) for row in found[:3])
         status = views.status_of(found, missing is None)
-        rows.append((agent.name, status.value, agent.driver, on))
+        rows.append((agent.name, status.value, agent.driver, desk.house.place(agent), on))
         notes += [missing] if missing else []
     again = "agents " + (f"--role {role} " if role else "")
     return Reply(
         cards.counted(len(crew_), "agent"),
         tuple(notes),
-        table=Table(("agent", "status", "driver", "on"), tuple(rows)),
+        table=Table(("agent", "status", "driver", "sandbox", "on"), tuple(rows)),
         buttons=((Button("More", f"{again}--page {page + 1}"),) if len(crew_) > page * TEN else ()),
     )
 
@@ -81,7 +84,7 @@ def _card(
     return Reply(
         f"{agent.name} · {status.value}",
         (*([why] if why else []), *on, *_by_hand(desk, agent, crew.find(tx, agent.name))),
-        fields=(*_fields(agent), *_figures(tx, desk, agent, load)),
+        fields=(*_fields(desk.house, agent), *_figures(tx, desk, agent, load)),
         buttons=_buttons(desk, agent),
     )
 
@@ -97,13 +100,31 @@ def _why(tx: Tx, desk: Desk, agent: Agent) -> str | None:
     return None
 
 
-def _fields(agent: Agent) -> tuple[tuple[str, str], ...]:
+def _sandbox(house: House, agent: Agent) -> str:
+    """Where it runs here."""
+    place = house.place(agent)
+    return place if place == agent.sandbox else f"{place} ({agent.sandbox})"
+
+
+def _memory(house: House, agent: Agent) -> str:
+    """Whether a persistent agent remembers anything, and how much."""
+    if agent.mode != PERSISTENT:
+        return ""
+    try:
+        size = len(read_memory(house.data, agent.name))
+    except Refused as error:
+        return str(error).rstrip(".")
+    return f"{size} bytes in {NAME}" if size else "nothing remembered yet"
+
+
+def _fields(house: House, agent: Agent) -> tuple[tuple[str, str], ...]:
+    memory = _memory(house, agent)
     found = (
         ("role", agent.role.value + (f", {agent.focus}" if agent.focus else "")),
         ("steps", ", ".join(agent.types) or "all"),
         ("driver", agent.driver + (f", {agent.model}" if agent.model else "")),
-        ("sandbox", agent.sandbox),
-        ("mode", agent.mode),
+        ("sandbox", _sandbox(house, agent)),
+        ("mode", agent.mode + (f", {memory}" if memory else "")),
         ("account", agent.account or ""),
         ("skills", ", ".join(sorted(agent.skills))),
         ("languages", ", ".join(sorted(agent.languages))),

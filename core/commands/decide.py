@@ -161,7 +161,8 @@ async def say(desk: Desk, command: Command) -> Reply | Act:
     def act(tx: Tx) -> Reply:
         session_id = _running(tx, command.words[0])
         session = sessions.get(tx, session_id)
-        data = desk.house.drivers[session.driver].say(command.text)
+        data = typed(command.text) if session.interactive else None
+        data = data or desk.house.drivers[session.driver].say(command.text)
         if data is None:
             raise Refused(
                 f"{session.agent} takes no input while it runs. It can be stopped: "
@@ -181,6 +182,11 @@ async def say(desk: Desk, command: Command) -> Reply | Act:
         return Reply(f"Told {session.agent}.", silent=True)
 
     return act
+
+
+def typed(text: str) -> bytes:
+    """A line as it is typed at a terminal: with the key that ends it."""
+    return text.replace("\n", "\r").encode() + b"\r"
 
 
 def _running(tx: Tx, word: str) -> str:

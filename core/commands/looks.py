@@ -91,18 +91,6 @@ async def load_task(desk: Desk, command: Command) -> Task:
     return await desk.house.store.write(lambda tx: tasks.get(tx, wanted))
 
 
-async def sessions(desk: Desk, command: Command) -> Reply:
-    """The sessions that are not over."""
-    found = await desk.house.store.view(lambda db: views.sessions(db, n=10))
-    if not found:
-        return Reply("Nothing runs now.")
-    rows = tuple(
-        (row.session.id, task_ref(row.session.task_id), row.session.outcome or row.session.state)
-        for row in found
-    )
-    return Reply("Sessions", table=Table(("session", "task", "state"), rows))
-
-
 async def events(desk: Desk, command: Command) -> Reply:
     """What happened last."""
     found = await desk.house.store.view(lambda db: views.events(db, n=10, loud=True))

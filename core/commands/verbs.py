@@ -19,7 +19,9 @@ from core.commands import (
     people,
     queueing,
     runs,
+    sessions,
     showing,
+    spawning,
     tuning,
     worktrees,
 )
@@ -58,7 +60,7 @@ _TABLE: list[tuple[Form, object]] = [
     ),
     (Form("diff", "/diff 42", V, "the change", words=1), showing.diff),
     *logs.TABLE,
-    (Form("sessions", "/sessions", V, "what runs or waits now"), looks.sessions),
+    *sessions.TABLE,
     (Form("events", "/events", V, "what happened last"), looks.events),
     (
         Form(
@@ -94,12 +96,6 @@ _TABLE: list[tuple[Form, object]] = [
         Form("reopen", "/reopen 42 [STEP]", O, "begin it again", group="work", words=2),
         change.reopen,
     ),
-    (
-        Form(
-            "kill", "/kill 42 (or a session, or an agent)", O, "stop it now", group="work", words=1
-        ),
-        change.kill,
-    ),
     (Form("killall", "/killall (asks once)", O, "stop everything", group="work"), brake.killall),
     (
         Form("pause", "/pause [42 or RUN-7]", O, "claim nothing new; let one rest", group="work"),
@@ -114,6 +110,7 @@ _TABLE: list[tuple[Form, object]] = [
     *crew.TABLE,
     *tuning.TABLE,
     *worktrees.TABLE,
+    *spawning.TABLE,
 ]
 
 FORMS: dict[str, Form] = {form.name: form for form, _ in _TABLE}

@@ -24,7 +24,7 @@ class Repo:
 @dataclass(frozen=True, slots=True)
 class Step:
     """One step of a workflow. `outcomes` maps an outcome's name to the next step's id,
-    or to `done` or `failed`."""
+    or to `done` or `failed`. `checked`: the repository's check command judges it."""
 
     id: str
     kind: StepKind
@@ -41,6 +41,7 @@ class Step:
     artifact: str | None = None
     command: str | None = None
     action: str | None = None
+    checked: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +100,7 @@ class Agent:
 
     name: str
     driver: str
-    sandbox: str = "host"
+    sandbox: str = "auto"
     role: AgentRole = AgentRole.WORKER
     types: tuple[str, ...] = ()
     mode: str = "ephemeral"

@@ -209,6 +209,7 @@ class Iteration:
     reason: str | None = None
     started_at: int = 0
     ended_at: int | None = None
+    cause: str = ""
 
 
 @dataclass(frozen=True, slots=True)

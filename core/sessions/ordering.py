@@ -168,7 +168,11 @@ def _order(start: Start, told: Brief, plan: Plan) -> Order:
     if memory is not None:
         env[MEMORY] = str(memory / NAME)
     home = home_of(house, session.id, agent)
-    readable = (told.prompt_file, start.folder / "AGENTS.md", *plan.readable)
+    readable = (
+        *(told.prompt_file, start.folder / "AGENTS.md", *plan.readable),
+        *borrowed_objects(house, start.task.repo),
+        *_helper(start).readable,
+    )
     return Order(
         session_id=session.id,
         number=start.iteration.attempt,
@@ -187,11 +191,8 @@ def _order(start: Start, told: Brief, plan: Plan) -> Order:
         cpu_time=limits.cpu_time,
         processes=limits.processes,
         writable=(home, start.artifacts, *([memory] if memory else [])),
-        readable=(
-            *readable,
-            *borrowed_objects(house, start.task.repo),
-            *_helper(start).readable,
-        ),
+        # A link is shown after what it leads to: else there is nothing yet to put in its place.
+        readable=tuple(sorted(readable, key=Path.is_symlink)),
         mounts=agent.mounts,
         network=agent.network,
         container=agent.container,

@@ -82,6 +82,7 @@ from core.views.record import (
     with_process,
 )
 from core.views.runs import RunPage, RunRow, RunTask, WavePart, run_page, runs
+from core.views.session_pages import SessionPage, session_list, session_page
 from core.views.story import (
     Artifact,
     Criterion,
@@ -118,6 +119,7 @@ __all__ = [
     "RunPage",
     "RunRow",
     "RunTask",
+    "SessionPage",
     "SessionRow",
     "SessionStory",
     "Spent",
@@ -173,6 +175,8 @@ __all__ = [
     "run_page",
     "runs",
     "runs_of",
+    "session_list",
+    "session_page",
     "session_story",
     "session_tasks",
     "sessions",

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from tests.flows.bench import Bench
 
+AS_SHIPPED = True
+
 
 def test_that_nobody_can_take_a_new_task_is_said_in_the_answer_only(bench: Bench) -> None:
     ran = bench.up('/add "Paint it" --skill rust --run true', "/events")

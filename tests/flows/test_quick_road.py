@@ -8,6 +8,8 @@ from tests.flows.bench import Bench
 
 GREETING = '/add "Add a greeting" --run "sh -c \'echo hello > greeting.txt\'"'
 
+AS_SHIPPED = True
+
 
 def test_a_task_from_the_terminal_to_a_merged_change(bench: Bench) -> None:
     ran = bench.up(GREETING, "/show 1", "/approve 1 well done")

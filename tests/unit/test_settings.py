@@ -32,7 +32,7 @@ def test_nothing_configured_is_the_packaged_file_and_that_is_the_defaults(tmp_pa
     assert found.settings == Settings()
     assert [agent.name for agent in found.agents] == ["shell", "claude"]
     assert [workflow.name for workflow in found.workflows] == ["quick"]
-    assert set(found.prompts) == {"any", "again", "instructions"}
+    assert set(found.prompts) == {"any", "again", "alone", "instructions"}
     assert found.repos == ()
 
 
