@@ -13,6 +13,7 @@ from typing import Any
 
 import aiohttp
 
+from bot.api.pace import Pace
 from bot.api.server import Address, Server
 from core.doors import hashed
 from core.house import House
@@ -123,13 +124,13 @@ def short_folder() -> Iterator[Path]:
 
 @contextlib.asynccontextmanager
 async def serving(folder: Path, agents: Address | None = None,
-                  patience: float = 30.0) -> AsyncIterator[Api]:
+                  patience: float = 30.0, pace: Pace | None = None) -> AsyncIterator[Api]:
     """A house with a step of several outcomes, and its doors on a free port."""
     data = folder / "data"
     store = await Store(data, FakeClock().now).open()
     home = house(store, data)
     declare(home)
-    server = Server(data, "127.0.0.1", 0, home, agents, patience)
+    server = Server(data, "127.0.0.1", 0, home, agents, patience, pace)
     try:
         url = await server.start()
         async with aiohttp.ClientSession(auto_decompress=False) as client:

@@ -15,6 +15,7 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from bot.api import faults
+from bot.api.pace import Pace
 from core.doors import Errand, hashed
 from core.house import House
 from core.model import Attempt
@@ -100,8 +101,9 @@ async def anybody(request: web.Request) -> None:
 class Tokens:
     """Knows attempts and errands by their tokens, and the attempts of a session's socket."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, pace: Pace) -> None:
         self._house = house
+        self._pace = pace
 
     async def attempt(self, request: web.Request) -> None:
         """Raises ApiError unless it is the token of an attempt that has not ended."""
@@ -120,14 +122,17 @@ class Tokens:
         digest = hashed(token)
         errand = self._house.doors.errands.get(digest)
         if errand is not None:
+            self._pace.take(errand.session_id)
             return Caller(errand.session_id, errand=errand)
         known = await doors.by_token(self._house.store, digest)
         if known is None or not hmac.compare_digest(known.token_hash or "", digest):
             raise faults.unauthorized(_is_git(request))
+        self._pace.take(known.attempt.session_id)
         return Caller(known.attempt.session_id, attempt=known.attempt)
 
     async def of_session(self, request: web.Request, session_id: str) -> None:
         """Over the session's own socket: its living attempt, whose token need not be told."""
+        self._pace.take(session_id)
         known = await doors.living(self._house.store, session_id)
         if known is None:
             raise faults.unauthorized()

@@ -18,6 +18,7 @@ from bot.api.dashboard import Dashboard
 from bot.api.entry import load_key, make_code, note_port
 from bot.api.faults import unauthorized
 from bot.api.gitroutes import Git
+from bot.api.pace import Pace
 from bot.api.policies import Check, Policy, Route, Tokens, anybody, guard, serve
 from bot.api.session import Session
 from bot.api.sockets import HOSTS, Sockets
@@ -63,8 +64,10 @@ class Server:
         house: House | None = None,
         agents: Address | None = None,
         patience: float = 30.0,
+        pace: Pace | None = None,
     ) -> None:
         self._patience = patience
+        self._pace = pace or Pace()
         self._data = data
         self._key = load_key(data)
         self._main = _Listener(host, port)
@@ -124,7 +127,7 @@ class Server:
         }
         routes: list[Route] = []
         if self._house is not None:
-            tokens = Tokens(self._house)
+            tokens = Tokens(self._house, self._pace)
             checks |= {Policy.ATTEMPT: tokens.attempt, Policy.PLACE: tokens.place}
             session = Session(self._house, self._bell).routes()
             routes = [*Git(self._house).routes(), *session]
@@ -137,7 +140,7 @@ class Server:
     def far_app(self) -> web.Application:
         """The door for other machines: session and git, nothing else."""
         house = self._of_house()
-        tokens = Tokens(house)
+        tokens = Tokens(house, self._pace)
         checks: dict[Policy, Check] = {Policy.ATTEMPT: tokens.attempt, Policy.PLACE: tokens.place}
         routes = [*Git(house).routes(), *Session(house, self._bell).routes()]
         return self._app(routes, checks, lambda: {*self._far.names(), *self._called()})
@@ -145,7 +148,7 @@ class Server:
     def socket_app(self) -> web.Application:
         """A session's socket: the session routes, for its living attempt."""
         house = self._of_house()
-        tokens = Tokens(house)
+        tokens = Tokens(house, self._pace)
 
         async def of_socket(request: web.Request) -> None:
             session_id = self._sockets.session(request) if self._sockets is not None else None

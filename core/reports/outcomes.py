@@ -53,6 +53,8 @@ def _record(
             f"Say one of: {', '.join(step.outcomes) or 'none is declared'}."
         )
     words = house.redact(summary.strip())[:LONGEST] or None
+    if (name, words or iteration.summary) == (iteration.outcome, iteration.summary):
+        return  # it says so already
     tx.run(
         "UPDATE iterations SET outcome = ?, summary = coalesce(?, summary) "
         "WHERE session_id = ? AND number = ?",

@@ -16,8 +16,8 @@ from core.store.database import Tx
 
 MOST_PROGRESS, PROGRESS_SPAN = 10, 10_000
 """So often is progress taken in so many milliseconds."""
-LARGEST_ALL = 512 << 20
-"""Bytes of artifacts that an agent may write to one task, all versions together."""
+LARGEST_ALL, MOST_VERSIONS = 512 << 20, 1000
+"""Bytes and versions of artifacts that an agent may write to one task."""
 
 
 def progress(tx: Tx, house: House, attempt: Attempt, text: str) -> None:
@@ -54,13 +54,19 @@ def artifact(tx: Tx, house: House, attempt: Attempt, name: str, data: bytes) -> 
     if known is not None and known[1] == digest:
         place(house.session_folder(session.id), name, data)
         return known[0]
-    names, used, there = doors.artifact_room(tx, session.task_id, name, author.key)
-    if names >= MOST and not there:
-        raise Refused(f"{session.agent} has written {MOST} artifacts to this task: no more fit.")
-    if used + len(data) > LARGEST_ALL:
-        raise Refused(f"{session.agent} has written {LARGEST_ALL >> 20} MB to this task.")
+    _check_room(doors.written(tx, session.task_id, name, author.key), len(data))
     place(house.session_folder(session.id), name, data)
     return house.artifacts.keep(tx, session.task_id, name, data, author)
+
+
+def _check_room(so_far: doors.Written, size: int) -> None:
+    """Raises Refused where an agent has written enough to one task."""
+    if so_far.names >= MOST and not so_far.there:
+        raise Refused(f"You have written {MOST} artifacts to this task: no more fit.")
+    if so_far.versions >= MOST_VERSIONS:
+        raise Refused(f"You have written {MOST_VERSIONS} versions to this task: no more fit.")
+    if so_far.size + size > LARGEST_ALL:
+        raise Refused(f"You have written {LARGEST_ALL >> 20} MB to this task: no more fit.")
 
 
 def _author(session: Session) -> Actor:

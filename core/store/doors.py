@@ -17,6 +17,14 @@ _LIVE = "SELECT * FROM attempts WHERE session_id = ? AND state <> 'ended'"
 _GATE = """
 SELECT * FROM gates WHERE id = ? AND session_id = ? AND attempt = ? AND request ->> '$.via' = 'api'
 """
+_GATES = """
+SELECT * FROM gates WHERE session_id = ? AND attempt = ? AND request_key IS NOT NULL
+  AND request ->> '$.via' = 'api' ORDER BY id DESC
+"""
+_LATELY = """
+SELECT count(*) FROM (SELECT type, at FROM events WHERE task_id = ? ORDER BY seq DESC LIMIT ?)
+WHERE type = 'task.progress' AND at > ?
+"""
 _INPUTS = """
 SELECT number, data, last FROM inputs WHERE session_id = ? AND attempt = ? AND number > ?
 ORDER BY number LIMIT 100
@@ -89,30 +97,31 @@ def take_lease(tx: Tx, attempt: Attempt, holder: str) -> bool:
 
 def asked_lately(tx: Tx, task_id: int, since: int, most: int) -> int:
     """How many of the task's last events are progress said since then; `most` are looked at."""
-    sql = (
-        "SELECT count(*) FROM (SELECT type, at FROM events WHERE task_id = ? "
-        "ORDER BY seq DESC LIMIT ?) WHERE type = 'task.progress' AND at > ?"
-    )
-    return int(tx.value(sql, (task_id, most, since)))
+    return int(tx.value(_LATELY, (task_id, most, since)))
 
 
 def gates_of(tx: Tx, attempt: Attempt) -> list[Gate]:
     """The gates of this attempt that were opened over the way back, newest first."""
-    sql = (
-        "SELECT * FROM gates WHERE session_id = ? AND attempt = ? "
-        "AND request ->> '$.via' = 'api' ORDER BY id DESC"
-    )
-    return [rows.gate(row) for row in tx.all(sql, (attempt.session_id, attempt.number))]
+    return [rows.gate(row) for row in tx.all(_GATES, (attempt.session_id, attempt.number))]
 
 
-def artifact_room(tx: Tx, task_id: int, name: str, author: str) -> tuple[int, int, bool]:
-    """How many names and bytes that author has written to the task; whether this name is there."""
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What one author has written to a task; `there`: that name among it."""
+
+    names: int = 0
+    versions: int = 0
+    size: int = 0
+    there: bool = False
+
+
+def written(tx: Tx, task_id: int, name: str, author: str) -> Written:
     row = tx.one(
-        "SELECT count(DISTINCT name) AS names, coalesce(sum(size), 0) AS bytes, "
-        "coalesce(max(name = ?), 0) AS there FROM artifacts WHERE task_id = ? AND author = ?",
+        "SELECT count(DISTINCT name), count(*), coalesce(sum(size), 0), "
+        "coalesce(max(name = ?), 0) FROM artifacts WHERE task_id = ? AND author = ?",
         (name, task_id, author),
     )
-    return (0, 0, False) if row is None else (row["names"], row["bytes"], bool(row["there"]))
+    return Written() if row is None else Written(row[0], row[1], row[2], bool(row[3]))
 
 
 def newest(tx: Tx, task_id: int, name: str) -> tuple[int, str] | None:

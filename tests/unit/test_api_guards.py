@@ -14,6 +14,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bot.api import bodies
+from bot.api.faults import ApiError
+from bot.api.pace import Pace
 from bot.api.policies import Policy
 from bot.api.server import Address, Server
 from core.store import doors, sessions
@@ -342,3 +344,34 @@ async def test_a_stored_hash_opens_nothing(agent: Speaker) -> None:
     known = await doors.living(agent.api.home.store, agent.session.id)
     assert known is not None and known.token_hash
     assert (await agent.ask("GET", "artifacts", token=known.token_hash)).status == 401
+
+
+def test_a_session_may_ask_so_often_and_others_as_before() -> None:
+    now = 0.0
+    pace = Pace(3, 2, lambda: now)
+
+    def granted(session: str) -> int:
+        for number in range(100):
+            try:
+                pace.take(session)
+            except ApiError as error:
+                assert (error.status, error.code) == (429, "RATE_LIMITED")
+                return number
+        return 100
+
+    assert (granted("a"), granted("a"), granted("b")) == (3, 0, 3)
+    now = 1.0
+    assert granted("a") == 2
+    now = 100.0
+    assert (granted("a"), granted("b")) == (3, 3)
+
+
+async def test_who_asks_too_often_waits() -> None:
+    with short_folder() as folder:
+        async with serving(folder, pace=Pace(5, 0)) as api:
+            agent, other = await api.speaker(), await api.speaker()
+            await api.home.doors.open(agent.session.id)
+            said = [await agent.ask("GET", "artifacts") for _ in range(4)]
+            said += [await agent.over_socket("GET", "artifacts") for _ in range(2)]
+            assert [one.status for one in said] == [200] * 5 + [429]
+            assert (await other.ask("GET", "artifacts")).status == 200

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from core import dispatch, orchestrator, taskfolders
-from core.store import claims
+from core.store import claims, doors
 from core.store.database import connect
 
 HOT = {
@@ -24,6 +24,13 @@ HOT = {
     "waiting sessions": dispatch._WAITING,
     "load": dispatch._LOAD,
     "task folders": taskfolders.STALE,
+    "whose token": doors._WHOSE,
+    "a session's living attempt": doors._LIVE,
+    "an attempt's gate": doors._GATE,
+    "an attempt's gates": doors._GATES,
+    "said lately": doors._LATELY,
+    "inputs": doors._INPUTS,
+    "artifacts of a session": doors._ARTIFACTS,
 }
 
 
