@@ -9,7 +9,15 @@ from typing import Any
 import msgspec
 
 from core.drivers import claude_wire
-from core.drivers.common import MCP_SERVER, WAY_BACK, argument, by_result, further, installed
+from core.drivers.common import (
+    MCP_SERVER,
+    PATIENCE,
+    WAY_BACK,
+    argument,
+    by_result,
+    further,
+    installed,
+)
 from core.model import AgentEvent
 from core.ports import Brief, Exit, Line, Plan, Verdict
 
@@ -17,6 +25,14 @@ _STREAM = (
     *("-p", "--input-format", "stream-json", "--output-format", "stream-json", "--verbose"),
     *("--permission-prompt-tool", "stdio"),
 )
+
+_PATIENT = {
+    "MCP_TIMEOUT": "60000",
+    "MCP_CONNECT_TIMEOUT_MS": "60000",
+    "CLAUDE_CODE_MCP_STARTUP_WAIT_MS": "60000",
+    "MCP_TOOL_TIMEOUT": str(PATIENCE * 1000),
+}
+"""It begins when Bullpen's tools are there, also on a busy machine; and a question may wait."""
 
 
 class ClaudeDriver:
@@ -48,6 +64,7 @@ class ClaudeDriver:
             "BULLPEN_PROMPT_FILE": str(brief.prompt_file),
             "BULLPEN_ARTIFACTS": str(brief.artifacts),
         }
+        env |= _PATIENT if brief.mcp else {}
         flags = (*_flags(brief), *further(brief.options))
         readable = installed(program)
         if brief.interactive:
@@ -110,6 +127,7 @@ def _mcp(command: Sequence[str]) -> str:
         "command": command[0],
         "args": list(command[1:]),
         "env": {name: f"${{{name}:-}}" for name in WAY_BACK},
+        "alwaysLoad": True,
     }
     return msgspec.json.encode({"mcpServers": {MCP_SERVER: server}}).decode()
 

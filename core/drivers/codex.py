@@ -11,14 +11,12 @@ from typing import Any
 import msgspec
 
 from core.drivers import codex_wire
-from core.drivers.common import MCP_SERVER, WAY_BACK, by_result, further, installed
+from core.drivers.common import MCP_SERVER, PATIENCE, WAY_BACK, by_result, further, installed
 from core.errors import Unclear
 from core.model import AgentEvent
 from core.ports import Brief, Exit, Line, Plan, Verdict
 
 _MODES = ("off", "read-only", "workspace-write")
-_PATIENCE = 7 * 86_400
-"""Seconds that a call of Bullpen's own tools may take: a question waits for a person."""
 _LONG_PROMPT = 900_000
 """Codex takes no prompt of a million characters and more."""
 
@@ -166,7 +164,9 @@ def _mcp(command: Sequence[str]) -> Mapping[str, object]:
         "command": command[0],
         "args": list(command[1:]),
         "env_vars": list(WAY_BACK),
-        "tool_timeout_sec": _PATIENCE,
+        "required": True,
+        "startup_timeout_sec": 60,
+        "tool_timeout_sec": PATIENCE,
         "default_tools_approval_mode": "approve",
     }
 

@@ -18,6 +18,9 @@ MCP_SERVER = "bullpen"
 WAY_BACK = ("BULLPEN_TOKEN", "BULLPEN_API", "BULLPEN_SOCKET")
 """The variables by which that server finds the way back to Bullpen."""
 
+PATIENCE = 7 * 86_400
+"""Seconds that a call of Bullpen's own tools may take: a question waits for a person."""
+
 _LONGEST = 100_000
 """Bytes of one argument: Linux takes 128 KiB."""
 

@@ -148,7 +148,7 @@ async def test_the_words_of_its_task_reach_the_model(program: str, workspace: Pa
 async def test_bullpens_tools_are_there_and_need_no_leave(program: str, workspace: Path) -> None:
     """The server is started with the variables that lead back; nothing is told in its argv."""
     turns: list[Turn] = [Use("mcp__bullpen__ask", {"question": "Tea?"}), Say("Over.")]
-    played = await run(program, workspace, turns, mcp=(sys.executable, str(ASKING)))
+    played = await run(program, workspace, turns, mcp=(sys.executable, str(ASKING), "8"))
     assert not played.of(AgentEventKind.PERMISSION_REQUEST)
     (answer,) = played.of(AgentEventKind.TOOL_RESULT)
     assert answer.text == "Tea? yes, says the token", played.errors

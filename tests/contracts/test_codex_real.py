@@ -49,7 +49,8 @@ async def run(
         env = {"HOME": str(home), "PATH": os.environ["PATH"], "OPENAI_API_KEY": "dummy",
                "BULLPEN_TOKEN": "the token", "TMPDIR": "/var/tmp"}
         given = {"program": program, "base_url": f"{model.url}/v1", "codex_sandbox": "off",
-                 "config": {"model_providers.bullpen.request_max_retries": 0,
+                 "config": {"features.plugins": False,
+                            "model_providers.bullpen.request_max_retries": 0,
                             "model_providers.bullpen.stream_max_retries": 0}} | (options or {})
         said = {"model": "scripted"} | told
         asked = brief(workspace, "Please do it.", options=given, **said)
@@ -99,7 +100,7 @@ async def test_a_question_is_answered_over_bullpens_tools(
     """The server is started with the variables that lead back; nothing is told in its argv."""
     model = ResponsesServer({"": [Use("mcp__bullpen/ask", {"question": "Tea?"}), Say("Over.")]})
     played = await run(program, workspace, [], model, {"codex_sandbox": sandbox},
-                       mcp=(sys.executable, str(ASKING)))
+                       mcp=(sys.executable, str(ASKING), "8"))
     (answer,) = played.of(AgentEventKind.TOOL_RESULT)
     assert answer.text == "Tea? yes, says the token", played.errors
     assert "the token" not in str(DRIVER.plan(brief(workspace, mcp=("a", "b"))).argv)

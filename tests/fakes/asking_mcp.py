@@ -1,10 +1,14 @@
-"""An MCP server with one tool, `ask`, which answers with BULLPEN_TOKEN: for agents' tests."""
+"""An MCP server with one tool, `ask`, which answers with BULLPEN_TOKEN: for agents' tests.
+
+Its argument: how many seconds it takes to be there, as on a busy machine.
+"""
 
 from __future__ import annotations
 
 import json
 import os
 import sys
+import time
 from typing import Any
 
 TOOL = {
@@ -26,6 +30,7 @@ def answer(method: str, params: dict[str, Any]) -> dict[str, Any]:
     return {}
 
 
+time.sleep(float(sys.argv[1]) if sys.argv[1:] else 0)
 for line in sys.stdin:
     message = json.loads(line)
     if "id" in message:

@@ -40,7 +40,7 @@ def hired(request: pytest.FixtureRequest, bench: Bench, model: ResponsesServer) 
     found = program("codex", "BULLPEN_TEST_CODEX", "Codex")
     need_sandbox(request.param)
     options = {"program": found, "base_url": f"{model.url}/v1", "model": "scripted", "config": {
-        "model_providers.bullpen.request_max_retries": 0,
+        "features.plugins": False, "model_providers.bullpen.request_max_retries": 0,
         "model_providers.bullpen.stream_max_retries": 0}}
     # Its own sandbox, as on the host, wants a home that lies outside of TMPDIR.
     crew(bench, "codex", request.param, options,
