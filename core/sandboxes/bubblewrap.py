@@ -100,13 +100,20 @@ class BubblewrapSandbox(HostSandbox):
             *_system(),
             *_each("--ro-bind-try", shown),
             *(word for path in hidden for word in ("--tmpfs", path)),
-            *_each("--ro-bind-try", (path.absolute() for path in order.readable)),
+            *_each("--ro-bind-try", _readable(order, shown)),
             *_each("--bind", (order.workspace, *order.writable)),
             *_door(order),
             *(word for mount in order.mounts for word in _mounted(order, mount)),
             *(word for path in hidden for word in ("--remount-ro", path)),
             *("--remount-ro", "/", "--chdir", str(order.workspace)),
         ]
+
+
+def _readable(order: Order, shown: Sequence[Path]) -> Iterator[Path]:
+    """A link in a folder that is shown stands there already: nothing can be put in its place."""
+    for path in order.readable:
+        if not (path.is_symlink() and any(place in path.absolute().parents for place in shown)):
+            yield path.absolute()
 
 
 def _probe(program: str) -> tuple[tuple[str, ...], str | None]:

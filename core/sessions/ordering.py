@@ -191,8 +191,7 @@ def _order(start: Start, told: Brief, plan: Plan) -> Order:
         cpu_time=limits.cpu_time,
         processes=limits.processes,
         writable=(home, start.artifacts, *([memory] if memory else [])),
-        # A link is shown after what it leads to: else there is nothing yet to put in its place.
-        readable=tuple(sorted(readable, key=Path.is_symlink)),
+        readable=readable,
         mounts=agent.mounts,
         network=agent.network,
         container=agent.container,
