@@ -15,7 +15,7 @@ ROOMS = ("bot", "core", "site_gen", "config")
 BIN = Path(sys.executable).parent
 MOST_LINES, LONGEST_FUNCTION = 300, 50
 # The nouns are one page of declarations; the launcher is one file so that it can be copied alone.
-LARGER = {"core/sandboxes/launcher.py": 550}
+LARGER = {"core/sandboxes/launcher.py": 840}
 
 
 @pytest.mark.timeout(600)
