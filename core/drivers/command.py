@@ -68,7 +68,8 @@ class CommandDriver:
             )
         argv = _shell(command) if brief.options.get("shell") else _filled(command, brief)
         env = {f"BULLPEN_{name.upper()}": value for name, value in _values(brief).items()}
-        return Plan(argv=argv, env=env)
+        typed = brief.interactive
+        return Plan(argv=argv, env=env, input_open=typed, pty=typed)
 
     def parse(self, line: Line) -> Sequence[AgentEvent]:
         return (AgentEvent(AgentEventKind.TEXT, line.text),)

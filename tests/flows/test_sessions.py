@@ -1,0 +1,111 @@
+"""Sessions by chat: spawned, looked at, typed to, ended."""
+
+from __future__ import annotations
+
+from tests.flows.bench import Bench
+
+TALKER = """
+[agents.talker]
+driver = "command"
+sandbox = "host"
+types = ["talk"]
+options = { command = "sh -c 'test -t 0 && echo at a terminal; read word; echo heard $word; read word; echo over'" }
+[agents.maker]
+driver = "command"
+sandbox = "host"
+types = ["make"]
+options = { command = "sh -c 'cat {prompt_file} > made.txt'" }
+[agents.mule]
+driver = "command"
+sandbox = "host"
+types = ["wait"]
+options = { command = "sh -c 'trap \\"\\" TERM; echo begun; while :; do sleep 0.1; done'" }
+"""  # noqa: E501
+
+
+def crew(bench: Bench) -> None:
+    bench.configure(TALKER, "config/agents.toml")
+
+
+def test_a_spawned_session_is_an_ephemeral_task_of_one_step(bench: Bench) -> None:
+    crew(bench)
+    ran = bench.up('/spawn make "Write this down" --agent maker', "/sessions", "/sessions --all",
+                   "/sessions --agent maker --all", "/sessions --agent talker --all")
+    ran.said("TASK-001 · Write this down", "Ready. maker takes it", "TASK-001 done",
+             "Nothing runs now.", "Sessions", "completed", "completed",
+             "There is no session of talker yet.")
+    (task,) = bench.rows("SELECT * FROM tasks")
+    assert (task["state"], task["ephemeral"], task["workflow"]) == ("done", 1, "spawn.make")
+    assert bench.file("made.txt") is None, "nothing of it is merged"
+    kept = bench.git("show", f"{task['branch']}:made.txt",
+                     repo=next((bench.data / "repos").glob("*.git")))
+    assert kept.startswith("Write this down")
+
+
+def test_one_session_with_all_there_is_to_know(bench: Bench) -> None:
+    crew(bench)
+    bench.up('/spawn make "Write this down"')
+    name = bench.value("SELECT id FROM sessions")
+    ran = bench.up(f"/session {name}", "/session", "/session nobody")
+    ran.said(f"{name} · completed", "TASK-001 Write this down", "agent: maker, command",
+             "sandbox: host", "attempts: 1: status 0", "Which?", "No session `nobody`")
+
+
+def test_each_mistake_of_a_spawn_is_one_line_and_starts_nothing(bench: Bench) -> None:
+    crew(bench)
+    before = bench.up("/status") and bench.counts()
+    said = bench.up("/spawn", "/spawn make", "/spawn Make! x", "/spawn make x --agent nobody",
+                    "/spawn talk x --agent maker", "/spawn make x --worktree nowhere")
+    said.said("Start whom? /spawn TYPE", "What is it to do?", "`Make!` is no type of step",
+              "No agent `nobody`", "It can't go to maker", "No worktree `nowhere`")
+    assert bench.counts() | {"events": 0} == before | {"events": 0}
+
+
+async def test_at_a_terminal_a_line_is_typed_and_it_ends_by_itself(bench: Bench) -> None:
+    crew(bench)
+    async with bench.running() as live:
+        await live.say("/spawn talk --interactive --agent talker", "talker is on it")
+        await live.until(lambda: "at a terminal" in log(bench), "its first words")
+        await live.say("/say 1 apples", "Told talker")
+        await live.until(lambda: "heard apples" in log(bench), "its answer")
+        await live.say("/session " + bench.value("SELECT id FROM sessions"), "at a terminal")
+        await live.say("/say 1 enough", "TASK-001 done")
+    assert bench.states() == {1: "done"}
+    assert bench.value("SELECT outcome FROM sessions") == "completed"
+
+
+async def test_what_is_typed_to_ends_with_the_task(bench: Bench) -> None:
+    crew(bench)
+    async with bench.running() as live:
+        await live.say("/spawn talk --interactive", "talker is on it")
+        await live.until(lambda: "at a terminal" in log(bench), "its first words")
+        await live.say("/done 1", "marked done")
+        await live.until(lambda: bench.value("SELECT state FROM sessions") == "terminated", "over")
+    assert bench.states() == {1: "done"}
+
+
+async def test_sure_waits_for_nobody(bench: Bench) -> None:
+    crew(bench)
+    async with bench.running(BULLPEN_LIMITS__GRACE_SECONDS="3600") as live:
+        await live.say('/spawn wait "Stand there"', "mule is on it")
+        await live.until(lambda: "begun" in log(bench), "its first words")
+        await live.say("/kill 1 --sure", "TASK-001 killed.")
+        await live.until(lambda: bench.value("SELECT state FROM sessions") == "terminated", "over")
+    assert bench.value("SELECT exit_signal FROM attempts") == 9
+
+
+async def test_what_goes_on_is_told_what_else_waits_for_its_agent(bench: Bench) -> None:
+    crew(bench)
+    async with bench.running() as live:
+        await live.say('/spawn wait "Stand there"', "mule is on it")
+        await live.until(lambda: "begun" in log(bench), "its first words")
+        await live.say('/spawn wait "Stand here" --agent mule', "TASK-002")
+        await live.say("/pause 1", "TASK-001 is paused")
+        await live.say("/pause", "The queue is paused")
+        await live.say("/resume 1", "TASK-001 goes on", "Ready for mule, too: TASK-002")
+
+
+def log(bench: Bench) -> str:
+    """All that agents have said, as their attempts' own files have it."""
+    found = sorted((bench.data / "sessions").glob("*/attempts/*/output"))
+    return "".join(path.read_text("utf-8", "replace") for path in found)
