@@ -8,7 +8,7 @@ set -eu
 cd "$(dirname "$0")/.."
 top=$PWD/.tools/docker
 release=bookworm
-recipe=1 # to be raised when the images change
+recipe=2 # to be raised when the images change
 base=$top/debian-$release-$recipe.tar
 small=$top/busybox-$recipe.tar
 
@@ -83,11 +83,12 @@ if [ ! -f "$base" ]; then
         >"$top/debootstrap.log" 2>&1 || missing "debootstrap failed: $top/debootstrap.log"
     cd "$work/base"
     rm -rf var/cache/apt/* var/lib/apt/lists/* var/log/* usr/share/doc usr/share/man \
-        usr/share/locale usr/share/info usr/share/zoneinfo dev proc sys
-    mkdir dev proc sys
+        usr/share/locale usr/share/info usr/share/zoneinfo root dev proc sys
+    mkdir dev proc root sys
     tar -cf "$base.new" .
     cd "$top"
     mv "$base.new" "$base"
 fi
 rm -rf "$work"
+find "$top" -name '*.tar' ! -name "*-$recipe.tar" -delete
 echo "Docker for the tests is in .tools/docker."

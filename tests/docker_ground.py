@@ -112,11 +112,19 @@ class Engine:
         self.running.wait()
         (self.folder / "pid").unlink(missing_ok=True)
 
-    def freeze(self, frozen: bool) -> None:
+    def freeze(self) -> None:
         """Let it hang, as one that gives no answer."""
+        for pid in self._processes():
+            os.kill(pid, signal.SIGSTOP)
+            _until(lambda: _stopped(pid), "the engine stops")  # noqa: B023
+
+    def thaw(self) -> None:
+        for pid in self._processes():
+            os.kill(pid, signal.SIGCONT)
+
+    def _processes(self) -> list[int]:
         assert self.running is not None
-        for pid in _children(self.running.pid):
-            os.kill(pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+        return [*_children(self.running.pid), self.running.pid]
 
     def docker(self, *words: str) -> str:
         """What the command line tool says."""
@@ -136,6 +144,8 @@ class Engine:
 
     def end(self) -> None:
         """End it and all that it ran, and take everything away."""
+        if self.running is not None:
+            self.running.kill()
         if self.holder is not None:
             for pid in _children(self.holder.pid):  # the first of its pid namespace: all go with it
                 os.kill(pid, signal.SIGKILL)
@@ -191,6 +201,10 @@ def _children(pid: int) -> list[int]:
         return [int(word) for word in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     except OSError:
         return []
+
+
+def _stopped(pid: int) -> bool:
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def _until(true, what: str) -> Sequence[int]:  # type: ignore[no-untyped-def]

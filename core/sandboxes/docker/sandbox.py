@@ -35,6 +35,7 @@ _LOOK = 0.1
 _ASK = 2.0
 """Seconds between two questions to the engine whether a container still runs."""
 _STOP_PATIENCE = 30.0
+_BEGIN_PATIENCE = 5.0
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -67,10 +68,9 @@ class DockerSandbox:
 
     async def start(self, order: Order) -> str:
         async with self._one_at_a_time(order.folder):
-            if Attempt(order.folder).claim() == REVOKED:
-                raise Broken(f"the attempt in {order.folder} was called off before it started")
             place = place_in(order.folder)
             if place is None:
+                _not_revoked(order.folder)
                 place = await self._prepare(order)
             await self._begin(order, place)
         return place.handle
@@ -129,7 +129,8 @@ class DockerSandbox:
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
         place, mirror = place_of(folder, handle), self._mirror(folder)
-        for words, patience in _ways(place, force):
+        begun = await self._begun(folder, 0.0 if force else _BEGIN_PATIENCE)
+        for words, patience in _ways(place, force, begun):
             if not await self._runs(place):
                 break
             if mirror is not None:
@@ -198,8 +199,9 @@ class DockerSandbox:
         state = await self._state(place)
         if state is not None and not _fresh(state):
             return
-        if state is None and attempt.claim() is not None:
+        if attempt.end() is not None or attempt.claim() not in (None, REVOKED):
             return  # it has run, and was taken away
+        _not_revoked(order.folder)
         known = await self._image(order, engine)
         order = replace(order, env=building.path_inside(order, known.path))
         told = building.container(order, self._mark, known.id, place.launcher)
@@ -247,8 +249,7 @@ class DockerSandbox:
                 raise Unreachable(
                     f"Another Docker engine answers at {place.engine}: {place.name} is not its own."
                 )
-            end = Attempt(folder).end() or Exit(reason=reason, at=_now())
-            return Status(alive=False, end=end)
+            return Status(alive=False, end=_buried(Attempt(folder), reason))
         if _alive(state):
             return Status(alive=True)
         if _fresh(state):
@@ -260,6 +261,8 @@ class DockerSandbox:
             end = mirror.end(state["ExitCode"], bool(state.get("OOMKilled")))
         else:
             end = _end(Attempt(folder), state, reason)
+            if end.reason == "not_started":
+                end = replace(end, error=await self._last_words(place))
         Attempt(folder).bury(end)
         await self._remove(place)
         self._mirrors.pop(folder, None)
@@ -293,10 +296,25 @@ class DockerSandbox:
                 await engine.call(lambda client: client.unpause(place.name))
             await engine.call(lambda client: client.kill(place.name, name))
 
+    async def _begun(self, folder: Path, patience: float) -> bool:
+        """Whether the launcher hears signals, at the latest so many seconds from now."""
+        attempt, deadline = Attempt(folder), time.monotonic() + patience
+        while attempt.handle() is None and attempt.end() is None:
+            if time.monotonic() > deadline:
+                return False
+            await asyncio.sleep(_LOOK / 2)
+        return True
+
     async def _dead_within(self, place: Place, seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while await self._runs(place) and time.monotonic() < deadline:  # noqa: ASYNC110
             await asyncio.sleep(_LOOK / 2)
+
+    async def _last_words(self, place: Place) -> str:
+        """Why the launcher did not start, as far as it has said."""
+        said = await self._engine(place.engine).call(lambda client: client.logs(place.name, tail=1))
+        words = output.clean(said.decode("utf-8", "replace").strip().replace("\n", " "))
+        return f"the launcher did not start in the container: {words[:300] or 'it left no word'}"
 
     async def _remove(self, place: Place) -> None:
         engine = self._engine(place.engine)
@@ -331,13 +349,21 @@ class DockerSandbox:
             yield
 
 
+def _not_revoked(folder: Path) -> None:
+    if Attempt(folder).claim() == REVOKED:
+        raise Broken(f"the attempt in {folder} was called off before it started")
+
+
 def _removed(client: Any, name: str) -> None:
     client.remove_container(name, force=True, v=True)
 
 
-def _ways(place: Place, force: bool) -> Sequence[tuple[str, float]]:
-    """The signals that end it, and how long each one has. The launcher kills the rest itself."""
+def _ways(place: Place, force: bool, begun: bool) -> Sequence[tuple[str, float]]:
+    """The signals that end it, and how long each one has. The launcher kills the rest itself,
+    once it has begun: before, the kernel keeps signals from a container's first process."""
     last = ("SIGKILL", _STOP_PATIENCE)
+    if place.launcher and not begun:
+        return (last,)
     if not place.launcher:
         return (last,) if force else (("SIGTERM", place.grace), last)
     asked = ("SIGUSR1", _STOP_PATIENCE)
@@ -356,11 +382,22 @@ def _fresh(state: Mapping[str, Any]) -> bool:
 def _end(attempt: Attempt, state: Mapping[str, Any], reason: str) -> Exit:
     """How a dead container ended: the launcher's word, or what the engine saw."""
     end, starved = attempt.end(), bool(state.get("OOMKilled"))
+    if end is None and state.get("ExitCode") != 137 and attempt.handle() is None:
+        return Exit(reason="not_started", at=_now())
     if end is None:
         killed = Exit(signal=9, reason="memory" if starved else reason, at=_now())
         return replace(killed, error=state.get("Error") or None)
     if starved and end.reason is None and (end.signal == 9 or end.status == 137):
         return replace(end, reason="memory")
+    return end
+
+
+def _buried(attempt: Attempt, reason: str) -> Exit:
+    """The end of one whose container is gone."""
+    end = attempt.end()
+    if end is None:
+        end = Exit(reason=reason, at=_now())
+        attempt.bury(end)
     return end
 
 
