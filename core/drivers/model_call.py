@@ -34,7 +34,7 @@ class ModelCallDriver:
     isn't in the sandbox). What is sent back is told whole: prompt, answer and reason.
     """
 
-    name = "model_call"
+    name = "model"
     can_resume = False
     reports_tools = False
 

@@ -105,10 +105,15 @@ class _Voice:
 
 
 def _prompt(job: Table) -> str:
-    if not job.get("input"):
-        return str(job["prompt"])
-    path = Path(job["input"])
-    return f"{job['prompt'].rstrip()}\n\nThe input ({path.name}):\n\n{_read(path)}\n"
+    """With the artifact that it reads, and, where it is asked again, what it wrote before."""
+    parts = [str(job["prompt"]).rstrip()]
+    if job.get("input"):
+        path = Path(job["input"])
+        parts.append(f"The input ({path.name}):\n\n{_read(path)}")
+    if job.get("output") and (path := Path(job["output"])).is_file():
+        with contextlib.suppress(Failed):
+            parts.append(f"What {path.name} holds so far:\n\n{_read(path)}")
+    return "\n\n".join(parts)
 
 
 def _read(path: Path) -> str:

@@ -92,6 +92,7 @@ class ModelServer:
         if isinstance(turn, Fail):
             return _refusal(turn)
         if not body.get("stream"):
+            await asyncio.sleep(turn.pause if isinstance(turn, Say) else 0)
             return web.json_response(self._whole(turn, body["model"]))
         return await _stream(request, self._whole(turn, body["model"]), turn)
 
