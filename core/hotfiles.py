@@ -25,6 +25,8 @@ async def survey(house: House, session_id: str) -> None:
     session, task = await house.store.write(lambda tx: _load(tx, session_id))
     if session.state is not SessionState.RUNNING:
         return
+    if not house.sandboxes[session.sandbox].shares_folder:  # its work is seen when it comes home
+        return
     folder = house.session_folder(session.id) / "survey" / secrets.token_hex(6)
     argv = survey_script(task.base_commit or "")
     try:

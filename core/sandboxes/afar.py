@@ -224,8 +224,10 @@ def _files(order: Order) -> list[dict[str, Any]]:
     for folder in _homes(order):
         found |= {path: path for path in folder.glob("*.md") if path.is_file()}
     found |= {path: path for path in order.readable if path.is_file() and _ours(path, order)}
+    elsewhere = {target for target, _ in outside(order)}
     for target, source in mounted(order):
-        found[target] = source
+        if target not in elsewhere:
+            found[target] = source
     files, size = [], 0
     for target, source in sorted(found.items()):
         data = _content(source)
@@ -249,6 +251,17 @@ def mounted(order: Order) -> Iterator[tuple[Path, Path]]:
                         for path in _plain(mount.source))  # fmt: skip
         else:
             yield target, mount.source
+
+
+def outside(order: Order) -> list[tuple[Path, Path]]:
+    """Those of its mounts that the carrier can't lay out, since nothing can be written there: the
+    engine has to show them."""
+    places = rooms(order)
+    return sorted(
+        (target, source)
+        for target, source in mounted(order)
+        if not any(target.is_relative_to(room) for room in places)
+    )
 
 
 def _ours(path: Path, order: Order) -> bool:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from core.errors import Broken
 from core.ports import Order
-from core.sandboxes.afar import CARRIER, WRAP_UP, mounted
+from core.sandboxes.afar import CARRIER, WRAP_UP, outside
 
 Json = dict[str, Any]
 CARGO = "/bullpen"
@@ -160,12 +160,8 @@ def _user(table: Mapping[str, Any]) -> Json:
 
 
 def _outside(order: Order) -> list[tuple[str, Path, Path]]:
-    """Credentials that belong outside of its HOME, where nothing can be written: keys of the
-    Secret, shown there."""
-    home = Path(order.env.get("HOME", "/root"))
-    found = [(target, source) for target, source in mounted(order)
-             if not target.is_relative_to(home)]  # fmt: skip
-    return [(f"mount-{n}", target, source) for n, (target, source) in enumerate(sorted(found))]
+    """Credentials that belong where nothing can be written: keys of the Secret, shown there."""
+    return [(f"mount-{n}", target, source) for n, (target, source) in enumerate(outside(order))]
 
 
 def offline(url: str) -> Json:
