@@ -16,6 +16,7 @@ from core.sandboxes.bubblewrap import BubblewrapSandbox
 from core.sandboxes.docker import DockerSandbox
 from core.sandboxes.host import HostSandbox
 from tests import docker_ground
+from tests.fakes.sandbox import CutOff
 from tests.needs import need
 
 PATIENCE = 60.0
@@ -39,6 +40,7 @@ SANDBOXES: dict[str, Callable[[Path], Sandbox]] = {
     "host": lambda base: HostSandbox(),
     "bubblewrap": _bubblewrap,
     "docker": _docker,
+    "scripted": lambda base: CutOff("scripted"),
 }
 """Every sandbox that the contract suite runs over: its name, and what makes one for a test's
 folder, or skips the test with what is missing."""
@@ -48,7 +50,7 @@ ORDERS: dict[str, dict[str, object]] = {
 }
 """What every order to a sandbox of that name must say besides, its `container` say."""
 
-WALLED = [name for name in SANDBOXES if name != "host"]
+WALLED = [name for name in SANDBOXES if name not in ("host", "scripted")]
 """Those that isolate."""
 
 
