@@ -40,6 +40,7 @@ from core.orchestrator import Orchestrator
 from core.ports import Face
 from core.redaction import Redactor
 from core.sandboxes.bubblewrap import BubblewrapSandbox
+from core.sandboxes.docker import DockerSandbox
 from core.sandboxes.host import HostSandbox
 from core.sandboxes.kubernetes import KubernetesSandbox
 from core.store import buttons
@@ -193,6 +194,7 @@ def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
             for sandbox in (
                 HostSandbox(),
                 BubblewrapSandbox(hidden=(data,)),
+                DockerSandbox(data),
                 KubernetesSandbox(lambda: doors.far_url),
             )
         },

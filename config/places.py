@@ -81,9 +81,11 @@ class ContainerTable(Section):
     """What Docker and Kubernetes need to know of an agent. `engine`: a Docker engine's address
     (`unix:///…`, `ssh://user@host`); none: the one of this machine. `cpus`: how many it may use
     at once. `memory` (a hard cap) is by `limits`. `user`: whom it runs as; none: whoever runs
-    Bullpen (Docker), the image's own (Kubernetes)."""
+    Bullpen (Docker), the image's own (Kubernetes). `pull`: Docker may fetch the image where it is
+    not there."""
 
     image: Name | None = None
+    pull: bool | None = None
     python: str | None = None
     engine: Name | None = None
     cpus: Annotated[float, Field(gt=0, le=1024)] | None = None
