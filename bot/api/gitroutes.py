@@ -7,6 +7,7 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from aiohttp import web
 
@@ -15,8 +16,8 @@ from bot.api.policies import CALLER, Policy, Route
 from core.git.serving import LARGEST_PUSH, LONGEST, SERVICES, Asked, exchange
 from core.house import House
 
-AT_ONCE = 8
-"""Exchanges under way; more wait for their turn."""
+AT_ONCE, OF_ONE = 32, 2
+"""Exchanges under way, of all sessions and of one; more wait for their turn."""
 EXCHANGE = "exchange.git"
 
 
@@ -24,6 +25,7 @@ class Git:
     def __init__(self, house: House) -> None:
         self._house = house
         self._room = asyncio.Semaphore(AT_ONCE)
+        self._rooms: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
 
     def routes(self) -> tuple[Route, ...]:
         git = "/git/{session}.git"
@@ -47,8 +49,9 @@ class Git:
 
     async def _exchange(self, request: web.Request, asked: Asked) -> web.StreamResponse:
         repository = await self._repository(request)
+        own = self._rooms.setdefault(request[CALLER].session_id, asyncio.Semaphore(OF_ONE))
         try:
-            async with asyncio.timeout(LONGEST), self._room:
+            async with asyncio.timeout(LONGEST), own, self._room:
                 return await _answered(request, repository, asked)
         except TimeoutError:
             raise faults.invalid(f"It took longer than {LONGEST:.0f} s.", 408) from None

@@ -230,6 +230,23 @@ async def test_a_push_that_breaks_off_leaves_nothing(place: Place) -> None:
     del reader
 
 
+async def test_one_that_hangs_takes_nobody_elses_turn(place: Place) -> None:
+    api, held = place.agent.api, []
+    for _ in range(40):
+        _, writer = await asyncio.open_connection(*api.url[7:].split(":"))
+        writer.write((f"POST /git/{place.agent.session.id}.git/git-receive-pack HTTP/1.1\r\n"
+                      f"Host: {api.url[7:]}\r\nAuthorization: Bearer {place.agent.token}\r\n"
+                      "Content-Length: 5000000\r\n\r\n0094").encode())
+        held.append(writer)
+    other = Place(await api.speaker(), place.folder / "other")
+    await other.clone()
+    assert len(_backends(place.exchange)) <= 3 * 2  # git, http-backend and receive-pack each
+    for writer in held:
+        writer.close()
+    while _backends(place.exchange):
+        await asyncio.sleep(0.01)
+
+
 async def test_a_push_that_is_too_large_is_refused(place: Place) -> None:
     said = await place.agent.api.ask(
         "POST", f"/git/{place.agent.session.id}.git/git-receive-pack", token=place.agent.token,
