@@ -33,7 +33,7 @@ from core.sessions.inputs import Patience, send_owed
 from core.sessions.ordering import make_order
 from core.sessions.reach import Reach
 from core.sessions.starting import prepare_workspace, reload
-from core.sessions.tailer import Tailer
+from core.sessions.tailer import Tailer, beat
 from core.sessions.verdicts import judged
 from core.store import logs, sessions, tasks
 from core.store.database import Tx
@@ -225,7 +225,9 @@ class Keeper:
             while not poked.done() and not ended.done():
                 reasons: set[asyncio.Future[Any]] = {poked, ended}
                 await asyncio.wait(
-                    reasons, timeout=self._house.policy.poll, return_when=asyncio.FIRST_COMPLETED
+                    reasons,
+                    timeout=beat(self._house.policy.poll),
+                    return_when=asyncio.FIRST_COMPLETED,
                 )
                 await tailer.take()
                 if tailer.lingers(self._house.policy.grace):

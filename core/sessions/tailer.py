@@ -32,6 +32,12 @@ _TOGETHER = 16 << 10
 _WORTH = frozenset({K.TOOL_CALL, K.FILE_CHANGE, K.TEXT, K.ERROR})
 
 
+def beat(interval: float) -> float:
+    """Seconds until the next common beat: sessions that are read at the same instant are written
+    to the log in one stroke."""
+    return interval - time.monotonic() % interval
+
+
 class Tailer:
     """One output, two cursors: the log's (logs.db) and the state's (the attempt's row). Each
     batch goes to the log first; after a crash both go on from where they are."""
@@ -121,10 +127,8 @@ class Tailer:
 
     async def _log(self, lines: Sequence[Line]) -> None:
         entries = [logs.Entry(line, self._parsed(line)) for line in lines]
-        written = await self._house.store.logs.write(
-            lambda tx: logs.append(
-                tx, self.attempt.session_id, self.attempt.number, self._iteration, entries
-            )
+        written = await self._house.store.book.append(
+            self.attempt.session_id, self.attempt.number, self._iteration, entries
         )
         kill_point("after-log")
         self._house.store.tell(written)

@@ -13,6 +13,7 @@ import aiosqlite
 
 from core.errors import Broken
 from core.store import migrations
+from core.store.logbook import Logbook
 from core.store.troubles import translated
 from core.store.tx import Row, Tx
 from core.store.writer import Listener, Writer
@@ -83,6 +84,7 @@ class Store:
         self.now = now
         self.state = Writer(lambda: connect(folder / "bullpen.db", schema="state"), now)
         self.logs = Writer(lambda: connect(folder / "logs.db", schema="logs"), now)
+        self.book = Logbook(self.logs)
         self.heard: list[Callable[[Any], None]] = []
         """Called in the loop with each `logs.Written`, once it is committed."""
         self._stack = contextlib.AsyncExitStack()

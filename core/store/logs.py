@@ -11,7 +11,7 @@ import msgspec
 
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Line
-from core.store.database import Tx
+from core.store.tx import Tx
 
 _LINE = (
     "INSERT INTO lines (session_id, attempt, iteration, position, part, stream, kind, text, data,"
@@ -70,12 +70,12 @@ def append(
     return written
 
 
-def _insert(tx: Tx, new: Written) -> Written | None:
-    rows = [
+def rows_of(new: Written) -> list[tuple[object, ...]]:
+    """As they are inserted, in the order of `_LINE`."""
+    about = (new.session_id, new.attempt, new.iteration)
+    return [
         (
-            new.session_id,
-            new.attempt,
-            new.iteration,
+            *about,
             entry.line.end,
             part,
             entry.line.stream,
@@ -87,6 +87,10 @@ def _insert(tx: Tx, new: Written) -> Written | None:
         for entry in new.entries
         for part, event in enumerate(entry.events)
     ]
+
+
+def _insert(tx: Tx, new: Written) -> Written | None:
+    rows = rows_of(new)
     if not rows:
         return None
     tx.many(_LINE, rows)
