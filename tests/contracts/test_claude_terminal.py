@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from core.commands.decide import typed
 from core.drivers.claude import ClaudeDriver
 from core.model import AgentEventKind
 from tests.agent_bench import brief
@@ -47,8 +48,7 @@ async def test_a_person_types_and_it_answers(sandbox: str, tmp_path: Path) -> No
                             writable=(home,), grace=5.0)
             handle = await bench.start(order)
             await _shown(bench, order.folder, "First answer.")
-            await bench.sandbox.send(order.folder, 1, b"Second, please.")
-            await bench.sandbox.send(order.folder, 2, b"\r")
+            await bench.sandbox.send(order.folder, 1, typed("Second, please."))
             await _shown(bench, order.folder, "Second answer.")
             assert "Be kind." in str(model.requests[-1]["system"])
             await bench.sandbox.stop(order.folder, handle)

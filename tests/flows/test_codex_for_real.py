@@ -101,6 +101,8 @@ async def test_killed_in_the_middle_of_a_tool_nothing_of_it_is_left(
         await live.say('/add "Wait"')
         await live.until(lambda: list(hired.data.glob("sessions/*/w*/began.txt")), "its tool runs")
         assert any("codex exec" in line for line in left(hired.folder))
+        await live.say("/say 1 hurry", "codex takes no input while it runs")
+        assert not hired.rows("SELECT 1 FROM inputs")
         await live.say("/kill 1", "TASK-001 killed")
         await ended(live, hired)
     assert not left(hired.folder)
