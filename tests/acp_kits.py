@@ -21,7 +21,8 @@ class Kit:
     """One agent. `variable` names its program where that isn't on the PATH.
 
     `options`: what its configuration says besides its command. `writes`, `runs`, `asks`: how its
-    model writes a file, runs a command, asks a question."""
+    model writes a file, runs a command, asks a question. `resumes`: it finds a conversation of
+    an earlier process again."""
 
     name: str
     variable: str
@@ -30,6 +31,7 @@ class Kit:
     args: tuple[str, ...] = ()
     server: type[ModelServer] = ModelServer
     options: Mapping[str, Any] = field(default_factory=dict)
+    resumes: bool = True
 
     def command(self) -> list[str]:
         """Its command line; the test is skipped by name where it isn't installed."""
@@ -58,7 +60,7 @@ CLAUDE = Kit("claude-agent-acp", "BULLPEN_TEST_CLAUDE_ACP", "claude-agent-acp",
              "@agentclientprotocol/claude-agent-acp")
 OPENCODE = Kit("opencode", "BULLPEN_TEST_OPENCODE", "opencode", "opencode-ai", ("acp",))
 GEMINI = Kit("gemini", "BULLPEN_TEST_GEMINI", "gemini", "@google/gemini-cli", ("--acp",),
-             server=GeminiServer, options={"files": False})
+             server=GeminiServer, options={"files": False}, resumes=False)
 CODEX = Kit("codex-acp", "BULLPEN_TEST_CODEX_ACP", "codex-acp", "@zed-industries/codex-acp",
             server=ResponsesServer)
 KITS = [CLAUDE, OPENCODE, GEMINI, CODEX]
@@ -140,4 +142,4 @@ _RUNS = {
 }
 
 _ASKS = {"claude-agent-acp": "mcp__bullpen__ask", "opencode": "bullpen_ask",
-         "gemini": "mcp_bullpen_ask", "codex-acp": "mcp__bullpen__ask"}
+         "gemini": "mcp_bullpen_ask", "codex-acp": "mcp__bullpen/ask"}

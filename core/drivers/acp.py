@@ -13,6 +13,7 @@ import msgspec
 
 from core.drivers import acp_wire
 from core.drivers.command import split_command
+from core.drivers.common import installed
 from core.drivers.ending import ending
 from core.errors import Unclear
 from core.model import AgentEvent
@@ -59,12 +60,13 @@ class AcpDriver:
             "BULLPEN_ARTIFACTS": str(brief.artifacts),
         }
         argv, readable = _interpreter(brief.options)
+        command = _command(brief.options)
         return Plan(
-            argv=(*argv, *_flags(brief), "--", *_command(brief.options)),
+            argv=(*argv, *_flags(brief), "--", *command),
             env=env,
             first_input=_first_input(brief),
             input_open=True,
-            readable=readable,
+            readable=(*readable, *installed(command[0])),
         )
 
     def parse(self, line: Line) -> Sequence[AgentEvent]:

@@ -175,7 +175,7 @@ async def test_an_interrupt_while_it_asks_ends_the_turn(kit: Kit, bench: Bench) 
     assert not (bench.base / "workspace" / "made.txt").exists()
 
 
-@each
+@pytest.mark.parametrize("kit", [kit for kit in KITS if kit.resumes], ids=lambda kit: kit.name)
 async def test_a_conversation_goes_on_after_its_process_has_ended(kit: Kit, bench: Bench) -> None:
     async with serving(kit, [Say("The first answer.")]) as model:
         first = await Attempt(bench, kit, model).start()
@@ -189,6 +189,22 @@ async def test_a_conversation_goes_on_after_its_process_has_ended(kit: Kit, benc
     assert started.data["driver_session"] == session and "goes on" in started.text
     assert "The first answer." in heard and "All of it." not in heard
     assert "The first answer." not in again.said(), "what was told is not told again"
+
+
+@pytest.mark.parametrize("kit", [kit for kit in KITS if not kit.resumes], ids=lambda k: k.name)
+async def test_one_that_does_not_find_its_conversation_hears_all_again(
+    kit: Kit, bench: Bench
+) -> None:
+    async with serving(kit, [Say("The first answer.")]) as model:
+        first = await Attempt(bench, kit, model).start()
+        session = (await first.until(K.STARTED)).data["driver_session"]
+        await first.finish()
+        again = await Attempt(bench, kit, model, resume=session, whole="All of it.").start()
+        started = await again.until(K.STARTED)
+        await again.finish()
+        assert "All of it." in str(model.requests[-1])
+    assert started.data["driver_session"] != session and again.ok
+    assert "can't go on with its conversation" in again.said()
 
 
 @each

@@ -47,8 +47,9 @@ def newest_prompt(contents: Sequence[Mapping[str, Any]]) -> tuple[str, int]:
         if content.get("role") == "model":
             spoken += 1
         elif not any("functionResponse" in part for part in parts):
-            words = "\n".join(part.get("text", "") for part in parts)
-            if not words.startswith("<session_context>"):
+            texts = [part.get("text", "") for part in parts]
+            words = "\n".join(text for text in texts if not text.startswith("<session_context>"))
+            if words:
                 return words, spoken
     return "", spoken
 
