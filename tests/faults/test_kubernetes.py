@@ -272,7 +272,7 @@ async def test_an_api_server_that_dies_and_comes_back(bench: Afar) -> None:
             await bench.other().find(other.folder)
         await bench.sandbox.send(order.folder, 1, b"on\n", last=True)
     finally:
-        await asyncio.to_thread(bench.cluster.start_api)
+        bench.cluster.start_api()  # not in a thread: it would end with that
     end = await bench.end(order, handle)
     assert (end.status, end.reason) == (2, None)
     assert texts(await bench.lines(order)) == ["begun", "on", *(str(n) for n in range(1, 51))]
@@ -293,8 +293,8 @@ async def test_its_time_to_live_clears_away_what_no_bot_came_back_for(bench: Afa
 async def test_silence_while_a_person_is_asked_is_none(bench: Afar) -> None:
     order = bench.order("sh", "-c", "echo begun; exec sleep 1000", idle_time=1.0, grace=0.5)
     handle = await bench.start(order)
-    await bench.said(order, "begun")
     await bench.sandbox.note(order.folder, "waiting", "a gate")
+    await bench.said(order, "begun")
     waiting = asyncio.ensure_future(bench.sandbox.ended(order.folder, handle))
     done, _ = await asyncio.wait({waiting}, timeout=3)
     assert not done
