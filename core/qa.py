@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 
 from core import checks, collecting, git, overlaps, reports
-from core.errors import Broken, BullpenError
+from core.errors import Broken, BullpenError, Unreachable
 from core.house import House
 from core.killpoints import kill_point
 from core.model import (
@@ -64,6 +64,8 @@ async def judge(house: House, session_id: str) -> None:
         work = await _look(house, session, task, step)
         kill_point("after-collect")
         await house.store.write(lambda tx: _judged(tx, house, session, iteration, work))
+    except Unreachable:
+        raise  # nothing is known yet: it is judged when the engine answers again
     except BullpenError as error:
         reason = str(error)
         await house.store.write(lambda tx: _unjudgeable(tx, house, session, reason))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from core.checks import inside
-from core.errors import Broken, BullpenError
+from core.errors import Broken, BullpenError, Unreachable
 from core.git import guarded
 from core.house import House
 from core.killpoints import kill_point
@@ -53,6 +53,8 @@ async def _tidy(house: House, session_id: str) -> None:
 async def _obstacle(house: House, session: Session, task: Task) -> str | None:
     try:
         ran = await inside(house, session, inspection_script())
+    except Unreachable:
+        raise
     except BullpenError as error:
         return str(error)
     seen = read_inspection(ran.output)

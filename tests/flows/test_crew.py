@@ -50,7 +50,7 @@ WRONG = {
     "/agent add x": "How to talk to it? /agent add x --driver claude",
     "/agent add X --driver claude": "a name is made of a-z, 0-9 and -",
     "/agent add set --driver claude": "call it otherwise",
-    "/agent add x --driver claud": "--driver: must be 'command' or 'claude'",
+    "/agent add x --driver claud": "--driver: must be 'command', 'claude', 'codex'",
     "/agent add x --driver claude --max 0": "--max: must be greater than 0",
     "/agent add x --driver claude --role steward": "--focus: is missing; a steward has merge",
     "/agent add x --driver claude --focus ops": "--focus: only a steward has one",
@@ -246,7 +246,7 @@ async def test_a_broken_file_changes_nothing_a_good_one_counts_while_work_goes_o
         await live.say("/reload", "Nothing was loaded: 3 faults in the files.",
                        "agents.toml: agents.slow.driver: is missing",
                        "agents.toml: agents.slow.drver: unknown key; did you mean driver?",
-                       "agents.toml: agents.new.driver: must be 'command' or 'claude'")
+                       "agents.toml: agents.new.driver: must be 'command', 'claude', 'codex'")
         await live.say("/agents", "3 agents", "slow", "working")
         bench.configure(f'[agents.new]\ndriver = "command"\n{MAKES}\n', "config/agents.toml")
         bench.configure("[queue]\nmax_concurrent = 2\n[api]\nport = 1\n")
