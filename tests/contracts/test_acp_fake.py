@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 from core.drivers.acp import AcpDriver
 from core.model import AgentEvent, AgentEventKind
 from tests.agent_bench import END, Played, React, brief, play, when_finished
+from tests.sandbox_bench import ORDERS, SANDBOXES, Bench
 
 AGENT = Path(__file__).parents[1] / "fakes" / "acp_agent.py"
 DRIVER = AcpDriver()
@@ -447,3 +449,38 @@ async def test_a_long_message_is_taken_in_and_told_in_short(workspace: Path) -> 
     assert "".join(texts(played)) == words and max(len(t) for t in texts(played)) <= 16 << 10
     assert len(texts(played, K.TOOL_RESULT)[0]) < 70_000
     assert max(len(line.text) for line in played.lines) < 1 << 20
+
+
+# -- in a sandbox ------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", [name for name in SANDBOXES if name not in ORDERS])
+async def test_in_every_sandbox_that_shows_the_interpreter(name: str, tmp_path: Path) -> None:
+    """Where what is inside comes from an image, options.python names its interpreter."""
+    bench = Bench(SANDBOXES[name](tmp_path), tmp_path)
+    for folder in ("home", "artifacts", "workspace"):
+        (tmp_path / folder).mkdir()
+    workspace = tmp_path / "workspace"
+    shutil.copy(AGENT, workspace / "agent.py")
+    (workspace / "core").mkdir()  # in a workspace, no module of ours is what it seems
+    (workspace / "core" / "__init__.py").write_text("raise SystemExit(9)")
+    (workspace / "acp.py").write_text("raise SystemExit(9)")
+    words = [sys.executable, "-I", str(workspace / "agent.py")]
+    plan = DRIVER.plan(brief(workspace, "permission: touch made", options={"command": words}))
+    order = bench.order(
+        *plan.argv, workspace=workspace, first_input=plan.first_input, input_open=True, grace=3.0,
+        env={"PATH": os.environ["PATH"], "HOME": str(tmp_path / "home"), **plan.env},
+        writable=(tmp_path / "home", tmp_path / "artifacts"), readable=plan.readable)
+    handle = await bench.start(order)
+    try:
+        await bench.said(order, '"permission-1"')
+        (asked,) = [event for line in await bench.lines(order) for event in DRIVER.parse(line)
+                    if event.kind is K.PERMISSION_REQUEST]
+        await bench.sandbox.send(order.folder, 1, DRIVER.answer(asked.data["request"], True, ""))
+        await bench.said(order, '"finished"')
+        await bench.sandbox.send(order.folder, 2, b"", last=True)
+        end = await bench.end(order, handle)
+    finally:
+        await bench.clean()
+    assert end.status == 0, await bench.lines(order)
+    assert (workspace / "made").exists() and (workspace / "NOTES.md").exists()
