@@ -68,8 +68,14 @@ class ClaudeDriver:
         flags = (*_flags(brief), *further(brief.options))
         readable = installed(program)
         if brief.interactive:
-            words = (program, *flags, *_opening(brief))
-            return Plan(argv=words, env=env, input_open=True, readable=readable, pty=True)
+            return Plan(
+                argv=(program, *flags, *_opening(brief)),
+                env=env,
+                input_open=True,
+                readable=readable,
+                pty=True,
+                files={} if brief.resume else {".claude.json": _welcomed(brief)},
+            )
         return Plan(
             argv=(program, *_STREAM, *flags),
             env=env,
@@ -130,6 +136,13 @@ def _mcp(command: Sequence[str]) -> str:
         "alwaysLoad": True,
     }
     return msgspec.json.encode({"mcpServers": {MCP_SERVER: server}}).decode()
+
+
+def _welcomed(brief: Brief) -> str:
+    """Its home is new: without this it would ask each time about colours, and its folder."""
+    trusted = {"hasTrustDialogAccepted": True}
+    known = {"hasCompletedOnboarding": True, "projects": {str(brief.workspace): trusted}}
+    return msgspec.json.encode(known).decode()
 
 
 def _opening(brief: Brief) -> tuple[str, ...]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import replace
 from pathlib import Path
@@ -28,19 +27,16 @@ async def test_a_person_types_and_it_answers(sandbox: str, tmp_path: Path) -> No
     bench = Bench(SANDBOXES[sandbox](tmp_path), tmp_path)
     home, workspace = tmp_path / "home", tmp_path / "workspace"
     home.mkdir()
-    # A person answers these the first time: looks, a key of one's own, a folder to trust.
-    (home / ".claude.json").write_text(json.dumps({
-        "hasCompletedOnboarding": True, "theme": "dark",
-        "customApiKeyResponses": {"approved": ["dummy-key"], "rejected": []},
-        "projects": {str(workspace): {"hasTrustDialogAccepted": True}}}))
     plays = {"Second": [Say("Second answer.")], "Greet": [Say("First answer.")]}
     try:
         async with ModelServer(plays) as model:
             plan = DRIVER.plan(brief(workspace, "Greet\nme.", options={"program": found},
                                      interactive=True, instructions="Be kind."))
             assert plan.pty and "-p" not in plan.argv
+            for name, text in plan.files.items():
+                (home / name).write_text(text)
             env = {**ENV, **plan.env, "HOME": str(home), "TERM": "xterm-256color",
-                   "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_API_KEY": "dummy-key",
+                   "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_AUTH_TOKEN": "dummy-key",
                    "DISABLE_TELEMETRY": "1", "DISABLE_ERROR_REPORTING": "1",
                    "DISABLE_AUTOUPDATER": "1", "CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC": "1"}
             order = replace(bench.order(*plan.argv, pty=True, input_open=True), env=env,
