@@ -20,13 +20,16 @@ from core.sandboxes.host import HostSandbox
 from tests.acp_kits import KITS, Kit
 from tests.agent_bench import brief
 from tests.fakes.model_server import Fail, ModelServer, Say, Turn
-from tests.sandbox_bench import PATIENCE, Bench, others_with, some_seconds, until
+from tests.sandbox_bench import Bench, others_with, some_seconds, until
 
 DRIVER = AcpDriver()
 K = AgentEventKind
 ASKING = Path(__file__).parents[1] / "fakes" / "asking_mcp.py"
 
-pytestmark = pytest.mark.slow
+LONG = 150.0
+"""Seconds after which an agent that says nothing fails the test: some take long to begin."""
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 each = pytest.mark.parametrize("kit", KITS, ids=lambda kit: kit.name)
 
 
@@ -60,7 +63,7 @@ class Attempt:
 
     async def until(self, *kinds: AgentEventKind) -> AgentEvent:
         """The next event of one of these kinds."""
-        async with asyncio.timeout(PATIENCE):
+        async with asyncio.timeout(LONG):
             while True:
                 while self._seen < len(self.events):
                     self._seen += 1
