@@ -4,11 +4,12 @@ PYTHON ?= python3
 export PYTHON
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
-.PHONY: help run test test-k8s lint roads bench clean system venv dev compared
+.PHONY: help run test test-docker test-k8s lint roads bench clean system venv dev compared
 
 help:
 	@echo "make run     install what is needed, once, and start Bullpen in this terminal"
 	@echo "make test    every check and every test (ARGS='-k words' for some)"
+	@echo "make test-docker  the tests of Docker alone, on an engine of their own"
 	@echo "make test-k8s  the tests of Kubernetes alone, on a cluster built once"
 	@echo "make lint    style, types and walls alone"
 	@echo "make roads   walk the main roads as a user would, and print what a user sees"
@@ -21,6 +22,11 @@ run: venv
 test: system dev
 	@if [ -f .tools/env ]; then . ./.tools/env; fi; \
 	.venv/bin/python -m pytest -q -n auto $(ARGS)
+
+test-docker: dev
+	@scripts/docker_ground.sh
+	@.venv/bin/python -m pytest -q -k docker $(ARGS) tests/contracts/test_sandbox_contract.py \
+		tests/faults tests/flows/test_docker_flow.py
 
 test-k8s: system dev
 	@.venv/bin/python -m pytest -q $(ARGS) tests/contracts/test_kubernetes.py tests/faults/test_kubernetes.py \
@@ -46,6 +52,7 @@ system:
 	@scripts/system.sh
 	@scripts/tools.sh
 	@scripts/k8s_ground.sh
+	@scripts/docker_ground.sh
 
 venv:
 	@scripts/venv.sh run

@@ -25,6 +25,8 @@ PIDS = 512
 """Processes and threads at once, where the order names no limit. The launcher counts the
 processes of those that do; the kernel's limit above only bounds a burst."""
 LOG_SIZE = 4 << 20
+LEAST_LOG = 64 << 20
+"""Bytes of Docker's log where that is the output: short lines take forty times their size."""
 
 
 def data_mark(data: Path | None) -> str:
@@ -106,7 +108,8 @@ def _walls() -> dict[str, Any]:
 
 def _log(order: Order, launcher: bool) -> dict[str, Any]:
     """What the engine keeps of what the container says. The launcher says nothing."""
-    size = order.container.get("log_size") or (LOG_SIZE if launcher else order.output_limit)
+    wanted = LOG_SIZE if launcher else max(order.output_limit, LEAST_LOG)
+    size = order.container.get("log_size") or wanted
     return {"Type": "json-file", "Config": {"max-size": str(size), "max-file": "1"}}
 
 

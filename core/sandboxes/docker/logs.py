@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import calendar
+import io
 import json
 import os
 import signal
@@ -29,8 +30,8 @@ if TYPE_CHECKING:
 
 FILE = "mirror.json"
 CLAIM = "docker"
-CHUNK = 4 << 20
-"""Bytes of log that are taken at once."""
+CHUNK = 1 << 20
+"""Bytes of log that are taken at once, with some for each message."""
 LINE = 1 << 20
 TAIL = 64 << 10
 _SLACK = 2
@@ -61,6 +62,11 @@ class Mirror:
             self._input = await engine.call(self._attached)
             await engine.call(lambda client: self._give(order.first_input, not order.input_open))
 
+    def never(self) -> None:
+        """It could not be started, and never will be."""
+        (self.folder / "claim").unlink(missing_ok=True)
+        Attempt(self.folder).revoke()
+
     async def send(self, engine: Engine, number: int, data: bytes, last: bool) -> None:
         """Raises Broken where its input went with an earlier process of ours."""
         async with self._lock:
@@ -81,8 +87,9 @@ class Mirror:
     async def finish(self, engine: Engine) -> None:
         """Take all that is left, and say so."""
         async with self._lock:
-            while not self._state.finished and await engine.call(self._take):
-                pass
+            while not self._state.finished and self._state.taken <= self.place.output_limit:
+                if not await engine.call(self._take):
+                    break
             if not self._state.finished:
                 self._state.close(self.folder)
 
@@ -131,11 +138,12 @@ class Mirror:
             self._skip = sum(state.counts.values())
         size, lines = 0, []
         for kind, at, data in self._log:
-            if self._skip:
+            if self._skip and at <= state.last:
                 self._skip -= 1
                 continue
+            self._skip = 0  # what we have had is no longer all there: the log was cut by its size
             lines += state.message(kind, at, data)
-            size += len(data)
+            size += len(data) + 32
             if size >= CHUNK:
                 break
         else:
@@ -153,20 +161,23 @@ def _messages(client: APIClient, name: str, since: int) -> Iterator[tuple[bytes,
         if answer.status_code == 404:
             return
         answer.raise_for_status()
-        while len(head := answer.raw.read(8)) == 8:
-            at, _, data = answer.raw.read(int.from_bytes(head[4:], "big")).partition(b" ")
+        answer.raw.auto_close = False  # else reading at its end raises
+        stream = io.BufferedReader(answer.raw, CHUNK)
+        while len(head := stream.read(8)) == 8:
+            at, _, data = stream.read(int.from_bytes(head[4:], "big")).partition(b" ")
             yield _KINDS.get(head[0], b"o"), at.decode("ascii", "replace"), data
 
 
 class _State:
-    """What has been taken: the messages of each second since `since`, the pieces of lines that
-    have no end yet, and the length of `output` with all that."""
+    """What has been taken: the messages of each second since `since`, the time of the `last`, the
+    pieces of lines that have no end yet, and the length of `output` with all that."""
 
     def __init__(self) -> None:
         self.since, self.size, self.kept, self.taken = 0, 0, 0, 0
         self.counts: dict[int, int] = {}
         self.parts = {b"o": b"", b"e": b""}
         self.began = self.heard = 0
+        self.last = ""
         self.reason: str | None = None
         self.capped = self.finished = False
         self.dropped, self.tail = 0, b""
@@ -188,6 +199,7 @@ class _State:
         second, ms = _time(at)
         self.counts[second] = self.counts.get(second, 0) + 1
         self.taken += len(data)
+        self.last = max(self.last, at)
         self.heard = max(self.heard, ms)
         self.parts[kind] += data
         if not data.endswith(b"\n") and len(self.parts[kind]) < LINE:

@@ -1,0 +1,98 @@
+"""The containers of attempts: what the engine says of them, and what is asked of it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core.ports import Order
+from core.sandboxes import output
+from core.sandboxes.docker import building
+from core.sandboxes.docker.engine import Engine, Image, NotThere, Taken, default_address
+from core.sandboxes.docker.place import Place
+
+THREADS = 16
+_LOOK = 0.05
+_NEVER = "0001-01-01T00:00:00Z"
+
+
+class Containers:
+    """`mark`: the label by which a data folder knows its own; `default`: the engine's address
+    where an agent names none; `patience`: seconds that one call may take."""
+
+    def __init__(self, data: Path | None, default: str | None, patience: float) -> None:
+        self.mark = building.data_mark(data)
+        self.default = default or default_address()
+        self._patience = patience
+        self._engines: dict[str, Engine] = {}
+        self._pool: ThreadPoolExecutor | None = None
+
+    async def image(self, order: Order, engine: Engine) -> Image:
+        table = order.container
+        python = table.get("python") or "python3"
+        return await engine.image(
+            table["image"], python, bool(table.get("pull")), building.probe(self.mark)
+        )
+
+    async def state(self, place: Place) -> dict[str, Any] | None:
+        """The engine's word about a container; None: it has none of that name."""
+        engine = self.engine(place.engine)
+        try:
+            facts = await engine.call(lambda client: client.inspect_container(place.name))
+        except NotThere:
+            return None
+        return dict(facts["State"])
+
+    async def runs(self, place: Place) -> bool:
+        state = await self.state(place)
+        return state is not None and alive(state)
+
+    async def signal(self, place: Place, name: str) -> None:
+        engine = self.engine(place.engine)
+        with contextlib.suppress(NotThere, Taken):  # it has ended just now
+            state = await self.state(place)
+            if state is not None and state.get("Paused"):
+                await engine.call(lambda client: client.unpause(place.name))
+            await engine.call(lambda client: client.kill(place.name, name))
+
+    async def dead_within(self, place: Place, seconds: float) -> None:
+        deadline = time.monotonic() + seconds
+        while await self.runs(place) and time.monotonic() < deadline:  # noqa: ASYNC110
+            await asyncio.sleep(_LOOK)
+
+    async def last_words(self, place: Place) -> str:
+        """Why the launcher did not start, as far as it has said."""
+        said = await self.engine(place.engine).call(lambda client: client.logs(place.name, tail=1))
+        words = output.clean(said.decode("utf-8", "replace").strip().replace("\n", " "))
+        return f"the launcher did not start in the container: {words[:300] or 'it left no word'}"
+
+    async def remove(self, place: Place) -> None:
+        engine = self.engine(place.engine)
+        with contextlib.suppress(NotThere, Taken):
+            await engine.call(partial(_taken_away, name=place.name))
+
+    def engine(self, address: str) -> Engine:
+        if address not in self._engines:
+            if self._pool is None:
+                self._pool = ThreadPoolExecutor(THREADS, "docker")
+            self._engines[address] = Engine(address, self._pool, self._patience)
+        return self._engines[address]
+
+
+def alive(state: Mapping[str, Any]) -> bool:
+    return bool(state.get("Running") or state.get("Paused") or state.get("Restarting"))
+
+
+def fresh(state: Mapping[str, Any]) -> bool:
+    """Whether it was never started."""
+    return state.get("StartedAt") in (_NEVER, "", None)
+
+
+def _taken_away(client: Any, name: str) -> None:
+    client.remove_container(name, force=True, v=True)
