@@ -127,3 +127,21 @@ def test_what_it_says_before_its_first_line_is_shown(bench: Bench) -> None:
     crew(bench, "claude", "host", {"program": found, "permission_mode": "nonsense"}, {})
     ran = bench.up('/add "Greet"', "/logs 1", status=1)
     ran.said("TASK-001 failed", "nonsense", "log of claude-", "nonsense")
+
+
+async def test_a_person_talks_to_it_in_a_terminal(hired: Bench, model: ModelServer) -> None:
+    path = hired.folder / "config" / "agents.toml"
+    path.write_text(path.read_text().replace("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
+    model.plays = {"Second": [Say("The second answer.")], "Greet": [Say("The first answer.")]}
+
+    def screen() -> bytes:
+        found = hired.data.glob("sessions/*/attempts/*/terminal")
+        return b"".join(path.read_bytes() for path in found)
+
+    async with hired.running() as live:
+        await live.say('/spawn any "Greet" --agent claude --interactive', "TASK-001")
+        await live.until(lambda: b"first" in screen(), "its answer on the screen")
+        await live.say("/say 1 Second, please", "Told claude")
+        await live.until(lambda: "Second, please" in str(model.requests), "what was typed")
+        await live.say("/kill 1", "TASK-001 killed")
+        await ended(live, hired)
