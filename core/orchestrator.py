@@ -53,6 +53,8 @@ LIMIT 50
 """
 LIVE = ("starting", "running", "terminating")
 ACTIVE = ("planning", "in_flight", "review")
+LOOKS = 4
+"""Workspaces that are looked into at one tick."""
 
 
 @dataclass(slots=True)
@@ -90,6 +92,7 @@ class Orchestrator:
         self._fruitless: object = None
         self._known: int | None = None
         self._surveyed = time.monotonic()
+        self._next_look = 0
         house.store.state.listeners.append(self._hear)
 
     # -- the loop --------------------------------------------------------------------------
@@ -156,12 +159,15 @@ class Orchestrator:
         return found
 
     def _survey(self, beside: Sequence[str]) -> None:
-        """Each tick, not each turn: which files do they change who work beside each other?"""
+        """Each tick, not each turn, and a few at a time, for each look costs processes: which
+        files do they change who work beside each other?"""
         now = time.monotonic()
         if now - self._surveyed < self._interval:
             return
         self._surveyed = now
-        for session_id in beside:
+        few = [*beside, *beside][self._next_look :][: min(LOOKS, len(beside))]
+        self._next_look = (self._next_look + len(few)) % max(len(beside), 1)
+        for session_id in few:
             work = partial(hotfiles.survey, self._house, session_id)
             self._jobs.start(f"survey {session_id}", work)
 
