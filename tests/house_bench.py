@@ -3,6 +3,7 @@ any situation by the same moves that the bot makes."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ def house(store: Store, data: Path, **policy: Any) -> House:
     repositories = Repositories(data / "repos")
     setup = Setup(
         policy=Policy(retries={}, **policy),
-        agents={agent.name: agent for agent in packaged.agents},
+        agents={agent.name: replace(agent, sandbox="host") for agent in packaged.agents},
         workflows={workflow.name: workflow for workflow in packaged.workflows},
         repos={"shop": Repo("shop", str(data / "shop"))},
         prompts=Prompts(packaged.prompts), channels={},

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from typing import Any
 
 import structlog
 
@@ -34,14 +33,11 @@ from core.sessions.ordering import make_order
 from core.sessions.reach import Reach
 from core.sessions.starting import prepare_workspace, reload
 from core.sessions.tailer import Tailer, beat
-from core.sessions.verdicts import judged
+from core.sessions.verdicts import judged, last_words
 from core.store import logs, sessions, tasks
 from core.store.database import Tx
 
 log = structlog.get_logger(__name__)
-
-TAIL = 15
-"""Lines of what an agent said last that a failure is told with."""
 
 
 _LIVE = (SessionState.STARTING, SessionState.RUNNING)
@@ -219,21 +215,27 @@ class Keeper:
         await self._over(tailer)
 
     async def _pause(self, ended: asyncio.Future[None], tailer: Tailer) -> None:
-        """Read at each interval, until there is a reason to look at the rows again."""
+        """Read at each beat, until there is a reason to look at the rows again."""
+        loop, stirred = asyncio.get_running_loop(), asyncio.Event()
         poked = asyncio.create_task(self._poked.wait())
+
+        def stir(_: object = None) -> None:
+            stirred.set()
+
+        poked.add_done_callback(stir)
+        ended.add_done_callback(stir)
         try:
             while not poked.done() and not ended.done():
-                reasons: set[asyncio.Future[Any]] = {poked, ended}
-                await asyncio.wait(
-                    reasons,
-                    timeout=beat(self._house.policy.poll),
-                    return_when=asyncio.FIRST_COMPLETED,
-                )
+                timer = loop.call_later(beat(self._house.policy.poll), stir)
+                await stirred.wait()
+                timer.cancel()
+                stirred.clear()
                 await tailer.take()
                 if tailer.lingers(self._house.policy.grace):
                     # It has given its result and had its time to go: the result stands.
                     await stopping.end(self._house, tailer, self._poked)
         finally:
+            ended.remove_done_callback(stir)
             poked.cancel()
 
     # -- end -------------------------------------------------------------------------------
@@ -255,19 +257,12 @@ class Keeper:
         last = await self._house.store.logs.write(
             lambda tx: logs.last_finished(tx, self._id, attempt.number)
         )
-        tail = await self._tail()
+        tail = await last_words(self._house, self._id)
         session = await self._house.store.write(lambda tx: sessions.get(tx, self._id))
         verdict = judged(self._house, session, tailer.driver, last, end)
         await self._house.store.write(
             lambda tx: attempt_over(tx, self._house, attempt, end, verdict, tail)
         )
-
-    async def _tail(self) -> list[str]:
-        """The last lines that it said, redacted while they are whole: more of them than are
-        kept, since a secret may begin above."""
-        said = await self._house.store.logs.write(lambda tx: logs.tail(tx, self._id, 4 * TAIL))
-        whole = await asyncio.to_thread(self._house.redact, "\n".join(said))
-        return whole.splitlines()[-TAIL:]
 
     async def _stop(self) -> None:
         """End what runs, prove that nothing is left, and only then call it terminated, or

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from core.cards.words import duration
 from core.house import House
 from core.model import AgentEvent, Session
 from core.ports import Driver, Exit, Verdict
+from core.store import logs
 
+TAIL = 15
+"""Lines of what an agent said last that a failure is told with."""
 _SIZES = ((1 << 30, "GB"), (1 << 20, "MB"))
 _WORDS = {
     "wall_time": "it ran longer than it may",
@@ -16,6 +21,14 @@ _WORDS = {
     "processes": "it ran more processes at once than it may",
     "output_limit": "it wrote more output than it may",
 }
+
+
+async def last_words(house: House, session_id: str) -> list[str]:
+    """The last lines that it said, redacted while they are whole: more of them than are kept,
+    since a secret may begin above."""
+    said = await house.store.logs.write(lambda tx: logs.tail(tx, session_id, 4 * TAIL))
+    whole = await asyncio.to_thread(house.redact, "\n".join(said))
+    return whole.splitlines()[-TAIL:]
 
 
 def judged(

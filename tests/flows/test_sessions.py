@@ -109,3 +109,22 @@ def log(bench: Bench) -> str:
     """All that agents have said, as their attempts' own files have it."""
     found = sorted((bench.data / "sessions").glob("*/attempts/*/output"))
     return "".join(path.read_text("utf-8", "replace") for path in found)
+
+
+async def test_an_agent_that_can_be_interrupted_is_asked_before_it_is_told_to_go(
+    bench: Bench,
+) -> None:
+    script = bench.folder / "script.json"
+    script.write_text('[{"say": "I begin"}, {"sleep": 600}]')
+    bench.install_claude()
+    bench.configure('[agents.claude]\ndriver = "claude"\n'
+                    f'environment = {{ FAKE_CLAUDE_SCRIPT = "{script}" }}\n', "config/agents.toml")
+    async with bench.running(BULLPEN_LIMITS__GRACE_SECONDS="3600",
+                             BULLPEN_LIMITS__INTERRUPT_SECONDS="3600") as live:
+        await live.say('/add "Write" --agent claude', "claude is on it")
+        await live.until(lambda: "I begin" in log(bench), "its first words")
+        await live.say("/kill 1", "TASK-001 killed.")
+        await live.until(lambda: bench.value("SELECT state FROM sessions") == "terminated", "over")
+    (end,) = bench.rows("SELECT exit_status, exit_signal, exit_reason FROM attempts")
+    assert tuple(end) == (1, None, None), "it ended by itself"
+    assert "interrupted" in log(bench)
