@@ -63,6 +63,7 @@ class Tailer:
         self._position = position
         self._seen = attempt.position
         self._held: list[AgentEvent] = []
+        self._pressing = False
         self._flushed = time.monotonic()
         self._told = 0.0
         self._untold = False
@@ -132,23 +133,25 @@ class Tailer:
         )
         kill_point("after-log")
         self._house.store.tell(written)
+        fresh: list[AgentEvent] = []
         for entry in entries:
-            if any(event.kind is AgentEventKind.FINISHED for event in entry.events):
-                self._finished = time.monotonic()
             if entry.line.end > self._seen:
-                self._held.extend(entry.events)
-                self._remember(entry.events)
+                fresh.extend(entry.events)
+            for event in entry.events:
+                if event.kind is K.FINISHED:
+                    self._finished = time.monotonic()
+        self._held.extend(fresh)
+        self._pressing = self._pressing or any(event.kind in WEIGHTY for event in fresh)
+        self._remember(fresh)
         self._position = lines[-1].end
 
     def _parsed(self, line: Line) -> Sequence[AgentEvent]:
         """What the driver reads in the line; one that it stumbles over is plain text."""
         try:
             events = self.driver.parse(line)
-            if any(event.kind is K.FILE_CHANGE for event in events):
-                return [
-                    worded(event, self._workspace) if event.kind is K.FILE_CHANGE else event
-                    for event in events
-                ]
+            for event in events:
+                if event.kind is K.FILE_CHANGE:
+                    return [worded(one, self._workspace) for one in events]
             return events
         except Exception:  # a line of an agent's must not hold up all that follow it
             if not self._puzzled:
@@ -158,15 +161,14 @@ class Tailer:
 
     async def _flush(self, due: bool) -> None:
         """Weighty events at once, light ones at the interval; nothing held, nothing written."""
-        held, position = self._held, self._position
-        weighty = any(event.kind in WEIGHTY for event in held)
+        held, position, weighty = self._held, self._position, self._pressing
         if not held or not (due or weighty):
             return
         progress = self._progress()
         await self._house.store.write(
             lambda tx: absorb(tx, self._house, self.attempt.session_id, held, position, progress)
         )
-        self._held, self._seen = [], position
+        self._held, self._seen, self._pressing = [], position, False
         self._flushed = time.monotonic()
         if weighty:
             self._weighty()

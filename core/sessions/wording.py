@@ -18,7 +18,10 @@ def file_words(path: str, added: int, removed: int) -> str:
 
 
 def worded(event: AgentEvent, workspace: str) -> AgentEvent:
-    """A change of a file, named from the workspace on; with its numbers where they are known."""
+    """A change of a file, named from the workspace on, with its numbers where they are known; any
+    other event as it is."""
+    if event.kind is not AgentEventKind.FILE_CHANGE:
+        return event
     data = event.data
     path, added, removed = str(data.get("path") or ""), data.get("added"), data.get("removed")
     if not path:
