@@ -90,8 +90,10 @@ def _item(when: str, item: Table) -> _Events | None:
         return (_text(_todo(item)),)
     if kind in _CALLS:
         name, given = _CALLS[kind](item)
-        if when == "item.started" or kind == "web_search":
-            return (_call(item, name, given),) if over or kind != "web_search" else ()
+        if kind == "web_search":  # it says only at the end what it looked for
+            return (_call(item, name, given),) if over else ()
+        if when == "item.started":
+            return (_call(item, name, given),)
         return _returned(kind, item) if over else ()
     words = string(item.get("text") or item.get("message"))
     if kind not in ("agent_message", "reasoning", "error") or not words:
@@ -105,7 +107,7 @@ def _item(when: str, item: Table) -> _Events | None:
 
 
 def _call(item: Table, name: str, given: Table) -> AgentEvent:
-    about = next((value for value in given.values() if isinstance(value, str) and value), "")
+    about = next((words for value in given.values() if (words := string(value))), "")
     data = {"id": string(item.get("id")), "name": name, "input": given}
     return AgentEvent(AgentEventKind.TOOL_CALL, f"{name}: {about}" if about else name, data)
 

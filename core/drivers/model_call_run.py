@@ -34,24 +34,20 @@ Table = Mapping[str, Any]
 
 
 class Failed(Exception):
-    """The call came to nothing; the words say why."""
+    """It came to nothing; the words say why. `limit`: until `reset_at` (ms), where it is known."""
 
-
-class Limited(Failed):
-    """The account is at its limit. `reset_at`: until when, ms since the epoch, if known."""
-
-    def __init__(self, words: str, reset_at: int | None) -> None:
+    def __init__(self, words: str, limit: bool = False, reset_at: int | None = None) -> None:
         super().__init__(words)
-        self.reset_at = reset_at
+        self.limit, self.reset_at = limit, reset_at
 
 
 class Again(Failed):
     """It may be better at another try, after `pause` seconds where the provider says so."""
 
     def __init__(self, words: str, pause: float | None = None, limit: bool = False) -> None:
-        super().__init__(words)
+        super().__init__(words, limit)
         self.pause = pause
-        self.limit = limit
+        self.reset_at = None if pause is None else int((time.time() + pause) * 1000)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +76,9 @@ def main() -> int:
         _deliver(job, answer)
         say("answer", text=answer.text)
         return 0
-    except Limited as limit:
-        say("limit", words=str(limit), reset_at=limit.reset_at)
-        say("failed", words=str(limit))
     except (Failed, OSError, ValueError) as error:
+        if isinstance(error, Failed) and error.limit:
+            say("limit", words=str(error), reset_at=error.reset_at)
         say("failed", words=str(error) or type(error).__name__)
     return 1
 
@@ -141,8 +136,7 @@ def _deliver(job: Table, answer: Answer) -> None:
     path = Path(job["output"])
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with contextlib.suppress(FileNotFoundError):
-        temporary.unlink()
+    temporary.unlink(missing_ok=True)
     with temporary.open("x", encoding="utf-8") as file:
         file.write(answer.text.rstrip("\n") + "\n")
         file.flush()
@@ -165,20 +159,13 @@ async def _call(job: Table, prompt: str, key: str, say: _Voice) -> Answer:
                 except Again as again:
                     wait = pause if again.pause is None else again.pause
                     if number == tries or wait > _LONGEST_WAIT:
-                        raise _given_up(again) from None
+                        raise
                     say("retry", words=f"{again}: try {number + 1} of {tries} in {wait:.0f} s")
                     await asyncio.sleep(wait)
                     pause = min(pause * 2, _LONGEST_WAIT)
     finally:
         beating.cancel()
     raise Failed("it was not tried")  # tries is at least 1
-
-
-def _given_up(again: Again) -> Failed:
-    if not again.limit:
-        return Failed(str(again))
-    reset = None if again.pause is None else int((time.time() + again.pause) * 1000)
-    return Limited(str(again), reset)
 
 
 async def _beat(say: _Voice) -> None:
@@ -191,10 +178,9 @@ async def _beat(say: _Voice) -> None:
 async def _once(session: aiohttp.ClientSession, job: Table, prompt: str, key: str) -> Answer:
     anthropic = job["api"] == "anthropic"
     url, body = _request(job, prompt)
+    told: Any = {"json": body, "headers": _headers(anthropic, key), "allow_redirects": False}
     try:
-        async with session.post(
-            url, json=body, headers=_headers(anthropic, key), allow_redirects=False
-        ) as response:
+        async with session.post(url, **told) as response:
             data = await _taken(response)
             if response.status != 200:
                 raise _refusal(response.status, response.headers, data)
@@ -229,10 +215,9 @@ def _request(job: Table, prompt: str) -> tuple[str, dict[str, Any]]:
 
 
 def _headers(anthropic: bool, key: str) -> dict[str, str]:
-    if anthropic:
-        version = {"anthropic-version": "2023-06-01"}
-        return version | ({"x-api-key": key} if key else {})
-    return {"Authorization": f"Bearer {key}"} if key else {}
+    if not anthropic:
+        return {"Authorization": f"Bearer {key}"} if key else {}
+    return {"anthropic-version": "2023-06-01"} | ({"x-api-key": key} if key else {})
 
 
 async def _taken(response: aiohttp.ClientResponse) -> bytes:
@@ -251,7 +236,7 @@ def _refusal(status: int, headers: Mapping[str, str], data: bytes) -> Failed:
     text = told.get("message") or data[:300].decode("utf-8", "replace")
     words = f"the model's API refused ({status}): {' '.join(str(text).split())[:500]}"
     if status == 429 and "insufficient_quota" in (told.get("code"), told.get("type")):
-        return Limited(words, None)
+        return Failed(words, limit=True)
     if status == 429 or status >= 500 or status in (408, 409):
         return Again(words, _pause(headers), limit=status == 429)
     return Failed(words)
