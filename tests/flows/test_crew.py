@@ -270,6 +270,7 @@ def test_everything_that_can_be_read_anew_is(bench: Bench) -> None:
 
 
 async def test_a_signal_reads_the_files_anew_too(bench: Bench) -> None:
+    bench.as_shipped()
     async with bench.running() as live:
         await live.told("Bullpen is up")
         bench.configure('[agents.new]\ndriver = "command"\n', "config/agents.toml")
