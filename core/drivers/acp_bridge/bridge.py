@@ -16,7 +16,6 @@ from typing import Any
 from acp import RequestError
 from acp.client.connection import ClientSideConnection
 from acp.schema import PromptResponse, TextContentBlock
-from pydantic import ValidationError
 
 from core.drivers.acp_bridge.child import Child, how
 from core.drivers.acp_bridge.client import BridgeClient
@@ -126,7 +125,7 @@ class Bridge:
                 self._updates.words.flush()
                 _failed(await _broken(wire, child), broken=True)
             return 1
-        except (Unable, RequestError, ValidationError, TimeoutError) as error:
+        except (Unable, RequestError, ValueError, TimeoutError) as error:
             self._updates.words.flush()
             _failed(self._why(error))
             return 1
@@ -137,7 +136,7 @@ class Bridge:
             return f"It began no conversation within {self._given.start_timeout:g} s."
         if isinstance(error, RequestError):
             return f"It began no conversation: {said(error)}"
-        if isinstance(error, ValidationError):
+        if isinstance(error, ValueError):
             return f"Its answer can't be read: {_first(error)}"
         return str(error)
 
@@ -185,7 +184,7 @@ class Bridge:
             answer = await self._agent.prompt(session_id=session, prompt=_blocks(prompt, again))
         except RequestError as error:
             self._over(failure={"code": error.code, "message": said(error), "data": error.data})
-        except ValidationError as error:
+        except ValueError as error:
             self._over(failure={"code": 0, "message": f"its answer can't be read: {_first(error)}"})
         else:
             self._answered(answer)
@@ -294,7 +293,6 @@ async def _leave(wire: Wire, child: Child) -> None:
     child.signal(signal.SIGKILL)
 
 
-def _first(error: ValidationError) -> str:
-    problem = error.errors()[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}"
+def _first(error: ValueError) -> str:
+    """What the library misses in an answer, in a line."""
+    return " ".join(str(error).split())[:300]
