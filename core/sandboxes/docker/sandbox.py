@@ -249,7 +249,7 @@ class DockerSandbox:
             end = mirror.end(state["ExitCode"], bool(state.get("OOMKilled")))
         else:
             end = end_of(Attempt(folder), state, reason)
-            if end.reason == "not_started":
+            if end.reason == "not_started" and end.error is None:
                 end = replace(end, error=await self._containers.last_words(place))
         Attempt(folder).bury(end)
         await self._containers.remove(place)
