@@ -9,10 +9,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from core import checks
-from core.checks import Command, Place
+from core.checks import Command
 from core.house import House
 from core.killpoints import kill_point
 from core.model import Change, Session, Task
+from core.sessions.errands import Place
 from core.store.receipts import NewReceipt
 from core.worktrees import remove_workspace
 

@@ -18,7 +18,7 @@ from core.model import (
     SessionState,
     Task,
 )
-from core.store import doors, gates, sessions, tasks
+from core.store import doors, gates, inputs, sessions, tasks
 from core.store.database import Tx
 from core.workflow import Onward, follow
 
@@ -118,7 +118,7 @@ def _tell_agent(tx: Tx, house: House, gate: Gate, allow: bool, text: str) -> Non
         data = house.drivers[session.driver].answer(gate.request, allow, text)
         if data is None:
             raise Refused(f"{session.agent} takes no answers.")
-        sessions.owe_input(tx, session.id, data)
+        inputs.owe(tx, session.id, data)
     iteration = sessions.get_iteration(tx, session.id)
     others = [
         other for other in gates.open_gates(tx, session.task_id) if other.session_id == session.id

@@ -15,7 +15,7 @@ from core.errors import Refused, Unclear
 from core.killpoints import kill_point
 from core.model import Event, Gate, GateKind, SessionState
 from core.planning.budgets import Amount
-from core.store import gates, sessions, tasks
+from core.store import gates, inputs, sessions, tasks
 from core.store.database import Tx
 
 
@@ -169,7 +169,7 @@ async def say(desk: Desk, command: Command) -> Reply | Act:
                 f"/kill {session.task_id}"
             )
         words = desk.house.redact(command.text)[:200]
-        sessions.owe_input(tx, session.id, data)
+        inputs.owe(tx, session.id, data)
         tx.emit(
             Event(
                 "task.edited",

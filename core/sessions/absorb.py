@@ -21,7 +21,7 @@ from core.model import (
     task_ref,
 )
 from core.sessions import usage
-from core.store import gates, sessions
+from core.store import gates, inputs, sessions
 from core.store.database import Tx
 
 K = AgentEventKind
@@ -145,5 +145,5 @@ def _finished(tx: Tx, session: Session, attempt: Attempt, event: AgentEvent) -> 
         "UPDATE iterations SET summary = ? WHERE session_id = ? AND number = ?",
         (event.text, session.id, iteration.number),
     )
-    if session.state is SessionState.RUNNING and not sessions.input_ended(tx, attempt):
-        sessions.owe_input(tx, session.id, b"", last=True)
+    if session.state is SessionState.RUNNING and not inputs.ended(tx, attempt):
+        inputs.owe(tx, session.id, b"", last=True)

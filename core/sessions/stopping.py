@@ -14,7 +14,7 @@ from core.model import AttemptState, SessionState
 from core.ports import Exit
 from core.sessions.inputs import send_owed
 from core.sessions.tailer import Tailer
-from core.store import sessions
+from core.store import inputs, sessions
 from core.store.database import Tx
 
 
@@ -68,16 +68,16 @@ def _owe(tailer: Tailer, data: bytes, tx: Tx) -> bool:
     session = sessions.get(tx, attempt.session_id)
     if session.interactive or attempt.state is AttemptState.ENDED:
         return False
-    if sessions.input_ended(tx, attempt):
+    if inputs.ended(tx, attempt):
         return False
-    sessions.owe_input(tx, attempt.session_id, data)
+    inputs.owe(tx, attempt.session_id, data)
     return True
 
 
 def _end_input(tailer: Tailer, tx: Tx) -> None:
     attempt = sessions.get_attempt(tx, tailer.attempt.session_id)
-    if attempt.state is not AttemptState.ENDED and not sessions.input_ended(tx, attempt):
-        sessions.owe_input(tx, attempt.session_id, b"", last=True)
+    if attempt.state is not AttemptState.ENDED and not inputs.ended(tx, attempt):
+        inputs.owe(tx, attempt.session_id, b"", last=True)
 
 
 async def _is_forced(house: House, tailer: Tailer) -> bool:

@@ -12,7 +12,7 @@ import pytest
 
 from core.ports import Order
 from core.sandboxes.afar import Afar
-from core.store import sessions
+from core.store import inputs, sessions
 from core.worktrees import folder as workspaces
 from tests.api_bench import Api, Speaker, serving, short_folder
 from tests.fakes.elsewhere import Elsewhere
@@ -92,7 +92,7 @@ async def test_what_is_said_to_it_arrives_in_order(bench: Bench) -> None:
     playing = asyncio.create_task(bench.place.play(order))
     agent, store = bench.agent, bench.api.home.store
     for said, last in ((b"second\n", False), (b"third\n", False), (b"", True)):
-        await store.write(lambda tx, d=said, e=last: sessions.owe_input(
+        await store.write(lambda tx, d=said, e=last: inputs.owe(
             tx, agent.session.id, d, last=e))
         await asyncio.sleep(0)
     end = await asyncio.wait_for(playing, PATIENCE)

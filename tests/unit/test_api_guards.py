@@ -18,7 +18,7 @@ from bot.api.faults import ApiError
 from bot.api.pace import Pace
 from bot.api.policies import Policy
 from bot.api.server import Address, Server
-from core.store import doors, sessions
+from core.store import doors, inputs
 from tests.api_bench import Api, Speaker, asked, serving, short_folder
 
 ROUTES = (
@@ -150,7 +150,7 @@ async def prepared(api: Api) -> tuple[Speaker, Speaker]:
     await theirs.ask("POST", "question", {"text": THEIRS, "options": [THEIRS], "key": "k"})
     await theirs.ask("POST", "lease", {"holder": THEIRS})
     await api.home.store.write(
-        lambda tx: sessions.owe_input(tx, theirs.session.id, THEIRS.encode()))
+        lambda tx: inputs.owe(tx, theirs.session.id, THEIRS.encode()))
     await mine.api.home.doors.open(mine.session.id)
     return mine, theirs
 

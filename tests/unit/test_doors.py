@@ -16,7 +16,7 @@ from core.errors import Refused
 from core.house import House
 from core.lifecycle import Situation
 from core.model import Role
-from core.store import sessions
+from core.store import inputs, sessions
 from core.store.database import Store
 from tests.fakes.clock import FakeClock
 from tests.house_bench import ANN, HERE, bring, house
@@ -32,9 +32,9 @@ async def home(tmp_path: Path) -> AsyncIterator[House]:
 async def test_what_comes_after_the_last_input_is_refused(home: House) -> None:
     task = await home.store.write(lambda tx: bring(tx, home, Situation.WORKING))
     (session,) = await home.store.write(lambda tx: sessions.open_of_task(tx, task.id))
-    await home.store.write(lambda tx: sessions.owe_input(tx, session.id, b"", last=True))
+    await home.store.write(lambda tx: inputs.owe(tx, session.id, b"", last=True))
     with pytest.raises(Refused, match="listens no more"):
-        await home.store.write(lambda tx: sessions.owe_input(tx, session.id, b"late"))
+        await home.store.write(lambda tx: inputs.owe(tx, session.id, b"late"))
 
 
 @pytest.mark.parametrize("said", ["approve 1", "approve G-1"])

@@ -13,7 +13,7 @@ import pytest
 from core import acts
 from core.artifacts import RAW
 from core.model import GateState, IterationState
-from core.store import doors, gates, sessions
+from core.store import doors, gates, inputs, sessions
 from tests.api_bench import Api, Speaker, serving, short_folder
 from tests.house_bench import ANN, HERE
 
@@ -222,7 +222,7 @@ async def test_inputs_come_in_order_and_the_last_ends_them(agent: Speaker) -> No
     home = agent.api.home
     assert (await agent.ask("GET", "input")).json == {"inputs": [], "ended": False}
     for data, last in ((b"one\n", False), (b"\xff", True)):
-        await home.store.write(lambda tx, d=data, e=last: sessions.owe_input(
+        await home.store.write(lambda tx, d=data, e=last: inputs.owe(
             tx, agent.session.id, d, last=e))
     got = (await agent.ask("GET", "input?after=0&wait=30")).json
     assert [(one["number"], base64.b64decode(one["data"]), one["last"])
@@ -239,7 +239,7 @@ async def test_an_input_is_heard_of_while_waiting(agent: Speaker) -> None:
     while not agent.api.server._bell._waiting:
         await asyncio.sleep(0)
     await agent.api.home.store.write(
-        lambda tx: sessions.owe_input(tx, agent.session.id, b"hello"))
+        lambda tx: inputs.owe(tx, agent.session.id, b"hello"))
     got = (await asyncio.wait_for(waiting, 30)).json
     assert base64.b64decode(got["inputs"][0]["data"]) == b"hello"
 
