@@ -17,6 +17,8 @@ from core.model import AgentEvent, AgentEventKind
 from core.ports import Line
 
 QUESTION_TOOL = "AskUserQuestion"
+_LOST = "No conversation found with session ID: "
+"""What it says, before its first turn, of a conversation that it can't go on with."""
 _LAST_SECOND = 253_402_300_799
 """The end of the year 9999, in seconds since the epoch: no calendar goes further."""
 
@@ -167,7 +169,9 @@ def _result(value: Table) -> tuple[AgentEvent, ...] | None:
     words, error = string(value.get("result")), None
     if value.get("is_error") is not False:
         error = _reason(value, words)
-    finished = {"ok": error is None, "error": error}
+    finished: dict[str, object] = {"ok": error is None, "error": error}
+    if error is not None and error.startswith(_LOST) and not number(value.get("num_turns")):
+        finished["lost"] = True
     return (
         AgentEvent(AgentEventKind.USAGE, "", _usage(value)),
         AgentEvent(AgentEventKind.FINISHED, words, finished),

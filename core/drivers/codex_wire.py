@@ -18,6 +18,8 @@ _LIMITS = ("hit your usage limit", "usage limit", "429 too many requests", "quot
 """How an account's limit reads, in small letters."""
 _HARMLESS = ("Model metadata for ", "Reconnecting... ")
 """Errors that Codex goes on after."""
+_LOST = "Error: thread/resume: thread/resume failed: no rollout found for thread id "
+"""What it says, on its standard error, of a thread that it can't go on with."""
 _DONE = {"add": "added", "update": "changed", "delete": "deleted"}
 
 _Events = tuple[AgentEvent, ...]
@@ -25,6 +27,8 @@ _Events = tuple[AgentEvent, ...]
 
 def events(line: Line) -> _Events:
     """The events of a line of output; one `text` when the line isn't known."""
+    if line.stream == "err" and line.text.startswith(_LOST):
+        return (_lost(line.text.removeprefix("Error: ")),)
     value = decoded(line)
     kind = string(value.get("type"))
     found: _Events | None = None
@@ -64,6 +68,10 @@ def _turn_failed(value: Table, now: int) -> _Events:
         limit = {"reset_at": reset_at(words, now)}
         return (AgentEvent(AgentEventKind.LIMIT, words, limit), failed)
     return (failed,)
+
+
+def _lost(words: str) -> AgentEvent:
+    return AgentEvent(AgentEventKind.FINISHED, "", {"ok": False, "error": words, "lost": True})
 
 
 def _error(value: Table) -> _Events | None:

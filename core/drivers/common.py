@@ -47,7 +47,7 @@ def by_result(last: AgentEvent | None, end: Exit | None) -> Verdict:
     if last is not None:
         ok = bool(last.data.get("ok"))
         reason = None if ok else str(last.data.get("error") or "the agent reported an error")
-        return Verdict(ok, reason, last.text or None)
+        return Verdict(ok, reason, last.text or None, lost=bool(last.data.get("lost")))
     if end is None:
         return Verdict(False, "it has not ended yet")
     return Verdict(False, f"ended without a result: {ending(end) or 'exit status 0'}")

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
+import msgspec
+
 from core.model import AgentEvent
 
 
@@ -58,8 +60,7 @@ class Plan:
     pty: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
+class Line(msgspec.Struct, frozen=True, gc=False):
     """One line of output. `stream` is `out`, `err` or `mark` (the launcher's own words);
     `at` is ms since the epoch; `end` is the position in the output just after it."""
 
@@ -84,11 +85,13 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """A driver's judgement: never the bare exit status where the agent says more."""
+    """A driver's judgement: never the bare exit status where the agent says more. `lost`: it
+    was to go on with a conversation that is not there any more, and has done nothing."""
 
     ok: bool
     reason: str | None = None
     summary: str | None = None
+    lost: bool = False
 
 
 class Driver(Protocol):
@@ -96,8 +99,9 @@ class Driver(Protocol):
     can_resume: bool
     reports_tools: bool
 
-    def missing(self, options: Mapping[str, Any]) -> str | None:
-        """None when this driver can work here, else one line that says what to install."""
+    def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
+        """None when this driver can work here, else one line that says what to install. Not
+        `here`: its programs are an image's, and only what is written can be judged."""
 
     def plan(self, brief: Brief) -> Plan:
         """The command line for a first start, or with `brief.resume` for going on."""

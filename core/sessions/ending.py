@@ -42,6 +42,9 @@ def attempt_over(
         return
     session = sessions.get(tx, attempt.session_id)
     attempt = sessions.get_attempt(tx, session.id)
+    lost = verdict.lost and sessions.goes_on(tx, attempt)
+    if lost:
+        tx.run("UPDATE sessions SET driver_session = NULL WHERE id = ?", (session.id,))
     gates.cancel_of_session(tx, session.id, "the agent has ended")
     if session.state is SessionState.TERMINATING:
         _terminated(tx, house, session, tail)
@@ -49,6 +52,8 @@ def attempt_over(
         _succeeded(tx, session.id, verdict, tail)
     elif session.held_for is not None:
         _interrupted(tx, session, attempt)
+    elif lost:
+        _begin_anew(tx, session)
     elif end.reason == "gone" and end.error and _may_go_on(tx, house, session):
         _cut_off(tx, session, end.error)
     else:
@@ -123,7 +128,21 @@ def _interrupted(tx: Tx, session: Session, attempt: Attempt) -> None:
     _rest(tx, session, f"{session.agent} rests, its process is gone", held_for=held_for)
 
 
-def _rest(tx: Tx, session: Session, words: str, **values: str | None) -> None:
+def _begin_anew(tx: Tx, session: Session) -> None:
+    """Its conversation is lost, its work is not: a fresh one, which is told all that was said,
+    goes on in the same worktree. That begins one, so it can't be lost again."""
+    words = f"{session.agent}'s conversation is lost: it is told everything again, and goes on"
+    why = "your conversation so far is lost; what you have done is in this folder"
+    _rest(tx, session, words, Severity.INFO, cut_off=why, held_for=None)
+
+
+def _rest(
+    tx: Tx,
+    session: Session,
+    words: str,
+    severity: Severity = Severity.DEBUG,
+    **values: str | None,
+) -> None:
     """Suspended in the midst of an iteration."""
     iteration = sessions.get_iteration(tx, session.id)
     if iteration.state is IterationState.RUNNING:
@@ -135,7 +154,7 @@ def _rest(tx: Tx, session: Session, words: str, **values: str | None) -> None:
         Event(
             "session.suspended",
             words,
-            Severity.DEBUG,
+            severity,
             task_id=session.task_id,
             agent=session.agent,
             session_id=session.id,

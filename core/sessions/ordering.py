@@ -66,6 +66,7 @@ async def make_order(house: House, session: Session, iteration: Iteration, task:
     attempt = await house.store.write(lambda tx: rows.get_attempt(tx, session.id))
     digest = hashed(start.door.token)
     await house.store.write(lambda tx: doors.keep_token(tx, attempt, digest))
+    await house.store.write(lambda tx: rows.goes_on_with(tx, attempt, start.resume))
     told = await _brief(start)
     plan = start.driver.plan(told)
     if session.interactive and not plan.pty:
@@ -108,7 +109,7 @@ async def _place_input(start: Start) -> None:
 
 async def _brief(start: Start) -> Brief:
     session, iteration, step = start.session, start.iteration, start.step
-    prompt = await said_so_far(start.house, session, iteration, bool(start.resume))
+    prompt = await said_so_far(start.house, session, iteration, bool(start.resume), not step.output)
     name = f"prompt-{iteration.number:02d}"
     if (why := again(session)) is not None:
         prompt = _goes_on(prompt, why, bool(start.resume))
@@ -121,7 +122,7 @@ async def _brief(start: Start) -> Brief:
     _write(start.folder / "AGENTS.md", instructions)
     whole = ""
     if start.resume:
-        whole = await said_so_far(start.house, session, iteration, False)
+        whole = await said_so_far(start.house, session, iteration, False, not step.output)
     return Brief(
         task=start.task.ref,
         title=start.task.title,
@@ -179,7 +180,7 @@ def _order(start: Start, told: Brief, plan: Plan) -> Order:
         workspace=told.workspace,
         folder=house.attempt_folder(session.id, start.iteration.attempt),
         argv=plan.argv,
-        env=environment(house, session.id, agent, env),
+        env=environment(house, session, agent, env),
         first_input=plan.first_input,
         input_open=plan.input_open,
         log_cap=policy.log_cap,

@@ -37,15 +37,25 @@ def scoped(tx: Tx, house: House, session: Session, task: Task, step: Step) -> st
     return house.prompts.instructions(task, step, criteria(tx, task), place)
 
 
-async def said_so_far(house: House, session: Session, iteration: Iteration, resumed: bool) -> str:
-    """A resumed agent hears only what is new; a fresh process all that was said before."""
+async def said_so_far(
+    house: House, session: Session, iteration: Iteration, resumed: bool, answers: bool
+) -> str:
+    """A resumed agent hears only what is new; a fresh process all that was said before: its
+    own answers, too, where no artifact holds them (`answers`)."""
     if resumed or iteration.number == 1:
         return iteration.prompt
     said = await house.store.read(
-        "SELECT prompt FROM iterations WHERE session_id = ? AND number <= ? ORDER BY number",
+        "SELECT number, prompt, summary FROM iterations WHERE session_id = ? AND number <= ? "
+        "ORDER BY number",
         (session.id, iteration.number),
     )
-    return "\n\n".join(row["prompt"].strip() for row in said) + "\n"
+    parts = []
+    for row in said:
+        parts.append(row["prompt"].strip())
+        answer = (row["summary"] or "").strip()
+        if answers and answer and row["number"] < iteration.number:
+            parts.append(f"Your answer then:\n\n{answer}")
+    return "\n\n".join(parts) + "\n"
 
 
 def again(session: Session) -> str | None:

@@ -59,3 +59,6 @@ CREATE TABLE follows (
   chat     TEXT NOT NULL,
   PRIMARY KEY (task_id, platform, chat)
 ) STRICT, WITHOUT ROWID;
+
+-- The conversation that it was to go on with: only such a one can be lost, and is begun anew once.
+ALTER TABLE attempts ADD COLUMN resumes TEXT;

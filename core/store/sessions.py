@@ -175,6 +175,20 @@ def attempt_started(tx: Tx, attempt: Attempt, handle: str) -> bool:
     )
 
 
+def goes_on_with(tx: Tx, attempt: Attempt, conversation: str | None) -> None:
+    """Note the conversation that the attempt is told to go on with; None: it begins one."""
+    tx.run(
+        "UPDATE attempts SET resumes = ? WHERE session_id = ? AND number = ?",
+        (conversation, attempt.session_id, attempt.number),
+    )
+
+
+def goes_on(tx: Tx, attempt: Attempt) -> bool:
+    """Whether the attempt was told to go on with a conversation."""
+    sql = "SELECT resumes IS NOT NULL FROM attempts WHERE session_id = ? AND number = ?"
+    return bool(tx.value(sql, (attempt.session_id, attempt.number)))
+
+
 def attempt_ended(tx: Tx, attempt: Attempt, end: Exit) -> bool:
     """Record the end once; False when it was recorded already."""
     return (

@@ -35,7 +35,7 @@ PLAYS: dict[str, tuple[list[str], bool]] = {
     "limit_far": ([*UNKNOWN, "error", "limit", "finished"], False),
     "limit_unknown": ([*UNKNOWN, "error", "limit", "finished"], False),
     "quota": ([*UNKNOWN, "error", "limit", "finished"], False),
-    "bad_resume": (["text"], False),
+    "bad_resume": (["finished"], False),
     "bad_flag": (["text"] * 8, False),
     "terminated": ([*UNKNOWN, "tool_call"], False),
     "interrupted": ([*UNKNOWN, "tool_call", "text"], False),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -73,6 +75,24 @@ async def test_a_task_sent_back_goes_on_in_its_thread_after_a_restart(
     used = [tuple(row) for row in hired.rows(
         "SELECT tokens_in, tokens_out FROM attempts ORDER BY number")]
     assert used == [(200, 10), (200, 10)], "each attempt is charged with its own"
+
+
+async def test_a_thread_that_is_gone_is_begun_anew_with_all_that_was_said(
+    hired: Bench, model: ResponsesServer
+) -> None:
+    model.plays = {
+        "sign it": [run("echo 'by Ann' >> GREETING.md"), Say("Signed.")],
+        "Greet": [run("echo hello > GREETING.md"), Say("I greeted.")]}
+    await asyncio.to_thread(hired.up, '/add "Greet"')
+    (threads,) = hired.data.glob("sessions/*/home/.codex/sessions")
+    shutil.rmtree(threads)
+    ran = await asyncio.to_thread(hired.up, "/reject 1 sign it", "/approve 1")
+    ran.said("sent back to codex", "Signed.", "done · merged")
+    assert hired.file("GREETING.md") == "hello\nby Ann\n"
+    assert hired.value("SELECT count(*) FROM attempts") == 3
+    assert hired.value("SELECT count(*) FROM sessions") == 1
+    said = str(model.requests[-1]["input"])
+    assert "Greet" in said and "I greeted." in said and "sign it" in said
 
 
 async def test_the_bot_is_killed_while_it_works(hired: Bench, model: ResponsesServer) -> None:

@@ -39,6 +39,18 @@ kind = "gate"
 artifact = "verdict.md"
 outcomes = { approved = "done", rejected = "check" }
 """
+TALKED = """
+name = "talked"
+[[steps]]
+id = "plan"
+kind = "agent"
+type = "planning"
+outcomes = { default = "look" }
+[[steps]]
+id = "look"
+kind = "gate"
+outcomes = { approved = "done", rejected = "plan" }
+"""
 CREW = """
 [agents.claude]
 driver = "claude"
@@ -84,6 +96,22 @@ async def test_artifact_in_artifact_out_and_sent_back(bench: Bench, sandbox: str
         assert "Paint it red." in check
     assert "sk-the-key-of-a-test" not in _everything(bench.data)
     assert bench.value("SELECT sum(tokens_out) FROM sessions") == 15
+
+
+async def test_without_an_artifact_it_is_told_its_own_earlier_answer(
+    bench: Bench, sandbox: str
+) -> None:
+    plays = {"make it red": [Say("Red, then.")], "shed": [Say("Blue it is.")]}
+    async with ModelServer(plays) as model:
+        hire(bench, sandbox, model)
+        bench.configure(TALKED, "config/workflows/talked.toml")
+        async with bench.running() as live:
+            await live.say('/add "Paint the shed" --workflow talked', "G-1")
+            await live.say("/reject 1 make it red", "G-2")
+            await live.say("/approve G-2", "TASK-001 done")
+        told = model.requests[1]["messages"][0]["content"]
+    parts = [told.find(words) for words in ("Paint the shed", "Blue it is.", "make it red")]
+    assert sorted(parts) == parts and parts[0] >= 0, told
 
 
 async def test_it_outlives_the_bot(bench: Bench, sandbox: str) -> None:

@@ -1,0 +1,66 @@
+"""A session whose conversation is gone: told everything again, it goes on in its worktree."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import stat
+
+from tests.flows.bench import Bench
+
+FRESH = """#!/bin/sh
+for word in "$@"; do
+  if [ "$word" = --resume ]; then
+    echo '{"type":"result","subtype":"error_during_execution","is_error":true,"num_turns":0,"errors":["No conversation found with session ID: x"]}'
+    exit 1
+  fi
+done
+echo '{"type":"system","subtype":"init","session_id":"a-conversation","model":"scripted"}'
+echo '{"type":"result","subtype":"error_during_execution","is_error":true,"num_turns":0,"errors":["No conversation found with session ID: x"]}'
+exit 1
+"""  # noqa: E501
+
+
+def lose(bench: Bench) -> None:
+    """Somebody has cleared out the agent's home."""
+    (folder,) = (bench.data / "sessions").glob("*/home/.fake-claude")
+    shutil.rmtree(folder)
+
+
+def conversation(bench: Bench) -> list[str]:
+    """What the agent remembers of what it was told."""
+    (memory,) = (bench.data / "sessions").glob("*/home/.fake-claude/*.json")
+    return list(json.loads(memory.read_text()))
+
+
+def test_it_goes_on_afresh_in_the_same_worktree_and_says_so(bench: Bench) -> None:
+    bench.install_claude()
+    bench.up('/add "Write a note"')
+    first = bench.value("SELECT driver_session FROM sessions")
+    lose(bench)
+    ran = bench.up("/reject 1 name the author", "/logs 1", "/approve 1")
+    ran.said("sent back to claude", "TASK-001 is ready for you",
+             "done · merged")
+    said = [row["text"] for row in bench.rows("SELECT text FROM events "
+                                                 "WHERE type = 'session.suspended'")]
+    assert said == ["claude's conversation is lost: it is told everything again, and goes on"]
+    (told,) = conversation(bench)
+    assert "Write a note" in told and "name the author" in told
+    assert "Your answer then" in told and "conversation so far is lost" in told
+    assert bench.value("SELECT count(*) FROM sessions") == 1
+    assert bench.value("SELECT driver_session FROM sessions") != first
+    resumed = [row["resumes"] for row in bench.rows("SELECT resumes FROM attempts")]
+    assert resumed == [None, first, None]
+    assert bench.value("SELECT attempts FROM tasks") == 0, "it is no retry"
+    assert "No conversation found" in str(bench.log_rows("SELECT group_concat(text) FROM lines"))
+
+
+def test_what_says_so_of_a_conversation_of_its_own_begins_no_other(bench: Bench) -> None:
+    program = bench.folder / "bin" / "claude"
+    program.write_text(FRESH)
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    ran = bench.up('/add "Write a note"', status=1)
+    ran.said("TASK-001", "No conversation found")
+    retries = bench.value("SELECT attempts FROM tasks")
+    assert bench.value("SELECT count(*) FROM sessions") == 1 + retries
+    assert bench.value("SELECT count(*) FROM attempts") == 1 + retries
