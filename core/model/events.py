@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+import msgspec
+
 from core.model.states import Severity
 
 
@@ -44,8 +46,7 @@ class AgentEventKind(StrEnum):
     FINISHED = "finished"
 
 
-@dataclass(frozen=True, slots=True)
-class AgentEvent:
+class AgentEvent(msgspec.Struct, frozen=True):
     """One thing an agent said or did, translated at the wall.
 
     `text` is what a person reads. `data` by kind: started `{driver_session, model}` · text
@@ -62,7 +63,7 @@ class AgentEvent:
 
     kind: AgentEventKind
     text: str = ""
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = msgspec.field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -47,12 +47,12 @@ def parse(data: bytes, position: int) -> list[Line]:
     lines = []
     for record in records:
         position += len(record) + 1
-        at, _, rest = record.partition(b" ")
-        kind, _, raw = rest.partition(b" ")
-        if kind not in STREAMS or not at.isdigit():  # somebody else has written here
-            at, kind, raw = b"0", b"o", record
-        text = raw.decode("utf-8", "replace")
-        lines.append(Line(STREAMS[kind], int(at), clean(text) if suspect else text, position))
+        parts = record.split(b" ", 2)
+        stream = STREAMS.get(parts[1]) if len(parts) == 3 else None
+        if stream is None or not parts[0].isdigit():  # somebody else has written here
+            parts, stream = [b"0", b"o", record], "out"
+        text = parts[2].decode("utf-8", "replace")
+        lines.append(Line(stream, int(parts[0]), clean(text) if suspect else text, position))
     return lines
 
 

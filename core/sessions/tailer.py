@@ -133,16 +133,14 @@ class Tailer:
         )
         kill_point("after-log")
         self._house.store.tell(written)
-        fresh: list[AgentEvent] = []
-        for entry in entries:
-            if entry.line.end > self._seen:
-                fresh.extend(entry.events)
-            for event in entry.events:
-                if event.kind is K.FINISHED:
-                    self._finished = time.monotonic()
-        self._held.extend(fresh)
-        self._pressing = self._pressing or any(event.kind in WEIGHTY for event in fresh)
-        self._remember(fresh)
+        said = [event for entry in entries for event in entry.events]
+        if any(event.kind is K.FINISHED for event in said):
+            self._finished = time.monotonic()
+        if lines[0].end <= self._seen:
+            said = [ev for entry in entries if entry.line.end > self._seen for ev in entry.events]
+        self._held.extend(said)
+        self._pressing = self._pressing or any(event.kind in WEIGHTY for event in said)
+        self._remember(said)
         self._position = lines[-1].end
 
     def _parsed(self, line: Line) -> Sequence[AgentEvent]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from pathlib import PurePath
 
 from core.model import AgentEvent, AgentEventKind, FileChange
@@ -32,7 +31,7 @@ def worded(event: AgentEvent, workspace: str) -> AgentEvent:
         text = file_words(short, added, removed)
     else:
         text = event.text.replace(path, short)
-    return replace(event, text=text, data={**data, "path": short})
+    return AgentEvent(event.kind, text, {**data, "path": short})
 
 
 def changes(files: Iterable[FileChange]) -> list[AgentEvent]:

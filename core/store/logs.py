@@ -21,8 +21,7 @@ _JSON = msgspec.json.Encoder()
 _BESIDE = 1_000_000
 
 
-@dataclass(frozen=True, slots=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True):
     """A line of output and what its driver read in it."""
 
     line: Line
