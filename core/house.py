@@ -22,6 +22,9 @@ from core.worktrees import Repositories
 
 AUTO, WALLED, OPEN = "auto", "bubblewrap", "host"
 """A sandbox that is chosen by what works here, and the two that it is chosen from."""
+DOCKER, DOCKER_AFAR, KUBERNETES = "docker", "docker-remote", "kubernetes"
+BOXED = frozenset({DOCKER, DOCKER_AFAR, KUBERNETES})
+"""Sandboxes whose programs are an image's, and not this machine's."""
 
 
 @dataclass(slots=True)
@@ -159,13 +162,20 @@ class House:
         """Why this agent can't work here, in one line; None when it can."""
         if not agent.enabled:
             return f"{agent.name} is disabled: /agent enable {agent.name}."
+        return self.no_driver(agent) or self._no_sandbox(agent)
+
+    def no_driver(self, agent: Agent) -> str | None:
+        """Why its driver can't work; what an image holds is seen when it starts."""
         driver = self.drivers.get(agent.driver)
         if driver is None:
             return f"{agent.name}: the driver {agent.driver} is not part of this version."
-        return driver.missing(agent.options) or self._no_sandbox(agent)
+        return driver.missing(agent.options, here=self.place(agent) not in BOXED)
 
     def place(self, agent: Agent) -> str:
-        """The sandbox that it runs in: for `auto` bubblewrap where that works, else the host."""
+        """The sandbox that it runs in: for `auto` bubblewrap where that works, else the host. A
+        Docker engine on another machine shares no folder."""
+        if agent.sandbox == DOCKER and str(agent.container.get("engine")).startswith("ssh://"):
+            return DOCKER_AFAR
         if agent.sandbox != AUTO:
             return agent.sandbox
         walled = self.sandboxes.get(WALLED)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 from core import cards
@@ -148,7 +149,7 @@ def _switched(tx: Tx, desk: Desk, agent: Agent, on: bool) -> Reply:
             f"{name} is disabled: it starts nothing new.{goes_on}",
             buttons=(Button("Enable", f"agent enable {name}"),),
         )
-    health = desk.house.drivers[agent.driver].missing(agent.options)
+    health = desk.house.missing(replace(agent, enabled=True))
     return Reply(
         f"{name} is enabled.",
         (f"It can't work yet: {health}",) if health else (),

@@ -38,11 +38,13 @@ class AcpDriver:
     can_resume = True
     reports_tools = True
 
-    def missing(self, options: Mapping[str, Any]) -> str | None:
+    def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
         try:
             program = _command(options)[0]
         except Unclear as error:
             return str(error)
+        if not here:
+            return None
         if shutil.which(program) is None:
             return f"{program} is not installed, or not on the PATH: install it or say its path"
         if python := options.get("python"):

@@ -48,9 +48,9 @@ class ClaudeDriver:
     can_resume = True
     reports_tools = True
 
-    def missing(self, options: Mapping[str, Any]) -> str | None:
+    def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
         program = str(options.get("program", "claude"))
-        if shutil.which(program):
+        if not here or shutil.which(program):
             return None
         if "program" in options:
             return f"Claude Code is not at {program}: correct options.program in agents.toml"

@@ -36,9 +36,9 @@ class CodexDriver:
     can_resume = True
     reports_tools = True
 
-    def missing(self, options: Mapping[str, Any]) -> str | None:
+    def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
         program = str(options.get("program", "codex"))
-        if shutil.which(program):
+        if not here or shutil.which(program):
             return None
         if "program" in options:
             return f"Codex is not at {program}: correct options.program in agents.toml"

@@ -45,7 +45,7 @@ class CommandDriver:
     can_resume = False
     reports_tools = False
 
-    def missing(self, options: Mapping[str, Any]) -> str | None:
+    def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
         """One line when the configured program isn't on the PATH; a task's own is tried."""
         command = options.get("command")
         if not command:
@@ -54,7 +54,7 @@ class CommandDriver:
             program = "/bin/sh" if options.get("shell") else _words(command)[0]
         except Unclear as error:
             return str(error)
-        if "{" in program or shutil.which(program):
+        if not here or "{" in program or shutil.which(program):
             return None
         return f"{program} is not installed, or not on the PATH: install it or give its full path"
 

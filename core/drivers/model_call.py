@@ -38,7 +38,9 @@ class ModelCallDriver:
     can_resume = False
     reports_tools = False
 
-    def missing(self, options: Mapping[str, Any]) -> str | None:
+    def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
+        if not here:
+            return None
         if python := options.get("python"):
             found = shutil.which(str(python))
             return None if found else f"There is no Python at {python}: correct options.python"

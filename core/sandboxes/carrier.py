@@ -179,7 +179,9 @@ class Carrier:
         name = "000000" if self.freight["input_open"] else "000000.last"
         write(os.path.join(inputs, name), base64.b64decode(self.freight["first_input"]))
         os.mkfifo(os.path.join(self.folder, "wake"), 0o600)
-        write(os.path.join(self.folder, "order.json"), json.dumps(self.freight["order"]).encode())
+        order = self.freight["order"]
+        order["env"].setdefault("PATH", os.environ.get("PATH") or os.defpath)
+        write(os.path.join(self.folder, "order.json"), json.dumps(order).encode())
         write(os.path.join(self.folder, "launcher.py"), self.freight["launcher"].encode())
 
     def fetch(self) -> None:

@@ -60,7 +60,7 @@ def order(house: House, session: Session, errand: Errand, repo: str | None) -> O
         folder=errand.folder,
         workspace=place.workspace,
         argv=tuple(errand.argv),
-        env=environment(house, session.id, None, {"HOME": str(home)}),
+        env=environment(house, session, None, {"HOME": str(home)}),
         log_cap=1 << 20,
         output_limit=errand.output_limit,
         wall_time=errand.wall_time,

@@ -7,9 +7,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from core.errors import BullpenError
-from core.house import House
+from core.house import BOXED, House
 from core.memory import memory_folder
-from core.model import Agent
+from core.model import Agent, Session
 from core.ports import Door
 
 PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "TERM")
@@ -18,14 +18,17 @@ PERSISTENT = "persistent"
 
 
 def environment(
-    house: House, session_id: str, agent: Agent | None, extra: Mapping[str, str] | None = None
+    house: House, session: Session, agent: Agent | None, extra: Mapping[str, str] | None = None
 ) -> dict[str, str]:
-    """The child's whole environment: an allow-list, a home of its own, the agent's own."""
+    """The child's whole environment: an allow-list, a home of its own, the agent's own. An image
+    has a PATH of its own."""
     env = {name: os.environ[name] for name in PASSED if name in os.environ}
     env.setdefault("PATH", "/usr/local/bin:/usr/bin:/bin")
-    env["HOME"] = str(made(home_of(house, session_id, agent)))
+    if session.sandbox in BOXED:
+        del env["PATH"]
+    env["HOME"] = str(made(home_of(house, session.id, agent)))
     # Where the workspace loses its .git, git must not find the repository around the data.
-    env["GIT_CEILING_DIRECTORIES"] = str(house.session_folder(session_id))
+    env["GIT_CEILING_DIRECTORIES"] = str(house.session_folder(session.id))
     if agent is not None:
         env |= dict(agent.environment)
     return env | dict(extra or {})

@@ -17,7 +17,7 @@ from pathlib import Path
 from core.checks import inside
 from core.errors import Broken, BullpenError, Refused
 from core.git import guarded
-from core.house import House
+from core.house import BOXED, House
 from core.killpoints import kill_point
 from core.model import Event, Repo, Session, SessionState, Severity, WorktreeState
 from core.ports import Order, Ran
@@ -270,6 +270,8 @@ def _sandbox(house: House, row: WorktreeRow) -> str:
     for name in (*names, "bubblewrap", "host"):
         sandbox = house.sandboxes.get(name)
         container = agent.container if agent else {}
+        if name in BOXED:  # an image is for its agents
+            continue
         if sandbox is not None and sandbox.missing(container) is None:
             return name
     raise Broken("no sandbox works here in which it could be looked into")

@@ -349,3 +349,45 @@ async def test_a_named_network_is_used(bench: Bench) -> None:
         assert texts(lines)[1:] == ["eth0", "lo"]
     finally:
         docker_ground.engine().docker("network", "rm", "crew")
+
+
+async def test_what_a_killed_bot_has_left_is_taken_away_at_the_next_ones_first_use(
+    bench: Bench,
+) -> None:
+    """A probe of another process, and what has ended; what runs or is not over stays."""
+    engine = docker_ground.engine()
+    order, ended, open_one = (bench.order("sleep", "1000") for _ in range(3))
+    await bench.start(order)
+    facts = json.loads(engine.docker("inspect", *engine.containers()))
+    mark = next(one["Config"]["Labels"]["bullpen.data"] for one in facts
+                if one["Config"]["Labels"]["bullpen.folder"] == str(order.folder))
+    ended.folder.mkdir()
+    (ended.folder / "exit.json").write_text('{"status": 0, "at": 7}')
+    open_one.folder.mkdir()
+
+    def left(name: str, data: str, **labels: str) -> str:
+        words = [part for key, value in {"data": data, **labels}.items()
+                 for part in ("--label", f"bullpen.{key}={value}")]  # fmt: skip
+        engine.docker("create", "--name", name, *words, PYTHON_IMAGE, "true")
+        return name
+
+    gone, stays = set[str](), set[str]()
+    try:
+        gone = {
+            left("bullpen-left-probe", mark, probe="another"),
+            left("bullpen-left-ended", mark, folder=str(ended.folder)),
+            left("bullpen-left-gone", mark, folder=str(bench.base / "nowhere")),
+        }
+        stays = {
+            left("bullpen-left-open", mark, folder=str(open_one.folder)),
+            left("bullpen-left-other", "another", probe="another"),
+        }
+        assert (await again(bench).sandbox.find(order.folder)) is not None
+        there = set(engine.containers())
+        assert not there & gone
+        assert stays < there
+        assert await again(bench).sandbox.find(ended.folder) is None
+    finally:
+        for name in gone | stays:
+            if name in engine.containers():
+                engine.docker("rm", "-f", name)

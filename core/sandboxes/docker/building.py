@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import secrets
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -16,11 +17,15 @@ from core.sandboxes.host import LAUNCHER
 
 INSIDE = "/bullpen-launcher.py"
 """Where the launcher is shown."""
-DATA, SESSION, ATTEMPT, FOLDER = (
-    f"bullpen.{name}" for name in ("data", "session", "attempt", "folder")
+DATA, SESSION, ATTEMPT, FOLDER, PROBE = (
+    f"bullpen.{name}" for name in ("data", "session", "attempt", "folder", "probe")
 )
+OURSELVES = secrets.token_hex(6)
+"""What this process marks its probes with: those of another are left over."""
 LAUNCHER_SHARE = 32 << 20
 """Bytes of memory that the launcher takes, on top of what the agent may use."""
+USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+"""What an engine sets where an image says nothing."""
 PIDS = 512
 """Processes and threads at once, where the order names no limit. The launcher counts the
 processes of those that do; the kernel's limit above only bounds a burst."""
@@ -46,7 +51,8 @@ def labels(order: Order, mark: str) -> dict[str, str]:
 def probe(mark: str) -> dict[str, Any]:
     """What a container is told that only looks for Python."""
     host = {**_walls(), "NetworkMode": "none", "Memory": 256 << 20, "PidsLimit": 16}
-    return {"HostConfig": host, "Labels": {DATA: mark}, "User": _user({}), "Cmd": []}
+    marks = {DATA: mark, PROBE: OURSELVES}
+    return {"HostConfig": host, "Labels": marks, "User": _user({}), "Cmd": []}
 
 
 def container(order: Order, mark: str, image: str, launcher: bool) -> dict[str, Any]:
@@ -71,10 +77,8 @@ def container(order: Order, mark: str, image: str, launcher: bool) -> dict[str, 
 
 
 def path_inside(order: Order, image_path: str | None) -> Mapping[str, str]:
-    """The environment in there: the bot's own PATH means nothing in an image with another."""
-    if image_path and order.env.get("PATH") == os.environ.get("PATH"):
-        return {**order.env, "PATH": image_path}
-    return order.env
+    """The environment in there: the image's PATH, where nobody has set another."""
+    return {"PATH": image_path or USUAL_PATH, **order.env}
 
 
 def _host(order: Order, launcher: bool) -> dict[str, Any]:

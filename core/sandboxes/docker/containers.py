@@ -13,7 +13,9 @@ from typing import Any
 
 from core.ports import Order
 from core.sandboxes import output
+from core.sandboxes.attempt import REVOKED, Attempt
 from core.sandboxes.docker import building
+from core.sandboxes.docker.ends import end_of
 from core.sandboxes.docker.engine import Engine, Image, NotThere, Taken, default_address
 from core.sandboxes.docker.place import Place
 
@@ -31,9 +33,11 @@ class Containers:
         self.default = default or default_address()
         self._patience = patience
         self._engines: dict[str, Engine] = {}
+        self._swept: dict[str, asyncio.Lock | None] = {}
         self._pool: ThreadPoolExecutor | None = None
 
     async def image(self, order: Order, engine: Engine) -> Image:
+        await self.sweep(engine)
         table = order.container
         python = table.get("python") or "python3"
         return await engine.image(
@@ -43,11 +47,8 @@ class Containers:
     async def state(self, place: Place) -> dict[str, Any] | None:
         """The engine's word about a container; None: it has none of that name."""
         engine = self.engine(place.engine)
-        try:
-            facts = await engine.call(lambda client: client.inspect_container(place.name))
-        except NotThere:
-            return None
-        return dict(facts["State"])
+        await self.sweep(engine)
+        return await self._state(engine, place.name)
 
     async def runs(self, place: Place) -> bool:
         state = await self.state(place)
@@ -73,9 +74,53 @@ class Containers:
         return f"the launcher did not start in the container: {words[:300] or 'it left no word'}"
 
     async def remove(self, place: Place) -> None:
-        engine = self.engine(place.engine)
+        await self._take_away(self.engine(place.engine), place.name)
+
+    async def sweep(self, engine: Engine) -> None:
+        """At the first use of an engine: what a killed bot has left there. Raises Unreachable."""
+        lock = self._swept.setdefault(engine.address, asyncio.Lock())
+        if lock is None:
+            return
+        async with lock:
+            if self._swept[engine.address] is None:
+                return
+            words = {"label": f"{building.DATA}={self.mark}"}
+            found = await engine.call(lambda client: client.containers(all=True, filters=words))
+            for one in found:
+                name, labels = one["Names"][0].lstrip("/"), one.get("Labels") or {}
+                if await self._is_left(engine, name, one["State"], labels):
+                    await self._take_away(engine, name)
+            self._swept[engine.address] = None
+
+    async def _is_left(
+        self, engine: Engine, name: str, state: str, labels: Mapping[str, str]
+    ) -> bool:
+        """Whether nobody wants it any more: another process's probe, or one that does not run
+        and whose attempt has ended, or is gone."""
+        if building.PROBE in labels:
+            return labels[building.PROBE] != building.OURSELVES
+        if building.FOLDER not in labels or state not in ("created", "exited", "dead"):
+            return False
+        attempt = Attempt(Path(labels[building.FOLDER]))
+        if not attempt.folder.exists() or (state == "created" and attempt.claim() == REVOKED):
+            return True
+        if attempt.end() is None:
+            return False
+        facts = await self._state(engine, name)
+        if facts is not None:  # what the engine knows of its end goes with it
+            attempt.bury(end_of(attempt, facts, "gone"))
+        return True
+
+    async def _state(self, engine: Engine, name: str) -> dict[str, Any] | None:
+        try:
+            facts = await engine.call(lambda client: client.inspect_container(name))
+        except NotThere:
+            return None
+        return dict(facts["State"])
+
+    async def _take_away(self, engine: Engine, name: str) -> None:
         with contextlib.suppress(NotThere, Taken):
-            await engine.call(partial(_taken_away, name=place.name))
+            await engine.call(partial(_taken_away, name=name))
 
     def engine(self, address: str) -> Engine:
         if address not in self._engines:

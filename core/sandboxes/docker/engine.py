@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import secrets
 import threading
 import time
 from collections.abc import Callable
@@ -212,7 +213,7 @@ def _has_python(client: APIClient, image: str, python: str, probe: dict[str, Any
     """Run it once: Python 3.9 or newer, with what the launcher imports."""
     code = "import sys, ctypes, fcntl, json, select, termios; sys.exit(sys.version_info < (3, 9))"
     told = {**probe, "Image": image, "Entrypoint": [python, "-I", "-S", "-c", code]}
-    made = client.create_container_from_config(told, None)
+    made = client.create_container_from_config(told, f"bullpen-probe-{secrets.token_hex(6)}")
     try:
         client.start(made["Id"])
         return bool(client.wait(made["Id"], timeout=PATIENCE)["StatusCode"] == 0)
