@@ -221,7 +221,7 @@ def _nobody(house: House, demand: Demand, step: Step, found: list[Match]) -> str
     agent = house.agents.get(name)
     if agent is None:
         return f"it is for {name}, who is no longer configured: /assign gives it to another"
-    return f"it is for {name}: {house.missing(agent) or 'that agent is not here now'}"
+    return f"it is for {name}: {house.missing(agent) or 'that agent is not here now'}".rstrip(".")
 
 
 def disabled(house: House, step: Step, needs: Needs) -> str | None:

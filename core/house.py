@@ -9,6 +9,7 @@ from pathlib import Path
 from core import alone
 from core.artifacts import Artifacts
 from core.audience import Audience
+from core.cards.words import sentence
 from core.doors import Doors
 from core.errors import Unclear
 from core.model import Agent, Repo, Role, Step, Task, Workflow
@@ -159,10 +160,11 @@ class House:
         return self.agents[name]
 
     def missing(self, agent: Agent) -> str | None:
-        """Why this agent can't work here, in one line; None when it can."""
+        """Why this agent can't work here, a sentence in one line; None when it can."""
         if not agent.enabled:
             return f"{agent.name} is disabled: /agent enable {agent.name}."
-        return self.no_driver(agent) or self._no_sandbox(agent)
+        why = self.no_driver(agent) or self._no_sandbox(agent)
+        return why and sentence(why)
 
     def no_driver(self, agent: Agent) -> str | None:
         """Why its driver can't work; what an image holds is seen when it starts."""

@@ -23,6 +23,14 @@ def changed(change: Change) -> str:
     return "📝 " + " · ".join(words) + (f" · and {counted(more, 'more file')}" if more > 0 else "")
 
 
+def sentence(words: str) -> str:
+    """With one full stop at its end, whoever has written the words; `…`, `!` and `?` stay."""
+    bare = words.rstrip()
+    if bare.endswith(("…", "!", "?")):
+        return bare
+    return f"{bare.rstrip('.')}."
+
+
 def path(name: str) -> str:
     """A file's name on one line, whatever an agent put into it; a long one without its middle."""
     shown = "".join(mark if mark.isprintable() else "\ufffd" for mark in name)

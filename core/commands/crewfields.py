@@ -10,13 +10,13 @@ from core.commands.grammar import Command, Option
 from core.errors import Unclear
 
 OPTIONS = (
-    Option("driver", help="how to talk to it: command or claude"),
+    Option("driver", help="how to talk to it: claude, codex, acp, model or command"),
     Option("role", help="worker, director or steward"),
     Option("type", many=True, help="a kind of step it takes"),
     Option("mode", help="ephemeral or persistent"),
     Option("model", help="what its driver is told"),
     Option("account", help="whose usage limit it shares"),
-    Option("sandbox", help="where it runs: host"),
+    Option("sandbox", help="where it runs: auto, bubblewrap, docker, kubernetes or host"),
     Option("skill", many=True, help="what it can do"),
     Option("lang", many=True, help="a language it knows"),
     Option("tag", many=True, help="a word for your own order"),

@@ -42,7 +42,7 @@ async def agents(desk: Desk, command: Command) -> Reply:
         on = ", ".join(task_ref(row.session.task_id) for row in found[:3])
         status = views.status_of(found, missing is None)
         rows.append((agent.name, status.value, agent.driver, desk.house.place(agent), on))
-        notes += [missing] if missing else []
+        notes += [_whose(agent, missing)] if missing else []
     again = "agents " + (f"--role {role} " if role else "")
     return Reply(
         cards.counted(len(crew_), "agent"),
@@ -50,6 +50,10 @@ async def agents(desk: Desk, command: Command) -> Reply:
         table=Table(("agent", "status", "driver", "sandbox", "on"), tuple(rows)),
         buttons=((Button("More", f"{again}--page {page + 1}"),) if len(crew_) > page * TEN else ()),
     )
+
+
+def _whose(agent: Agent, missing: str) -> str:
+    return missing if missing.startswith(agent.name) else f"{agent.name}: {missing}"
 
 
 def _page(text: str) -> int:

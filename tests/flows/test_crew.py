@@ -115,6 +115,20 @@ def test_a_disabled_agent_starts_nothing_and_says_why(bench: Bench) -> None:
     assert overrides(bench) == {}, "as in the file again, so nothing is kept"
 
 
+def test_enabled_it_says_what_its_driver_or_its_sandbox_lacks(bench: Bench) -> None:
+    bench.configure(f'[agents.boxed]\ndriver = "command"\nsandbox = "docker"\nenabled = false\n'
+                    f'types = ["boxing"]\n{MAKES}\n'
+                    '[agents.deaf]\ndriver = "codex"\nsandbox = "host"\nenabled = false\n'
+                    'options = { program = "no-such-codex" }\n', "config/agents.toml")
+    ran = bench.up("/agent enable boxed", "/agents", '/spawn boxing "Do it"',
+                   "/agent enable deaf", "/agents")
+    ran.said("boxed is enabled.", "It can't work yet: no image is configured",
+             "boxed: no image is configured", "boxed", "offline", "Ready, but",
+             "deaf is enabled.", "It can't work yet: Codex is not at no-such-codex",
+             "deaf: Codex is not at no-such-codex")
+    assert ".." not in ran.out, ran.out
+
+
 def test_what_is_sent_back_to_a_disabled_agent_says_that_it_waits(bench: Bench) -> None:
     ran = bench.up('/add "Make it" --run "true"', "/agent disable shell", "/reject 1 again")
     ran.said("G-1 sent back to shell.", "It waits: shell is disabled: /agent enable shell.")
