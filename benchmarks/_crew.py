@@ -14,7 +14,7 @@ from pathlib import Path
 from _bench import NOW
 
 from core.house import House
-from core.sessions.tailer import Tailer, beat
+from core.sessions.tailer import Tailer
 from core.store import claims, sessions, tasks
 from core.store.database import Store, Tx
 from core.store.tasks import NewTask
@@ -118,10 +118,15 @@ def speaking(
         child.wait()
 
 
-async def tail(tailer: Tailer, over: asyncio.Event, interval: float) -> None:
+async def tail(home: House, tailer: Tailer, over: asyncio.Event, interval: float) -> None:
     """As a session's keeper does it."""
+    stirred = asyncio.Event()
     waiting = asyncio.create_task(over.wait())
+    waiting.add_done_callback(lambda _: stirred.set())
+    home.beats.stir(stirred, tailer.due, interval)
     while not waiting.done():
-        await asyncio.wait({waiting}, timeout=beat(interval))
+        await stirred.wait()
+        stirred.clear()
         await tailer.take()
+    home.beats.leave(stirred)
     await tailer.drain()

@@ -41,7 +41,7 @@ async def bullpen(folder: Path, many: int, rate: int, seconds: float) -> tuple[f
         with speaking(folder, at_work.outputs, rate, seconds) as child:
             await asyncio.to_thread(child.stdout.readline)  # type: ignore[union-attr]
             before = time.process_time()
-            tails = [asyncio.create_task(tail(one, over, INTERVAL)) for one in tailers]
+            tails = [asyncio.create_task(tail(at_work.house, one, over, INTERVAL)) for one in tailers]
             await asyncio.to_thread(child.wait)
             over.set()
             await asyncio.gather(*tails)

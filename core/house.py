@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from core import alone
 from core.artifacts import Artifacts
 from core.audience import Audience
+from core.beats import Beats
 from core.cards.words import sentence
 from core.doors import Doors
 from core.errors import Unclear
@@ -72,6 +73,7 @@ class House:
     check_command: Callable[[str], object]
     doors: Doors
     mcp: Helper = Helper()
+    beats: Beats = field(default_factory=Beats, compare=False)
 
     @property
     def setup(self) -> Setup:

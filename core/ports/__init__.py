@@ -8,7 +8,7 @@ from core.ports.clock import Clock
 from core.ports.driver import Brief, Driver, Exit, Line, Plan, Verdict
 from core.ports.face import Face
 from core.ports.forge import NOWHERE, Forge, Merged, MergeOrder
-from core.ports.sandbox import Door, Order, Ran, Sandbox, Status
+from core.ports.sandbox import Door, Order, Ran, Sandbox, Sized, Status
 
 __all__ = [
     "NOWHERE",
@@ -26,6 +26,7 @@ __all__ = [
     "Plan",
     "Ran",
     "Sandbox",
+    "Sized",
     "Status",
     "Verdict",
 ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from core.model import Mount
 from core.ports.driver import Exit, Line
@@ -122,3 +122,13 @@ class Sandbox(Protocol):
 
     async def run(self, order: Order) -> Ran:
         """A short command of ours, inside, waited for."""
+
+
+@runtime_checkable
+class Sized(Protocol):
+    """What a sandbox may have besides, where the output is a file of this machine: then nothing
+    is read as long as nothing has come."""
+
+    def size(self, folder: Path) -> int:
+        """Bytes of output so far, at once: what `read` counts positions in. Where it can't be
+        told more than there can be, so that `read` says why."""

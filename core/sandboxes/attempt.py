@@ -20,6 +20,7 @@ from typing import Any
 
 from core.errors import Broken
 from core.ports import Exit, Order
+from core.sandboxes import output
 from core.sandboxes.output import clean
 from core.sandboxes.procs import Identity, Signs
 
@@ -41,7 +42,7 @@ class Attempt:
 
     @property
     def output(self) -> Path:
-        return self.folder / "output"
+        return self.folder / output.NAME
 
     def prepare(self, order: Order, walls: Sequence[str] = ()) -> None:
         """Write down what to start; `walls` is bubblewrap's part of the command line. Raises

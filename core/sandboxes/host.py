@@ -79,6 +79,14 @@ class HostSandbox:
         if Attempt(folder).end() is None:
             await procs.gone(identity(handle))
 
+    def size(self, folder: Path) -> int:
+        try:
+            return os.lstat(f"{folder}/{output.NAME}").st_size
+        except FileNotFoundError:
+            return 0
+        except OSError:
+            return sys.maxsize
+
     async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
         path = Attempt(folder).output
         try:

@@ -15,6 +15,8 @@ from pathlib import Path
 
 from core.ports import Line
 
+NAME = "output"
+"""In an attempt's folder."""
 STREAMS = {b"o": "out", b"O": "out", b"e": "err", b"E": "err", b"m": "mark"}
 
 LONGEST = 4 << 20

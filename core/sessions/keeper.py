@@ -32,7 +32,7 @@ from core.sessions.inputs import Patience, send_owed
 from core.sessions.ordering import make_order
 from core.sessions.reach import Reach
 from core.sessions.starting import prepare_workspace, reload
-from core.sessions.tailer import Tailer, beat
+from core.sessions.tailer import Tailer
 from core.sessions.verdicts import judged, last_words
 from core.store import logs, sessions, tasks
 from core.store.database import Tx
@@ -215,8 +215,8 @@ class Keeper:
         await self._over(tailer)
 
     async def _pause(self, ended: asyncio.Future[None], tailer: Tailer) -> None:
-        """Read at each beat, until there is a reason to look at the rows again."""
-        loop, stirred = asyncio.get_running_loop(), asyncio.Event()
+        """Read what comes, until there is a reason to look at the rows again."""
+        house, stirred = self._house, asyncio.Event()
         poked = asyncio.create_task(self._poked.wait())
 
         def stir(_: object = None) -> None:
@@ -226,15 +226,15 @@ class Keeper:
         ended.add_done_callback(stir)
         try:
             while not poked.done() and not ended.done():
-                timer = loop.call_later(beat(self._house.policy.poll), stir)
+                house.beats.stir(stirred, tailer.due, house.policy.poll)
                 await stirred.wait()
-                timer.cancel()
                 stirred.clear()
                 await tailer.take()
-                if tailer.lingers(self._house.policy.grace):
+                if tailer.lingers(house.policy.grace):
                     # It has given its result and had its time to go: the result stands.
-                    await stopping.end(self._house, tailer, self._poked)
+                    await stopping.end(house, tailer, self._poked)
         finally:
+            house.beats.leave(stirred)
             ended.remove_done_callback(stir)
             poked.cancel()
 

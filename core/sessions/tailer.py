@@ -12,7 +12,7 @@ import structlog
 from core.house import House
 from core.killpoints import kill_point
 from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
-from core.ports import Driver, Line, Sandbox
+from core.ports import Driver, Line, Sandbox, Sized
 from core.sessions.absorb import WEIGHTY, absorb, tell
 from core.sessions.wording import worded
 from core.store import logs, sessions
@@ -30,12 +30,6 @@ TAIL = 12
 _TOGETHER = 16 << 10
 """Characters that are redacted as one, for a secret of several lines that came line by line."""
 _WORTH = frozenset({K.TOOL_CALL, K.FILE_CHANGE, K.TEXT, K.ERROR})
-
-
-def beat(interval: float) -> float:
-    """Seconds until the next common beat: sessions that are read at the same instant are written
-    to the log in one stroke."""
-    return interval - time.monotonic() % interval
 
 
 class Tailer:
@@ -71,6 +65,7 @@ class Tailer:
         self._workspace = ""
         self._finished: float | None = None
         self._puzzled = False
+        self._sized = sandbox if isinstance(sandbox, Sized) else None
 
     @classmethod
     async def at(cls, house: House, session_id: str, weighty: Callable[[], None]) -> Tailer:
@@ -110,6 +105,13 @@ class Tailer:
         await self._flush(due=time.monotonic() - self._flushed >= FLUSH)
         await self._tell_late()
         return bool(lines)
+
+    def due(self) -> bool:
+        """Whether `take` may have something to do, at a glance: its file has grown, or something
+        waits for its time to come."""
+        if self._held or self._untold or self._finished is not None or self._sized is None:
+            return True
+        return self._sized.size(self.folder) > self._position
 
     @property
     def finished(self) -> bool:
