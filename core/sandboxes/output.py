@@ -58,15 +58,16 @@ def parse(data: bytes, position: int) -> list[Line]:
     return lines
 
 
-def read(path: Path, position: int, limit: int) -> list[Line]:
+def read(path: Path | str, position: int, limit: int) -> list[Line]:
     """Whole lines from a position, about `limit` bytes of them but at least one if there
     is one; none where the file does not exist yet. Raises OSError."""
     try:
-        fd = _opened(path)
+        fd, size = _opened(path)
     except FileNotFoundError:
         return []
     try:
-        data = os.pread(fd, max(limit, 1), position)
+        # No more than there is: room that stays empty would cost more than the reading.
+        data = os.pread(fd, max(min(limit, size - position), 1), position)
         while data and b"\n" not in data:
             more = os.pread(fd, _STEP, position + len(data))
             if len(data) > LONGEST:  # no record of the launcher's: somebody has written here
@@ -84,21 +85,20 @@ def read(path: Path, position: int, limit: int) -> list[Line]:
 def tail(path: Path, size: int) -> list[Line]:
     """The last whole lines of the file, about `size` bytes of them. Raises OSError."""
     try:
-        fd = _opened(path)
+        fd, there = _opened(path)
     except FileNotFoundError:
         return []
-    try:
-        start = max(0, os.fstat(fd).st_size - size)
-    finally:
-        os.close(fd)
+    os.close(fd)
+    start = max(0, there - size)
     lines = read(path, start, size + _STEP)
     return lines[1:] if start else lines
 
 
-def _opened(path: Path) -> int:
-    """The output: a file, and neither a link nor a fifo that was put in its place."""
+def _opened(path: Path | str) -> tuple[int, int]:
+    """The output and its size: a file, and neither a link nor a fifo put in its place."""
     fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-    if not stat.S_ISREG(os.fstat(fd).st_mode):
+    about = os.fstat(fd)
+    if not stat.S_ISREG(about.st_mode):
         os.close(fd)
         raise OSError(errno.EINVAL, "it is no file", str(path))
-    return fd
+    return fd, about.st_size
