@@ -120,6 +120,9 @@ class Sandbox(Protocol):
         """TERM, the order's grace, KILL (force: KILL at once) to everything it started.
         Returns only when nothing of it is left; raises Broken when that can't be proven."""
 
+    async def forget(self, folder: Path) -> None:
+        """Its attempt has ended, or never will start: nothing secret of it stays in its folder."""
+
     async def run(self, order: Order) -> Ran:
         """A short command of ours, inside, waited for."""
 

@@ -99,6 +99,19 @@ class Attempt:
             return self.claim() == REVOKED
         return True
 
+    def forget(self) -> None:
+        """Keep no more of the order than it takes to know what it left running: its environment
+        holds keys. Raises Broken."""
+        order = self._json("order.json")
+        if order is None or "env" not in order:
+            return
+        kept = {name: order.get(name) for name in ("grace", "marker", "seal")}
+        try:
+            with _opened(self.folder) as folder:
+                _replace(folder, "order.json", json.dumps(kept).encode())
+        except OSError as error:
+            raise Broken(f"{self.folder} can't be cleared: {error.strerror}") from error
+
     def handle(self) -> str | None:
         """The handle that the launcher has written, if it has."""
         with contextlib.suppress(Broken):  # a power cut may leave it empty; the claim will do

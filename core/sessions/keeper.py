@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from functools import partial
 
 import structlog
 
@@ -27,12 +28,12 @@ from core.model import (
 from core.ports import Exit, Verdict
 from core.sessions import stopping
 from core.sessions.ending import attempt_over
-from core.sessions.handing import hand_over
 from core.sessions.inputs import Patience, send_owed
 from core.sessions.ordering import make_order
 from core.sessions.reach import Reach
 from core.sessions.starting import prepare_workspace, reload
 from core.sessions.tailer import Tailer
+from core.sessions.unstarted import agent_gone, forget, order_anew
 from core.sessions.verdicts import judged, last_words
 from core.store import logs, sessions, tasks
 from core.store.database import Tx
@@ -122,34 +123,16 @@ class Keeper:
         if folder.exists():
             found = await sandbox.find(folder)
             if found is None:
-                await self._house.store.write(self._again)
+                await forget(sandbox, folder)
+                await self._house.store.write(partial(order_anew, session_id=self._id))
             return found
         if session.agent not in self._house.agents and session.held_for is None:
-            await self._house.store.write(self._agent_gone)
+            await self._house.store.write(partial(agent_gone, session_id=self._id))
             return None
         await prepare_workspace(self._house, session, task)
         order = await make_order(self._house, session, iteration, task)
         await self._house.doors.open(session.id)
         return await sandbox.start(order)
-
-    def _agent_gone(self, tx: Tx) -> None:
-        """It was taken out of the configuration before it began."""
-        session = sessions.get(tx, self._id)
-        if session.state is SessionState.STARTING and sessions.attempt_ended(
-            tx, sessions.get_attempt(tx, self._id), Exit(reason="not_started")
-        ):
-            hand_over(tx, session)
-
-    def _again(self, tx: Tx) -> None:
-        """The ordered attempt has not started and never will: order the next one."""
-        attempt = sessions.get_attempt(tx, self._id)
-        if sessions.attempt_ended(tx, attempt, Exit(reason="not_started")):
-            new = sessions.new_attempt(tx, self._id)
-            iteration = sessions.get_iteration(tx, self._id)
-            tx.run(
-                "UPDATE iterations SET attempt = ? WHERE session_id = ? AND number = ?",
-                (new.number, self._id, iteration.number),
-            )
 
     def _started(self, tx: Tx, handle: str) -> None:
         session = sessions.get(tx, self._id)
@@ -185,6 +168,9 @@ class Keeper:
 
     async def _never_started(self, reason: str) -> None:
         end = Exit(reason="not_started", error=reason)
+        session, iteration, _ = await self._house.store.write(lambda tx: reload(tx, self._id))
+        folder = self._house.attempt_folder(self._id, iteration.attempt)
+        await forget(self._house.sandboxes[session.sandbox], folder)
         await self._house.store.write(
             lambda tx: attempt_over(
                 tx, self._house, sessions.get_attempt(tx, self._id), end, Verdict(False, reason), []
@@ -260,6 +246,7 @@ class Keeper:
         tail = await last_words(self._house, self._id)
         session = await self._house.store.write(lambda tx: sessions.get(tx, self._id))
         verdict = judged(self._house, session, tailer.driver, last, end)
+        await forget(tailer.sandbox, tailer.folder)
         await self._house.store.write(
             lambda tx: attempt_over(tx, self._house, attempt, end, verdict, tail)
         )
@@ -288,6 +275,7 @@ class Keeper:
         if handle is not None:
             await self._house.store.write(lambda tx: sessions.attempt_started(tx, attempt, handle))
             return
+        await forget(self._house.sandboxes[session.sandbox], folder)
         await self._house.store.write(
             lambda tx: attempt_over(
                 tx, self._house, attempt, Exit(reason="not_started"), Verdict(False), []

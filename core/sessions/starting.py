@@ -8,6 +8,7 @@ from core.errors import Broken
 from core.house import House
 from core.killpoints import kill_point
 from core.model import Iteration, Session, Task, WorktreeState
+from core.sessions.surroundings import private
 from core.store import sessions as rows
 from core.store import tasks
 from core.store.database import Tx
@@ -20,6 +21,7 @@ async def prepare_workspace(house: House, session: Session, task: Task) -> None:
         if not Path(session.worktree).is_dir():
             raise Broken(f"the workspace {session.worktree} is gone: it can't go on in there")
         return
+    private(house.session_folder(session.id))
     repo = house.repo(task.repo)
     start = task.head_commit
     if start is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import stat
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +16,7 @@ from core.ports import Door
 PASSED = ("PATH", "LANG", "LC_ALL", "TZ", "TERM")
 """What a child inherits from the bot's environment; all else is built from nothing."""
 PERSISTENT = "persistent"
+_PRIVATE = 0o700
 
 
 def environment(
@@ -49,6 +51,12 @@ def memory_of(house: House, agent: Agent) -> Path | None:
 def made(folder: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     return folder
+
+
+def private(folder: Path) -> None:
+    """Make it, for nobody else on this machine to look into."""
+    if stat.S_IMODE(made(folder).stat().st_mode) != _PRIVATE:
+        folder.chmod(_PRIVATE)
 
 
 def way_back(door: Door) -> dict[str, str]:

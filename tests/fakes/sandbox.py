@@ -77,5 +77,8 @@ class CutOff:
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
         return await self._reach().stop(folder, handle, force)
 
+    async def forget(self, folder: Path) -> None:
+        await self._inner.forget(folder)
+
     async def run(self, order: Order) -> Ran:
         return await self._reach().run(order)

@@ -52,26 +52,27 @@ class Ran:
         return f"exit status {self.status}\n{self.out}\n-- errors --\n{self.err}"
 
 
-ON_HOST = """
+CREW = """
 [agents.shell]
 driver = "command"
-sandbox = "host"
 max_concurrent_tasks = 4
 
 [agents.claude]
 driver = "claude"
-sandbox = "host"
 """
-"""The shipped crew, as it is where nothing can be walled off."""
+"""The shipped crew; in which sandbox, the bench says."""
 
 
 class Bench:
-    """A folder with a repository `shop` in it, and a bot's data beside it. The agents are on the
-    plain host, as many plays have them leave signs outside of their workspaces; `as_shipped`
-    takes them as they come."""
+    """A folder with a repository `shop` in it, and a bot's data beside it. The agents are in
+    `sandbox`: mostly on the plain host, as many plays have them leave signs outside of their
+    workspaces. Wherever they are, they see the folder `shown`, where a play's scripts lie;
+    `as_shipped` takes them as they come."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, sandbox: str = "host") -> None:
         self.folder = folder
+        self.sandbox = sandbox
+        self.shown = folder / "shown"
         self.data = folder / "data"
         self.repo = folder / "shop"
         self.environment = {
@@ -80,9 +81,9 @@ class Bench:
             "PYTHONPATH": str(ROOT),
             "BULLPEN_LIMITS__GRACE_SECONDS": "1",
         }
-        for name in ("bin", "home"):
+        for name in ("bin", "home", "shown"):
             (folder / name).mkdir()
-        self.configure(ON_HOST, "config/agents.toml")
+        self.configure(CREW, "config/agents.toml")
         self.repo.mkdir()
         self.git("init", "--quiet", "--initial-branch=main")
         self.commit({"README.md": "# Shop\n"}, "The beginning")
@@ -111,9 +112,13 @@ class Bench:
         (self.folder / "bin" / "claude").symlink_to(FAKE_CLAUDE)
 
     def configure(self, toml: str, name: str = "bullpen.toml") -> None:
-        """Write a configuration file. Agents that say no sandbox get the plain host."""
+        """Write a configuration file. Agents that say no sandbox get the bench's."""
         if name.endswith("agents.toml") and "sandbox" not in toml:
-            toml = re.sub(r"(?m)^(\[agents\.[\w-]+\])$", r'\1\nsandbox = "host"', toml)
+            place = f'sandbox = "{self.sandbox}"'
+            if self.sandbox != "host":
+                seen = f'source = "{self.shown}", target = "{self.shown}", writable = true'
+                place += f"\nmounts = [{{ {seen} }}]"
+            toml = re.sub(r"(?m)^(\[agents\.[\w-]+\])$", rf"\1\n{place}", toml)
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(toml)

@@ -12,12 +12,24 @@ import pytest
 
 from tests.fakes.telegram_server import TelegramServer
 from tests.flows.bench import Bench
+from tests.flows.real_bench import need_sandbox
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """A module's plays run in each of its SANDBOXES (`auto`: as the shipped agents)."""
+    places = getattr(metafunc.module, "SANDBOXES", ())
+    if places and "bench" in metafunc.fixturenames:
+        metafunc.parametrize("bench", places, indirect=True)
 
 
 @pytest.fixture
 def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Bench]:
-    """A module that says AS_SHIPPED = True takes the crew as it comes."""
-    bench = Bench(tmp_path)
+    """On the host, or where a module's SANDBOXES says. A module that says AS_SHIPPED = True takes
+    the crew as it comes."""
+    sandbox = getattr(request, "param", "host")
+    if sandbox == "auto":
+        need_sandbox("bubblewrap")
+    bench = Bench(tmp_path, sandbox)
     if getattr(request.module, "AS_SHIPPED", False):
         bench.as_shipped()
     yield bench

@@ -26,7 +26,7 @@ ln -sf /etc/passwd $2/users
 
 def add(bench: Bench, at_try: int) -> str:
     bench.configure(PLANNED, "config/workflows/planned.toml")
-    script = bench.folder / "tries.sh"
+    script = bench.shown / "tries.sh"
     script.write_text(TRIES)
     return f'/add "Plan it" --workflow planned --run "sh {script} {at_try} {{artifacts}}"'
 

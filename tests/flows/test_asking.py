@@ -79,7 +79,7 @@ def test_an_agent_that_crashes(bench: Bench) -> None:
 
 
 def _play(bench: Bench, acts: list[dict[str, object]]) -> None:
-    script = bench.folder / "play.json"
+    script = bench.shown / "play.json"
     script.write_text(json.dumps(acts))
     bench.configure(f'[agents.claude]\ndriver = "claude"\n[agents.claude.environment]\n'
                     f'FAKE_CLAUDE_SCRIPT = "{script}"\n', "config/agents.toml")

@@ -20,7 +20,7 @@ def claude(bench: Bench) -> None:
 
 def play(bench: Bench, *prompts: list[dict[str, Any]]) -> None:
     """What the agent does at each prompt of its conversation."""
-    script = bench.folder / "play.json"
+    script = bench.shown / "play.json"
     script.write_text(json.dumps(prompts))
     bench.configure(f'[agents.claude]\ndriver = "claude"\n[agents.claude.environment]\n'
                     f'FAKE_CLAUDE_SCRIPT = "{script}"\n', "config/agents.toml")

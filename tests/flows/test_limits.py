@@ -17,7 +17,7 @@ def claude(bench: Bench) -> None:
 
 def play(bench: Bench, *prompts: list[dict[str, Any]], more: str = "") -> None:
     """What the agent does at each prompt of its conversation."""
-    script = bench.folder / "play.json"
+    script = bench.shown / "play.json"
     script.write_text(json.dumps(prompts))
     bench.configure(f'[agents.claude]\ndriver = "claude"\naccount = "team"\n'
                     f'[agents.claude.environment]\nFAKE_CLAUDE_SCRIPT = "{script}"\n{more}',

@@ -140,7 +140,7 @@ fi
 def test_what_fails_together_goes_back_and_is_shown_again(shop: Bench) -> None:
     """Each passes alone: the first renames what the second has begun to use."""
     configure(shop, "test ! -e more.py || py more.py")
-    script = shop.folder / "mending.sh"
+    script = shop.shown / "mending.sh"
     script.write_text(MENDING)
     up(shop, add("Rename", "sed -i s/greeting/salute/ shop.py test_shop.py"),
        f'/add "Use" --run "sh {script} {{prompt_file}}"')

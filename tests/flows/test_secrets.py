@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import stat
 
 from tests.flows.bench import Bench
 
@@ -72,3 +74,22 @@ def _unseen(bench: Bench, screen: str) -> None:
         assert not any(part in text for part in PARTS), f"{place}:\n{text}"
     (summary,) = bench.rows("SELECT summary FROM iterations")
     assert not any(part in summary["summary"] for part in PARTS), summary["summary"]
+
+
+def test_what_has_ended_leaves_no_key_on_the_disk(bench: Bench) -> None:
+    bench.configure('[agents.new]\ndriver = "command"\n'
+                    'environment = { API_KEY = "zebra-finch-77" }\n'
+                    'options = { command = "sh -c \'test -n \\"$API_KEY\\" && env > seen\'" }\n',
+                    "config/agents.toml")
+    bench.up('/add "Look"').said("TASK-001 is ready for you")
+    (folder,) = (bench.data / "sessions").iterdir()
+    assert "zebra-finch-77" in (folder / "workspace" / "seen").read_text()
+    token = re.search("BULLPEN_TOKEN=(.+)", (folder / "workspace" / "seen").read_text())
+    assert token
+    for path in folder.rglob("*"):
+        if path.is_file() and "workspace" not in path.parts:
+            assert "zebra-finch-77" not in path.read_text(errors="replace"), path
+            assert token[1] not in path.read_text(errors="replace"), path
+    (order,) = folder.glob("attempts/01/order.json")
+    assert set(json.loads(order.read_text())) == {"grace", "marker", "seal"}
+    assert stat.S_IMODE(folder.stat().st_mode) == 0o700

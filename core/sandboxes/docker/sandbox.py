@@ -135,6 +135,9 @@ class DockerSandbox:
             raise Broken(f"the container {place.name} can't be ended: look with docker ps")
         return status.end
 
+    async def forget(self, folder: Path) -> None:
+        Attempt(folder).forget()
+
     async def run(self, order: Order) -> Ran:
         starting = asyncio.create_task(self.start(order))
         try:

@@ -121,6 +121,11 @@ class KubernetesSandbox:
             )
         return end
 
+    async def forget(self, folder: Path) -> None:
+        for name in ("freight", "job.json"):
+            (folder / name).unlink(missing_ok=True)
+        Attempt(folder).forget()
+
     async def run(self, order: Order) -> Ran:
         starting = asyncio.create_task(self.start(order))
         try:
