@@ -57,6 +57,8 @@ async def _obstacle(house: House, session: Session, task: Task) -> str | None:
         raise
     except BullpenError as error:
         return str(error)
+    if ran.end.status != 0:  # what git complains of isn't anybody's work
+        return "it can't be looked into"
     seen = read_inspection(ran.output)
     return may_remove(seen.status, seen.head, task.head_commit or task.base_commit or "")
 

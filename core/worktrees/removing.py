@@ -21,7 +21,7 @@ from core.house import BOXED, House
 from core.killpoints import kill_point
 from core.model import Event, Repo, Session, SessionState, Severity, WorktreeState
 from core.ports import Order, Ran
-from core.sessions.surroundings import PASSED
+from core.sessions.surroundings import PASSED, borrowed_objects
 from core.store import rows as nouns
 from core.store import sessions
 from core.store import worktrees as rows
@@ -210,7 +210,7 @@ async def _obstacle(house: House, row: WorktreeRow, repo: Repo) -> str | None:
     except BullpenError as error:
         return str(error).rstrip(".")
     seen = read_inspection(ran.output)
-    if ran.end.status != 0 and not seen.status:
+    if ran.end.status != 0:  # what git complains of isn't anybody's work
         return "it can't be looked into"
     saved = seen.head if await house.repositories.holds(repo, seen.head) else ""
     return may_remove(seen.status, seen.head, saved)
@@ -255,6 +255,7 @@ async def _look_alone(house: House, row: WorktreeRow) -> Ran:
         wall_time=PATIENCE,
         grace=1.0,
         writable=(home,),
+        readable=borrowed_objects(house, row.repo),
     )
     try:
         return await house.sandboxes[_sandbox(house, row)].run(order)

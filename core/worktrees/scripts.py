@@ -26,7 +26,7 @@ git rev-parse HEAD
 """
 _INSPECT = """
 git rev-parse HEAD || exit 1
-git status --porcelain --untracked-files=normal --ignore-submodules=none
+git status --porcelain --untracked-files=normal --ignore-submodules=none || exit 1
 git for-each-ref --no-merged=HEAD --format="stray %(refname)" refs/heads refs/stash
 """
 # Beside an agent at work: takes no lock, refreshes no index. A name with a newline is two lies.
