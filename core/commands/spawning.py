@@ -17,6 +17,7 @@ from core.store import tasks
 from core.store.database import Tx
 from core.store.tasks import NewTask
 from core.worktrees import listing
+from core.worktrees.lending import check_lendable
 
 USAGE = '/spawn TYPE "PROMPT" [--agent NAME] [--repo R] [--worktree PATH] [--interactive]'
 _TITLE = 80
@@ -122,6 +123,7 @@ async def _where(desk: Desk, path: str | None, repo: str | None) -> tuple[int | 
         raise Refused(f"{path} belongs to a session: only one made by hand can be worked in.")
     if found.state is not WorktreeState.ACTIVE:
         raise Refused(f"{path} is {found.state.value}: nobody can begin in it.")
+    await check_lendable(desk.house, found)
     return found.number, found.repo or desk.house.repo(repo).name
 
 

@@ -71,7 +71,7 @@ async def look(
         raise Refused(f"{info.path} is your own checkout: Bullpen only looks at it.")
     row = await locate(house, path)
     repo = house.repo(row.repo)
-    await house.store.write(lambda tx: _check_free(tx, row))
+    await house.store.write(lambda tx: check_free(tx, row))
     if delete_branch:
         await house.store.write(lambda tx: _check_alone(tx, row, repo))
     if not force:
@@ -91,7 +91,7 @@ def order(removal: Removal) -> Callable[[Tx], None]:
 
     def act(tx: Tx) -> None:
         row, drop = removal.row, int(removal.drop_branch)
-        _check_free(tx, row)
+        check_free(tx, row)
         if removal.drop_branch:
             _check_alone(tx, row, removal.repo)
         if row.number:
@@ -168,7 +168,7 @@ def _archived(tx: Tx, number: int, why: str) -> None:
 # -- may it go? ----------------------------------------------------------------------------
 
 
-def _check_free(tx: Tx, row: WorktreeRow) -> None:
+def check_free(tx: Tx, row: WorktreeRow) -> None:
     state, user = _now(tx, row)
     if user is not None:
         doing = "rests" if user.state is SessionState.SUSPENDED else "works"
@@ -206,7 +206,7 @@ async def _obstacle(house: House, row: WorktreeRow, repo: Repo) -> str | None:
     if not os.path.lexists(row.path):
         return None
     try:
-        ran = await _look_inside(house, row)
+        ran = await look_inside(house, row)
     except BullpenError as error:
         return str(error).rstrip(".")
     seen = read_inspection(ran.output)
@@ -216,7 +216,7 @@ async def _obstacle(house: House, row: WorktreeRow, repo: Repo) -> str | None:
     return may_remove(seen.status, seen.head, saved)
 
 
-async def _look_inside(house: House, row: WorktreeRow) -> Ran:
+async def look_inside(house: House, row: WorktreeRow) -> Ran:
     session = await house.store.write(lambda tx: _last_user(tx, row))
     if session is not None:
         return await inside(house, session, inspection_script())

@@ -1,0 +1,21 @@
+"""May a session begin in a worktree that was made by hand?"""
+
+from __future__ import annotations
+
+from core.errors import Refused
+from core.house import House
+from core.views import WorktreeRow
+from core.worktrees import read_inspection
+from core.worktrees.removing import check_free, look_inside
+
+
+async def check_lendable(house: House, row: WorktreeRow) -> None:
+    """Raises Refused, with the reason in one line, where somebody works in it or has left work in
+    it that no commit holds: the session's first would be taken for it."""
+    await house.store.write(lambda tx: check_free(tx, row))
+    ran = await look_inside(house, row)
+    said = read_inspection(ran.output).status.splitlines()
+    if ran.end.status != 0:
+        raise Refused(f"{row.path} can't be looked into: nobody can begin in it.")
+    if any(line.strip() and not line.startswith("stray ") for line in said):
+        raise Refused(f"{row.path} has work that is not committed: commit it there first.")

@@ -1,0 +1,77 @@
+"""A session that works in a worktree made by hand, and gives it back."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.flows.bench import Bench
+
+SANDBOXES = ("host", "auto")
+CREW = """
+[agents.maker]
+driver = "command"
+types = ["make"]
+options = { command = "sh -c 'cat idea.txt {prompt_file} > made.txt'" }
+[agents.mule]
+driver = "command"
+types = ["wait"]
+options = { command = "sh -c 'echo begun > begun.txt; while [ ! -e go ]; do sleep 0.1; done; rm go'" }
+"""  # noqa: E501
+
+
+@pytest.fixture(autouse=True)
+def idea(bench: Bench) -> Path:
+    """A worktree with a commit of somebody's in it."""
+    bench.configure(CREW, "config/agents.toml")
+    bench.up("/worktree new --agent shell --branch idea")
+    folder = bench.data / "worktrees" / "shell-idea"
+    (folder / "idea.txt").write_text("an idea\n")
+    bench.git("add", "--all", repo=folder)
+    bench.git("commit", "--quiet", "-m", "An idea", repo=folder)
+    return folder
+
+
+def states(bench: Bench) -> list[str]:
+    return [row["state"] for row in bench.rows("SELECT state FROM worktrees")]
+
+
+def test_it_works_there_and_gives_it_back(bench: Bench, idea: Path) -> None:
+    ran = bench.up('/spawn make "Write it down" --worktree shell-idea', "/worktrees")
+    ran.said("maker takes it", "TASK-001 done")
+    assert (idea / "made.txt").read_text().startswith("an idea\nWrite it down")
+    assert bench.value("SELECT worktree FROM sessions") == str(idea)
+    assert not list(bench.data.glob("sessions/*/workspace")), "it has none of its own"
+    assert bench.git("status", "--porcelain", repo=idea) == "", "what it made is committed"
+    assert bench.git("log", "--format=%s", "-1", "HEAD~1", repo=idea) == "An idea"
+    assert states(bench) == ["active"]
+    ran = bench.up('/spawn make "Write more" --worktree worktrees/shell-idea')
+    ran.said("TASK-002 done")
+    assert "Write more" in (idea / "made.txt").read_text()
+    assert states(bench) == ["active"]
+
+
+def test_one_with_unsaved_work_is_refused(bench: Bench, idea: Path) -> None:
+    (idea / "idea.txt").write_text("a better idea\n")
+    ran = bench.up('/spawn make "Write it down" --worktree shell-idea')
+    ran.said(f"{idea} has work that is not committed: commit it there first.")
+    assert bench.rows("SELECT * FROM tasks") == [] and states(bench) == ["active"]
+    assert (idea / "idea.txt").read_text() == "a better idea\n"
+
+
+async def test_a_busy_one_is_refused_and_free_again_when_it_is_killed(
+    bench: Bench, idea: Path
+) -> None:
+    async with bench.running() as live:
+        await live.say('/spawn wait "Wait" --worktree shell-idea', "mule is on it")
+        await live.until(lambda: (idea / "begun.txt").exists(), "it has begun")
+        name = bench.value("SELECT id FROM sessions")
+        await live.say('/spawn make "Write" --worktree shell-idea', f"{name} works in {idea}")
+        await live.say("/pause 1", "TASK-001 is paused")
+        await live.until(lambda: states(bench) == ["suspended"], "it rests")
+        await live.say('/spawn make "Write" --worktree shell-idea', "shell-idea")
+        await live.say("/kill 1", "TASK-001 killed")
+        await live.until(lambda: states(bench) == ["active"], "given back")
+        await live.say('/spawn make "Write" --worktree shell-idea', "not committed")
+    assert bench.value("SELECT count(*) FROM tasks") == 1
