@@ -2,38 +2,63 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import BeforeValidator, Field, field_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator
 
 from config.settings import Section
 from core.commands import amounts
 from core.errors import Unclear
 from core.model import Limits, Mount
 
+_YEAR, _MEGABYTE = 365 * 86_400, 1 << 20
+
 
 def _seconds(value: object) -> object:
     """`"90m"`, `"2h"`, or a number of seconds."""
-    return _read(amounts.duration, value)
+    return amounts.duration(value) / 1000 if isinstance(value, str) else value
 
 
 def _bytes(value: object) -> object:
     """`"4g"`, `"500m"`, or a number of bytes."""
-    return _read(amounts.size, value)
+    return amounts.size(value) if isinstance(value, str) else value
 
 
-def _read(reader: object, value: object) -> object:
-    if not isinstance(value, str):
-        return value
-    try:
-        return reader(value)  # type: ignore[operator]
-    except Unclear as error:
-        raise ValueError(str(error).rstrip(".")) from error
+def _read(reader: Callable[[object], object]) -> BeforeValidator:
+    def read(value: object) -> object:
+        try:
+            return reader(value)
+        except Unclear as error:
+            raise ValueError(str(error).rstrip(".")) from error
+
+    return BeforeValidator(read)
 
 
-Time = Annotated[float, BeforeValidator(_seconds), Field(gt=0, le=365 * 86400)]
-Size = Annotated[int, BeforeValidator(_bytes), Field(ge=1 << 20, le=1 << 50)]
+def _time(seconds: float) -> float:
+    if not 0 < seconds <= _YEAR:
+        raise ValueError("must be more than nothing, and at most 365d")
+    return seconds
+
+
+def _size(size: int) -> int:
+    if not _MEGABYTE <= size <= 1 << 50:
+        raise ValueError("must be at least 1m, and at most 1024t")
+    return size
+
+
+Time = Annotated[float, _read(_seconds), AfterValidator(_time)]
+Size = Annotated[int, _read(_bytes), AfterValidator(_size)]
+
+
+def _user(text: str) -> str:
+    if not re.fullmatch(r"[0-9]+(:[0-9]+)?", text):
+        raise ValueError("is a user's number, or with its group's: 1000 or 1000:1000")
+    return text
+
+
 Name = Annotated[str, Field(min_length=1, max_length=253)]
 
 
@@ -55,7 +80,7 @@ class MountTable(Section):
     """One of `mounts`: `{ source = "~/.codex/auth.json", target = "~/.codex/auth.json" }`."""
 
     source: Path
-    target: Annotated[str, Field(pattern=r"^(~/|/).")]
+    target: str
     writable: bool = False
 
     @field_validator("source")
@@ -69,6 +94,8 @@ class MountTable(Section):
     @field_validator("target")
     @classmethod
     def _inside(cls, target: str) -> str:
+        if not re.match(r"(~/|/).", target):
+            raise ValueError("begins with / or ~/, for instance ~/.codex/auth.json")
         if ".." in Path(target).parts:
             raise ValueError("leads elsewhere; name it without ..")
         return target
@@ -89,7 +116,7 @@ class ContainerTable(Section):
     python: str | None = None
     engine: Name | None = None
     cpus: Annotated[float, Field(gt=0, le=1024)] | None = None
-    user: Annotated[str, Field(pattern=r"^[0-9]+(:[0-9]+)?$")] | None = None
+    user: Annotated[str, AfterValidator(_user)] | None = None
     log_size: Size | None = None
     context: Name | None = None
     namespace: Name | None = None

@@ -16,6 +16,7 @@ SPINS = "while True: pass"
 LIMITS: dict[str, tuple[str, str, str, str]] = {
     "wall": ('wall_time = 0.5', "sleep 600", "timeout", "it ran longer than it may (0 s)"),
     "idle": ('idle_time = 0.5', "sleep 600", "timeout", "it said nothing for longer"),
+    "said": ('idle_time = "1s"', "sleep 600", "timeout", "it said nothing for longer"),
     "memory": ('memory = "64m"', f"python3 -c '{EATS}'", "failed",
                "it used more memory than it may (64 MB)"),
     "cpu": ("cpu_time = 0.5", f"python3 -c '{SPINS}'", "failed", "it used more CPU time"),
@@ -33,6 +34,21 @@ def test_each_limit_ends_it_with_a_reason_of_its_own(bench: Bench, name: str) ->
                    BULLPEN_LIMITS__GRACE_SECONDS="0.2")
     ran.said("TASK-001 failed", words)
     assert bench.value("SELECT outcome FROM sessions") == outcome
+
+
+def test_a_limit_that_makes_no_sense_is_said_in_its_own_units(bench: Bench) -> None:
+    more = ('limits = { wall_time = "400d", idle_time = 0, memory = "1k", cpu_time = "soon" }\n'
+            'mounts = [{ source = "/etc/hosts", target = "hosts" }]\n'
+            'container = { user = "me", ttl = "0.0001s" }')
+    bench.configure(agent("one", "true", more), "config/agents.toml")
+    ran = bench.up(status=2)
+    for words in ("limits.wall_time: must be more than nothing, and at most 365d",
+                  "limits.idle_time: must be more than nothing, and at most 365d",
+                  "limits.memory: must be at least 1m",
+                  "limits.cpu_time: no duration `soon`: say it like 90m",
+                  "mounts.0.target: begins with / or ~/",
+                  "container.user: is a user's number", "container.ttl: no duration"):
+        assert words in ran.out + ran.err, (words, str(ran))
 
 
 def agent(name: str, script: str, more: str = "") -> str:
