@@ -169,7 +169,7 @@ async def say(desk: Desk, command: Command) -> Reply | Act:
                 f"/kill {session.task_id}"
             )
         words = desk.house.redact(command.text)[:200]
-        inputs.owe(tx, session.id, data)
+        inputs.owe(tx, session.id, data, said=None if session.interactive else command.text)
         tx.emit(
             Event(
                 "task.edited",

@@ -23,6 +23,7 @@ from core.model import (
 from core.ports import Exit, Verdict
 from core.store import gates, runs, sessions, tasks
 from core.store.database import Tx
+from core.store.inputs import was_owed
 
 _OUTCOMES = {
     "gone": SessionOutcome.LOST,
@@ -49,7 +50,7 @@ def attempt_over(
     gates.cancel_of_session(tx, session.id, "the agent has ended")
     if session.state is SessionState.TERMINATING:
         _terminated(tx, house, session, tail)
-    elif verdict.ok:
+    elif verdict.ok and not _was_interrupted(tx, house, session, attempt):
         _succeeded(tx, session.id, verdict, tail)
     elif session.held_for is not None:
         _interrupted(tx, session, attempt)
@@ -59,6 +60,13 @@ def attempt_over(
         _cut_off(tx, session, end.error)
     else:
         _failed(tx, house, session.id, end, verdict, tail)
+
+
+def _was_interrupted(tx: Tx, house: House, session: Session, attempt: Attempt) -> bool:
+    """Whether it was told to break off, so as to rest: a result that comes then is none. Words
+    that it had not yet taken up may have made it begin another turn."""
+    data = house.drivers[session.driver].interrupt()
+    return session.held_for is not None and data is not None and was_owed(tx, attempt, data)
 
 
 def _terminated(tx: Tx, house: House, session: Session, tail: list[str]) -> None:

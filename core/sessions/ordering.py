@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +14,14 @@ from core.house import Helper, House
 from core.memory import NAME
 from core.model import Agent, Iteration, Session, Step, Task
 from core.ports import Brief, Door, Driver, Order, Plan
-from core.sessions.prompting import again, said_so_far, scoped
+from core.sessions.laying import lay_out
+from core.sessions.prompting import (
+    again,
+    said_so_far,
+    scoped,
+    with_words,
+    words_since,
+)
 from core.sessions.surroundings import (
     borrowed_objects,
     environment,
@@ -72,7 +78,7 @@ async def make_order(house: House, session: Session, iteration: Iteration, task:
     if session.interactive and not plan.pty:
         raise Broken(f"{session.agent} can't be typed to in a terminal: leave --interactive away.")
     home = made(home_of(house, session.id, start.agent))
-    await asyncio.to_thread(_place_files, home, plan.files)
+    await asyncio.to_thread(lay_out, home, plan)
     return _order(start, told, plan)
 
 
@@ -114,6 +120,8 @@ async def _brief(start: Start) -> Brief:
     if (why := again(session)) is not None:
         prompt = _goes_on(prompt, why, bool(start.resume))
         name += f"-again-{iteration.attempt:02d}"
+    words = await words_since(start.house, session, iteration)
+    prompt = with_words(prompt, words)
     prompt_file = start.folder / f"{name}.md"
     instructions = await start.house.store.write(
         partial(scoped, house=start.house, session=session, task=start.task, step=step)
@@ -123,6 +131,7 @@ async def _brief(start: Start) -> Brief:
     whole = ""
     if start.resume:
         whole = await said_so_far(start.house, session, iteration, False, not step.output)
+        whole = with_words(whole, words)
     return Brief(
         task=start.task.ref,
         title=start.task.title,
@@ -199,14 +208,6 @@ def _order(start: Start, told: Brief, plan: Plan) -> Order:
         door=start.door,
         pty=plan.pty,
     )
-
-
-def _place_files(home: Path, files: Mapping[str, str]) -> None:
-    """What a driver wants to find below the agent's HOME."""
-    for name, text in files.items():
-        path = home / name
-        made(path.parent)
-        _write(path, text)
 
 
 def _write(path: Path, text: str) -> None:

@@ -58,6 +58,25 @@ async def said_so_far(
     return "\n\n".join(parts) + "\n"
 
 
+async def words_since(house: House, session: Session, iteration: Iteration) -> list[str]:
+    """What people said to it since its iteration began: an earlier attempt may have been
+    interrupted before it took that up."""
+    rows = await house.store.read(
+        "SELECT said FROM inputs WHERE session_id = ? AND attempt < ? AND created_at >= ? "
+        "AND said IS NOT NULL ORDER BY attempt, number",
+        (session.id, iteration.attempt, iteration.started_at),
+    )
+    return [str(row["said"]) for row in rows]
+
+
+def with_words(prompt: str, words: list[str]) -> str:
+    """The prompt, and those words again."""
+    if not words:
+        return prompt
+    told = "\n\n".join(words)
+    return f"{prompt.rstrip()}\n\nMeanwhile you were told, if you haven't heeded it:\n\n{told}\n"
+
+
 def again(session: Session) -> str | None:
     """Why it was interrupted before it had a result; None: it was not."""
     if session.held_for is not None:

@@ -42,8 +42,12 @@ async def _interrupt(house: House, tailer: Tailer, poked: asyncio.Event) -> None
     """Where its driver knows how: it may end its turn, say so, and go by itself."""
     patience = house.policy.interrupt
     data = tailer.driver.interrupt() if patience else None
-    if data is None or not await house.store.write(partial(_owe, tailer, data)):
+    if data is None:
         return
+    await tailer.take()  # a result that is there already counts
+    if not await house.store.write(partial(_owe, tailer, data)):
+        return
+    queued = await house.store.write(partial(inputs.words_of, attempt=tailer.attempt))
     ended = asyncio.ensure_future(tailer.sandbox.ended(tailer.folder, tailer.handle))
     deadline = time.monotonic() + patience
     try:
@@ -54,6 +58,8 @@ async def _interrupt(house: House, tailer: Tailer, poked: asyncio.Event) -> None
             await tailer.take()
             if tailer.finished:  # nothing more is asked of it: it may go
                 await house.store.write(partial(_end_input, tailer))
+                if queued:  # it would begin with those now
+                    return
             if await _is_forced(house, tailer):
                 return
     finally:

@@ -62,3 +62,6 @@ CREATE TABLE follows (
 
 -- The conversation that it was to go on with: only such a one can be lost, and is begun anew once.
 ALTER TABLE attempts ADD COLUMN resumes TEXT;
+
+-- A person's words in it: whoever was interrupted before it took them up is told them again.
+ALTER TABLE inputs ADD COLUMN said TEXT;

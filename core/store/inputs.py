@@ -18,8 +18,9 @@ def ended(tx: Tx, attempt: Attempt) -> bool:
     )
 
 
-def owe(tx: Tx, session_id: str, data: bytes, last: bool = False) -> None:
-    """Something to be written to the running attempt, exactly once, under its number."""
+def owe(tx: Tx, session_id: str, data: bytes, last: bool = False, said: str | None = None) -> None:
+    """Something to be written to the running attempt, exactly once, under its number. `said`: a
+    person's words in it."""
     attempt = get_attempt(tx, session_id)
     if attempt.state is AttemptState.ENDED:
         raise Refused(f"{session_id} runs no more: it can't be told anything.")
@@ -34,5 +35,24 @@ def owe(tx: Tx, session_id: str, data: bytes, last: bool = False) -> None:
         number=number,
         data=data,
         last=int(last),
+        said=said,
         created_at=tx.now,
     )
+
+
+def was_owed(tx: Tx, attempt: Attempt, data: bytes) -> bool:
+    """Whether just that is owed to it, or was sent."""
+    sql = "SELECT 1 FROM inputs WHERE session_id = ? AND attempt = ? AND data = ?"
+    return tx.one(sql, (attempt.session_id, attempt.number, data)) is not None
+
+
+def words_of(tx: Tx, attempt: Attempt) -> list[str]:
+    """What people have said to it, in order."""
+    return [
+        str(row["said"])
+        for row in tx.all(
+            "SELECT said FROM inputs WHERE session_id = ? AND attempt = ? AND said IS NOT NULL "
+            "ORDER BY number",
+            (attempt.session_id, attempt.number),
+        )
+    ]

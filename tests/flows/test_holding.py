@@ -76,6 +76,23 @@ async def test_a_paused_task_loses_its_process_and_goes_on_where_it_was(bench: B
     assert "Write a note" in told[1] and "Write a note" not in told[0]
 
 
+async def test_words_that_wait_when_it_is_paused_make_no_result_and_are_not_lost(
+        bench: Bench) -> None:
+    play(bench, WORK, REST)
+    async with bench.running() as live:
+        await live.say(START, "TASK-001")
+        await live.until(lambda: working(bench), "the agent works")
+        await live.say("/say 1 and in green, please", "Told claude.")
+        await live.until(lambda: bench.value("SELECT sent FROM inputs"), "it is told")
+        await live.say("/pause 1", "TASK-001 is paused.")
+        await live.until(lambda: bench.value("SELECT state FROM sessions") == "suspended", "rest")
+        assert state(bench) == RESTS
+        await live.say("/resume 1", "TASK-001 goes on.", "TASK-001 is ready for you")
+    told = [path.read_text() for path in sorted((bench.data / "sessions").glob("*/prompt*.md"))]
+    assert told[0].count("and in green, please") == 1 and "You were interrupted" in told[0]
+    assert bench.value("SELECT count(*) FROM attempts") == 2
+
+
 async def test_a_restart_of_the_bot_changes_nothing_of_a_pause(bench: Bench) -> None:
     play(bench, WORK, REST)
     async with bench.running() as live:
