@@ -26,7 +26,8 @@ test: system dev
 test-docker: dev
 	@scripts/docker_ground.sh
 	@.venv/bin/python -m pytest -q -k docker $(ARGS) tests/contracts/test_sandbox_contract.py \
-		tests/faults tests/flows/test_docker_flow.py
+		tests/contracts/test_docker_remote.py tests/faults \
+		tests/flows/test_docker_flow.py tests/flows/test_docker_remote_flow.py
 
 test-k8s: system dev
 	@.venv/bin/python -m pytest -q $(ARGS) tests/contracts/test_kubernetes.py tests/faults/test_kubernetes.py \

@@ -37,10 +37,10 @@ from core.house import Current, Helper, House
 from core.live import Live
 from core.notifications import Notifier
 from core.orchestrator import Orchestrator
-from core.ports import Face
+from core.ports import Face, Sandbox
 from core.redaction import Redactor
 from core.sandboxes.bubblewrap import BubblewrapSandbox
-from core.sandboxes.docker import DockerSandbox
+from core.sandboxes.docker import DockerRemoteSandbox, DockerSandbox
 from core.sandboxes.host import HostSandbox
 from core.sandboxes.kubernetes import KubernetesSandbox
 from core.store import buttons
@@ -174,6 +174,13 @@ def _faces(
 
 def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
     doors = Doors(load_key(data))
+    sandboxes: tuple[Sandbox, ...] = (
+        HostSandbox(),
+        BubblewrapSandbox(hidden=(data,)),
+        DockerSandbox(data),
+        DockerRemoteSandbox(lambda: doors.far_url, data),
+        KubernetesSandbox(lambda: doors.far_url),
+    )
     return House(
         store=store,
         clock=clock,
@@ -189,15 +196,7 @@ def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
                 ModelCallDriver(),
             )
         },
-        sandboxes={
-            sandbox.name: sandbox
-            for sandbox in (
-                HostSandbox(),
-                BubblewrapSandbox(hidden=(data,)),
-                DockerSandbox(data),
-                KubernetesSandbox(lambda: doors.far_url),
-            )
-        },
+        sandboxes={sandbox.name: sandbox for sandbox in sandboxes},
         forges={"local": LocalForge()},
         repositories=files.sources.repositories,
         redact=files.sources.redactor.text,

@@ -37,6 +37,7 @@ from core.errors import Broken
 from core.ports import Exit, Line, Order
 from core.sandboxes import exchange, output
 from core.sandboxes.attempt import Attempt
+from core.sandboxes.endings import joined, told_of
 from core.sandboxes.mirror import Mirror
 
 CARRIER = Path(__file__).with_name("carrier.py")
@@ -49,7 +50,6 @@ MOST_FILE, MOST_FILES = 1 << 20, 8 << 20
 """Bytes that are carried along: of one file, and of all."""
 _IDENTITY = "[user]\n\tname = Bullpen agent\n\temail = agent@bullpen.invalid\n"
 _LARGE = 256 << 10
-_LIMITS = frozenset({"wall_time", "idle_time", "memory"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,8 +112,7 @@ class Afar:
         """The end as the carrier has told it, if it has."""
         try:
             end = json.loads((self.folder / "end.json").read_bytes())["exit"]
-            value = {name: end.get(name) for name in ("status", "signal", "reason", "error", "at")}
-            return _exit(value)
+            return told_of(end)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -125,9 +124,7 @@ class Afar:
             return recorded
         told = self.told()
         if told is not None:
-            # In there it was told to end, and no more than that.
-            why = end.reason if told.reason == "stopped" and end.reason in _LIMITS else told.reason
-            end = replace(told, reason=why)
+            end = joined(told, end)
         facts = self.facts()
         try:
             await exchange.bring_back(self.folder, Path(facts["workspace"]), facts["branch"])
@@ -283,15 +280,6 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise Broken(f"{path} can't be read: {error.strerror}") from error
-
-
-def _exit(value: dict[str, Any]) -> Exit:
-    """An end that came from over there: an agent may have written it."""
-    numbers = {key: value[key] if type(value[key]) is int else None for key in ("status", "signal")}
-    words = {key: output.clean(value[key])[:500] if isinstance(value[key], str) else None
-             for key in ("reason", "error")}  # fmt: skip
-    at = value["at"] if type(value["at"]) is int else 0
-    return Exit(numbers["status"], numbers["signal"], words["reason"], words["error"], at)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -99,6 +99,22 @@ class Attempt:
             return self.claim() == REVOKED
         return True
 
+    def take(self, name: str) -> bool:
+        """Claim it for who starts it elsewhere; False where it has been called off."""
+        try:
+            os.symlink(name, self.folder / "claim")
+        except FileExistsError:
+            return self.claim() == name
+        return True
+
+    def call_off(self) -> None:
+        """What was claimed and is not there never will be."""
+        new = self.folder / "claim.new"
+        with contextlib.suppress(FileNotFoundError):
+            new.unlink()
+        os.symlink(REVOKED, new)
+        os.replace(new, self.folder / "claim")
+
     def forget(self) -> None:
         """Keep no more of the order than it takes to know what it left running: its environment
         holds keys. Raises Broken."""

@@ -6,7 +6,8 @@ from __future__ import annotations
 import hashlib
 import os
 import secrets
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +24,12 @@ DATA, SESSION, ATTEMPT, FOLDER, PROBE = (
 OURSELVES = secrets.token_hex(6)
 """What this process marks its probes with: those of another are left over."""
 LAUNCHER_SHARE = 32 << 20
-"""Bytes of memory that the launcher takes, on top of what the agent may use."""
+CARRIER_SHARE = 96 << 20
+"""Bytes of memory that ours take, on top of what the agent may use: the launcher, the carrier."""
+CARGO = "/bullpen"
+"""Where a container elsewhere finds the carrier and its freight."""
+FAR_LOG = 6
+"""How often the engine's log may hold what is kept of an output: each line has its wrapping."""
 USUAL_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 """What an engine sets where an image says nothing."""
 PIDS = 512
@@ -76,6 +82,32 @@ def container(order: Order, mark: str, image: str, launcher: bool) -> dict[str, 
     return told
 
 
+def far_container(
+    order: Order, mark: str, image: str, name: str, tops: Sequence[str]
+) -> dict[str, Any]:
+    """The same where no folder is shared: the carrier's, with room of its own at `tops`."""
+    table, host = order.container, _walls()
+    python = table.get("python") or "python3"
+    host |= {
+        "NetworkMode": "bridge" if order.network == "on" else order.network,
+        "Mounts": [{"Type": "volume", "Target": top} for top in tops],
+        "Tmpfs": {"/tmp": "rw,exec,nosuid,nodev,mode=1777"},  # noqa: S108 (its own)
+        "PidsLimit": max(PIDS, 8 * (order.processes or 0)),
+        "LogConfig": _log(replace(order, output_limit=FAR_LOG * order.log_cap), launcher=False),
+    }
+    host |= _amounts(order, CARRIER_SHARE)
+    return {
+        "Image": image,
+        "Entrypoint": [python, "-I", "-S", f"{CARGO}/carrier.py", f"{CARGO}/freight"],
+        "Cmd": [],
+        "User": str(table.get("user") or ""),
+        "WorkingDir": "/",
+        "Labels": labels(order, mark),
+        "Env": [f"BULLPEN_HOLDER={name}-{secrets.token_hex(4)}"],
+        "HostConfig": host,
+    }
+
+
 def path_inside(order: Order, image_path: str | None) -> Mapping[str, str]:
     """The environment in there: the image's PATH, where nobody has set another."""
     return {"PATH": image_path or USUAL_PATH, **order.env}
@@ -91,11 +123,15 @@ def _host(order: Order, launcher: bool) -> dict[str, Any]:
         "PidsLimit": max(PIDS, 8 * (order.processes or 0)),
         "LogConfig": _log(order, launcher),
     }
+    return host | _amounts(order, LAUNCHER_SHARE if launcher else 0)
+
+
+def _amounts(order: Order, share: int) -> dict[str, Any]:
+    host: dict[str, Any] = {}
     if order.memory:
-        memory = order.memory + (LAUNCHER_SHARE if launcher else 0)
-        host |= {"Memory": memory, "MemorySwap": memory}
-    if table.get("cpus"):
-        host["NanoCpus"] = int(table["cpus"] * 1_000_000_000)
+        host |= {"Memory": order.memory + share, "MemorySwap": order.memory + share}
+    if order.container.get("cpus"):
+        host["NanoCpus"] = int(order.container["cpus"] * 1_000_000_000)
     return host
 
 

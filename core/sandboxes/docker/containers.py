@@ -11,6 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from core.errors import Broken
 from core.ports import Order
 from core.sandboxes import output
 from core.sandboxes.attempt import REVOKED, Attempt
@@ -28,10 +29,12 @@ class Containers:
     """`mark`: the label by which a data folder knows its own; `default`: the engine's address
     where an agent names none; `patience`: seconds that one call may take."""
 
-    def __init__(self, data: Path | None, default: str | None, patience: float) -> None:
+    def __init__(
+        self, data: Path | None, default: str | None, patience: float, ssh: str = "ssh"
+    ) -> None:
         self.mark = building.data_mark(data)
         self.default = default or default_address()
-        self._patience = patience
+        self.patience, self._ssh = patience, ssh
         self._engines: dict[str, Engine] = {}
         self._swept: dict[str, asyncio.Lock | None] = {}
         self._pool: ThreadPoolExecutor | None = None
@@ -53,6 +56,16 @@ class Containers:
     async def runs(self, place: Place) -> bool:
         state = await self.state(place)
         return state is not None and alive(state)
+
+    async def holds(self, place: Place, path: str) -> bool:
+        """Whether there is something at that path in there."""
+
+        def look(client: Any) -> bool:
+            url = f"{client.base_url}/v{client.api_version}/containers/{place.name}/archive"
+            answer = client.head(url, params={"path": path}, timeout=client.timeout)
+            return bool(answer.status_code == 200)
+
+        return await self.engine(place.engine).call(look)
 
     async def signal(self, place: Place, name: str) -> None:
         engine = self.engine(place.engine)
@@ -126,7 +139,11 @@ class Containers:
         if address not in self._engines:
             if self._pool is None:
                 self._pool = ThreadPoolExecutor(THREADS, "docker")
-            self._engines[address] = Engine(address, self._pool, self._patience)
+            try:
+                made = Engine(address, self._pool, self.patience, self._ssh)
+            except ValueError as error:
+                raise Broken(str(error)) from error
+            self._engines[address] = made
         return self._engines[address]
 
 

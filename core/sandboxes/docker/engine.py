@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from core.errors import Broken, Unreachable
+from core.sandboxes.docker.tunnel import Way
 
 if TYPE_CHECKING:
     from docker import APIClient
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 LOCAL = "unix:///var/run/docker.sock"
+FAR = "ssh://"
 PATIENCE = 60.0
 """Seconds that one call may take."""
 FRESH = 15.0
@@ -61,8 +63,15 @@ def default_address() -> str:
 class Engine:
     """One engine by its address (`unix:///…` or `ssh://…`)."""
 
-    def __init__(self, address: str, pool: ThreadPoolExecutor, patience: float = PATIENCE) -> None:
+    def __init__(
+        self,
+        address: str,
+        pool: ThreadPoolExecutor,
+        patience: float = PATIENCE,
+        ssh: str = "ssh",
+    ) -> None:
         self.address = address
+        self.way = Way(address, ssh) if address.startswith(FAR) else None
         self._pool, self._patience = pool, patience
         self._made: APIClient | None = None
         self._making = threading.Lock()
@@ -162,22 +171,26 @@ class Engine:
             OSError,
         ) as error:
             self._made = None
+            why = f" ({self.way.said})" if self.way is not None and self.way.said else ""
             raise Unreachable(
-                f"The Docker engine at {self.address} gives no answer: is it running, and may "
+                f"The Docker engine at {self.address} gives no answer{why}: is it running, and may "
                 f"you use it? (docker -H {self.address} version)"
             ) from error
 
     def _client(self) -> APIClient:
         with self._making:
             if self._made is None:
-                from docker import APIClient
-
-                self._made = APIClient(
-                    self.address,
-                    timeout=self._patience,
-                    use_ssh_client=self.address.startswith("ssh://"),
-                )
+                self._made = self._connected()
             return self._made
+
+    def _connected(self) -> APIClient:
+        if self.way is not None:
+            from core.sandboxes.docker.transport import client
+
+            return client(self.way, self._patience)
+        from docker import APIClient
+
+        return APIClient(self.address, timeout=self._patience)
 
 
 @dataclass(slots=True)

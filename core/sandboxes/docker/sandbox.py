@@ -38,7 +38,7 @@ _BEGIN_PATIENCE = 5.0
 
 class DockerSandbox:
     """`data`: the data folder, by which containers are known as this Bullpen's. `engine`: the
-    address where an agent names none. `patience`: seconds that one call to an engine may take."""
+    address where an agent names none. `patience`: seconds that one call may take."""
 
     name = "docker"
     shares_folder = True
@@ -56,7 +56,7 @@ class DockerSandbox:
             return 'no image is configured for it: write image = "…" in [agents.NAME.container]'
         address = container.get("engine") or self._containers.default
         if not address.startswith("unix://"):
-            return f"the engine {address} shares no folder with Bullpen: name one as unix:///…"
+            return f"the engine {address} shares no folder: name it in the agent's container table"
         return self._containers.engine(address).problem(image, bool(container.get("pull")))
 
     async def start(self, order: Order) -> str:
@@ -157,10 +157,9 @@ class DockerSandbox:
 
     async def _prepare(self, order: Order) -> Place:
         """Ask what the image can do, and write down what is to start."""
-        table = order.container
-        image, address = table.get("image"), table.get("engine") or self._containers.default
-        if not image:
-            raise Broken(self.missing(table) or "no image is configured")
+        address = order.container.get("engine") or self._containers.default
+        if not order.container.get("image") or not address.startswith("unix://"):
+            raise Broken(self.missing(order.container) or "")
         engine = self._containers.engine(address)
         known = await self._containers.image(order, engine)
         place = Place(

@@ -1,0 +1,185 @@
+"""Follows one attempt on another machine until it has ended there and all of it is home."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from core.errors import Broken, Unreachable
+from core.ports import Exit
+from core.sandboxes.afar import WRAP_UP, Afar
+from core.sandboxes.docker.containers import Containers, alive, fresh
+from core.sandboxes.docker.ends import ways
+from core.sandboxes.docker.engine import Engine, NotThere
+from core.sandboxes.docker.place import FILE, Place
+from core.sandboxes.docker.stream import Stream, in_thread
+from core.sandboxes.mirror import Gap, Mirror
+from core.sandboxes.output import clean
+
+FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
+SLACK = 900.0
+"""Seconds beside the wall time, for the code and the way home: then nothing is waited for."""
+STOPPING, IDLE, OVERDUE = "stopping", "idle", "overdue"
+_WHY = {STOPPING: "stopped", IDLE: "idle_time", OVERDUE: "wall_time"}
+TAKEN = 75
+
+
+class Follower:
+    """One for an attempt. `done` is set when its end is recorded; `trouble` is why nothing is
+    known just now."""
+
+    def __init__(self, containers: Containers, folder: Path, place: Place) -> None:
+        self._containers, self._folder, self._place = containers, folder, place
+        self._afar = Afar(folder)
+        self._pause = FIRST_PAUSE
+        self._errors = b""
+        self.done = asyncio.Event()
+        self.trouble: Broken | None = None
+        self.task = asyncio.create_task(self._run())
+
+    async def end(self, force: bool, begun: bool) -> None:
+        """Have it ended over there: its work is brought home, unless it has none yet."""
+        for signal, patience in ways(self._place, force, begun):
+            if self.done.is_set() or not await self._containers.runs(self._place):
+                return
+            await self._containers.signal(self._place, signal)
+            more = 0.0 if signal == "SIGKILL" else WRAP_UP
+            await self._containers.dead_within(self._place, patience + more)
+
+    async def _run(self) -> None:
+        """Whatever fails is tried again: the end is recorded when it is known, and not before."""
+        while not self.done.is_set():
+            try:
+                if await self._turn():
+                    self.done.set()
+                    return
+            except (Broken, OSError) as error:
+                self.trouble = error if isinstance(error, Broken) else Broken(str(error))
+                if not self._folder.exists():  # nobody can want its end any more
+                    return
+            await asyncio.sleep(self._pause)
+            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+
+    async def _turn(self) -> bool:
+        """Whether it has ended, and all is home."""
+        if self._afar.attempt.end() is not None:
+            await self._containers.remove(self._place)
+            return True
+        state = await self._state()
+        self.trouble = None
+        if state is not None and fresh(state):
+            return False
+        lives = state is not None and alive(state)
+        with self._afar.mirror() as mirror:
+            if state is not None and (mirror.end is None or lives):
+                await self._listen(mirror, lives)
+            state = await self._state()
+            if state is not None and alive(state):
+                return False
+            if state is not None and mirror.end is None and lives:
+                # An engine may end a followed log before it has told all of it.
+                await self._listen(mirror, False)
+        await self._afar.settle(self._ending(state))
+        await self._containers.remove(self._place)
+        return True
+
+    async def _state(self) -> dict[str, Any] | None:
+        """None is proof that it is gone. Raises Unreachable."""
+        state = await self._containers.state(self._place)
+        if state is None and not await self._engine.same(self._place.engine_id):
+            raise Unreachable(
+                f"Another Docker engine answers at {self._place.engine}: {self._place.name} is "
+                "not its own."
+            )
+        return state
+
+    @property
+    def _engine(self) -> Engine:
+        return self._containers.engine(self._place.engine)
+
+    # -- what it says ----------------------------------------------------------------------
+
+    async def _listen(self, mirror: Mirror, lives: bool) -> None:
+        """Its log from where we are, as long as it lasts; from its beginning where that is not
+        enough."""
+        since = max(0, mirror.last_at // 1000 - 1)
+        async with self._watched(mirror, lives):
+            try:
+                await self._feed(mirror, since, lives)
+            except Gap:
+                await self._feed(mirror, 0, lives)
+
+    async def _feed(self, mirror: Mirror, since: int, follow: bool) -> None:
+        way = self._engine.way
+        if way is None:
+            raise Broken(f"{self._place.engine} is no engine on another machine")
+        version = await self._engine.call(lambda client: str(client.api_version))
+        stream = Stream(way, version, self._place.name, since, follow)
+        mirror.begin()
+        with contextlib.suppress(NotThere):  # taken away meanwhile
+            await in_thread(partial(self._take, stream, mirror, since == 0), stream.close)
+        self._errors = stream.errors or self._errors
+
+    def _take(self, stream: Stream, mirror: Mirror, from_start: bool) -> None:
+        for chunk in stream.chunks(self._containers.patience):
+            self._pause = FIRST_PAUSE
+            mirror.feed(chunk, from_start)
+
+    # -- how long it may ---------------------------------------------------------------------
+
+    @contextlib.asynccontextmanager
+    async def _watched(self, mirror: Mirror, lives: bool) -> AsyncIterator[None]:
+        """Meanwhile see to it that neither its silence nor all of it lasts too long."""
+        if not lives or not (self._place.idle_time or self._place.wall_time):
+            yield
+            return
+        watching = asyncio.create_task(self._watch(mirror))
+        try:
+            yield
+        finally:
+            watching.cancel()
+            with contextlib.suppress(asyncio.CancelledError, Broken):
+                await watching
+
+    async def _watch(self, mirror: Mirror) -> None:
+        idle, mirror.heard = self._place.idle_time, time.monotonic()
+        while True:
+            await asyncio.sleep(min(1.0, idle / 4 if idle else 1.0))
+            if self._afar.waits():
+                mirror.heard = time.monotonic()
+            silent = bool(idle) and time.monotonic() - mirror.heard > (idle or 0)
+            if silent or self._overdue():
+                (self._folder / (IDLE if silent else OVERDUE)).touch()
+                await self.end(force=False, begun=True)
+
+    def _overdue(self) -> bool:
+        """The launcher holds the wall time; this is for what hangs around it."""
+        wall = self._place.wall_time
+        began = (self._folder / FILE).stat().st_mtime
+        more = self._place.grace + WRAP_UP + SLACK
+        return wall is not None and time.time() - began > wall + more
+
+    # -- how it ended ------------------------------------------------------------------------
+
+    def _ending(self, state: Mapping[str, Any] | None) -> Exit:
+        """As far as the engine knows: what the carrier has told goes before that."""
+        for name, reason in _WHY.items():
+            if (self._folder / name).exists():
+                return Exit(signal=9, reason=reason)
+        if state is None:
+            return Exit(reason="gone", error="its container was taken away")
+        code = state.get("ExitCode")
+        if state.get("OOMKilled"):
+            return Exit(signal=9, reason="memory")
+        if code == TAKEN:
+            return Exit(reason="gone", error="another place has its attempt")
+        if code == 137:
+            return Exit(signal=9, reason="gone")
+        said = self._errors.decode("utf-8", "replace").strip().splitlines()[-1:]
+        words = clean(str(state.get("Error") or "".join(said)))[:300]
+        return Exit(reason="gone", error=f"the carrier ended with status {code}: {words}")

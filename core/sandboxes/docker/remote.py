@@ -1,0 +1,297 @@
+"""The Docker sandbox for an engine on another machine, which shares no folder: code by git,
+output by the container's log.
+
+At most once: the container's name comes from the attempt's folder, so a second one is refused by
+the engine; and where two start all the same, the attempt's lease lets one work.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import shutil
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+from core.errors import Broken, Unreachable
+from core.ports import Exit, Line, Order, Ran, Status
+from core.sandboxes import output
+from core.sandboxes.afar import Afar
+from core.sandboxes.attempt import REVOKED, Attempt
+from core.sandboxes.docker import building, loading
+from core.sandboxes.docker.containers import Containers, alive, fresh
+from core.sandboxes.docker.engine import FAR, Taken
+from core.sandboxes.docker.following import STOPPING, Follower
+from core.sandboxes.docker.place import Place, name_of, place_in, place_of
+from core.sandboxes.host import RUN_TAIL
+
+_SETTLING = 120.0
+"""Seconds for which the way home is waited for after the engine says that it has ended."""
+_CLEARING = 10.0
+_LOOK = 0.5
+"""Seconds between two looks whether the way there is open."""
+_BEGIN_PATIENCE = 5.0
+
+
+class DockerRemoteSandbox:
+    """`agents_url` tells the address at which containers elsewhere reach Bullpen, once it is
+    known. `data`: the data folder, by which containers are known as this Bullpen's. `ssh`: the
+    program. `patience`: seconds that one call to an engine may take."""
+
+    name = "docker-remote"
+    shares_folder = False
+
+    def __init__(
+        self,
+        agents_url: Callable[[], str | None],
+        data: Path | None = None,
+        ssh: str = "ssh",
+        patience: float = 60.0,
+    ) -> None:
+        self._agents_url, self._ssh = agents_url, ssh
+        self._containers = Containers(data, FAR, patience, ssh)
+        self._followers: dict[Path, Follower] = {}
+        self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+
+    def missing(self, container: Mapping[str, Any]) -> str | None:
+        image, address = container.get("image"), str(container.get("engine") or "")
+        if not image:
+            return 'no image is configured for it: write image = "…" in [agents.NAME.container]'
+        if not address.startswith(FAR):
+            return 'no engine on another machine is configured for it: write engine = "ssh://…"'
+        if shutil.which(self._ssh) is None:
+            return "ssh is not installed, by which the engine is reached: install openssh-client"
+        if not self._agents_url():
+            return "api.agents_url is not set: the address at which containers reach Bullpen"
+        try:
+            engine = self._containers.engine(address)
+        except Broken as error:
+            return str(error)
+        return engine.problem(image, bool(container.get("pull")))
+
+    async def start(self, order: Order) -> str:
+        async with self._one_at_a_time(order.folder):
+            place = await self._begun(order)
+        self._follower(order.folder, place)
+        return place.handle
+
+    async def find(self, folder: Path) -> str | None:
+        if not folder.exists():
+            return None
+        async with self._one_at_a_time(folder):
+            place = await self._found(folder)
+        if place is None:
+            return None
+        self._follower(folder, place)
+        return place.handle
+
+    async def status(self, folder: Path, handle: str) -> Status:
+        attempt, place = Attempt(folder), place_of(folder, handle)
+        if (end := attempt.end()) is not None:
+            await self._cleared(folder)
+            return Status(alive=False, end=end)
+        state = await self._containers.state(place)
+        if state is not None and (alive(state) or fresh(state)):
+            return Status(alive=alive(state))
+        follower = self._follower(folder, place)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLING):
+                await follower.done.wait()
+        if (end := attempt.end()) is not None:
+            return Status(alive=False, end=end)
+        raise Unreachable(f"its work is not home yet: {follower.trouble or 'the log goes on'}")
+
+    async def ended(self, folder: Path, handle: str) -> None:
+        while Attempt(folder).end() is None:
+            follower = self._follower(folder, place_of(folder, handle))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    await follower.done.wait()
+            if isinstance(follower.trouble, Unreachable) and not follower.done.is_set():
+                raise Unreachable(str(follower.trouble))
+
+    async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
+        return await Afar(folder).read(position, limit)
+
+    async def send(self, folder: Path, number: int, data: bytes, last: bool = False) -> None:
+        Afar(folder).send(number, data, last)
+
+    async def note(self, folder: Path, name: str, text: str) -> None:
+        """A terminal's size does not get there; that a person is asked need not."""
+        Afar(folder).note(name, text)
+
+    async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
+        place = place_of(folder, handle)
+        status = await self.status(folder, handle)
+        if status.end is not None:
+            return status.end
+        if not status.alive:
+            return await self._never(folder, place)
+        follower = self._follower(folder, place)
+        (folder / STOPPING).touch()
+        await follower.end(force, await self._laid_out(folder, place, force))
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(_SETTLING):
+                await follower.done.wait()
+        end = Attempt(folder).end()
+        if end is None:
+            raise Broken(
+                f"that nothing of the container {place.name} is left can't be proven"
+                f"{f' ({follower.trouble})' if follower.trouble else ''}: look with docker ps"
+            )
+        return end
+
+    async def forget(self, folder: Path) -> None:
+        (folder / "freight").unlink(missing_ok=True)
+        Attempt(folder).forget()
+
+    async def run(self, order: Order) -> Ran:
+        starting = asyncio.create_task(self.start(order))
+        try:
+            handle = await asyncio.shield(starting)
+            await self.ended(order.folder, handle)
+        except asyncio.CancelledError:
+            with contextlib.suppress(Broken):
+                await self.stop(order.folder, await starting, force=True)
+            raise
+        end = (await self.status(order.folder, handle)).end
+        if end is None:
+            raise Broken(f"the command in {order.folder} has not ended")
+        lines = await asyncio.to_thread(output.tail, Attempt(order.folder).output, RUN_TAIL)
+        return Ran(end, "".join(line.text + "\n" for line in lines))
+
+    async def close(self) -> None:
+        """Stop following; what runs over there runs on."""
+        tasks = [follower.task for follower in self._followers.values()]
+        self._followers.clear()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    # -- starting --------------------------------------------------------------------------
+
+    async def _begun(self, order: Order) -> Place:
+        """The place of a container that has started: now, or before."""
+        attempt = Attempt(order.folder)
+        if attempt.claim() == REVOKED:
+            raise Broken(f"the attempt in {order.folder} was called off before it started")
+        place = place_in(order.folder) or await self._prepared(order)
+        if attempt.end() is not None:
+            return place
+        state = await self._containers.state(place)
+        if state is not None and not fresh(state):
+            return place
+        if not attempt.take(self.name):
+            raise Broken(f"the attempt in {order.folder} was called off before it started")
+        try:
+            await self._create(order, place)
+        except Unreachable:
+            raise  # it may be there: `find` will tell
+        except Broken:
+            attempt.call_off()
+            await self._containers.remove(place)
+            raise
+        return place
+
+    async def _prepared(self, order: Order) -> Place:
+        """Ask what the image can do, and write down what is to start."""
+        address, image = str(order.container.get("engine") or ""), order.container.get("image")
+        if not address.startswith(FAR) or not image:
+            raise Broken(self.missing(order.container) or "no engine is configured")
+        if order.network == "off":
+            raise Broken(
+                "a container elsewhere finds no way back without a network: say "
+                'network = "on", or name one that leads to Bullpen and nowhere else'
+            )
+        engine = self._containers.engine(address)
+        if not (await self._containers.image(order, engine)).python:
+            raise Broken(f"the image {image} has no Python 3.9, by which an attempt is carried")
+        place = Place(
+            name=name_of(order),
+            engine=address,
+            engine_id=await engine.identity(),
+            launcher=True,
+            grace=order.grace,
+            log_cap=order.log_cap,
+            output_limit=order.output_limit,
+            wall_time=order.wall_time,
+            idle_time=order.idle_time,
+        )
+        await Afar(order.folder).load(order)
+        try:
+            place.write(order.folder)
+        except OSError as error:
+            raise Broken(f"can't prepare {order.folder}: {error.strerror}") from error
+        return place
+
+    async def _create(self, order: Order, place: Place) -> None:
+        engine = self._containers.engine(place.engine)
+        image = (await self._containers.image(order, engine)).id
+        tops = loading.tops(order)
+        told = building.far_container(order, self._containers.mark, image, place.name, tops)
+        with contextlib.suppress(Taken):
+            await engine.call(lambda client: client.create_container_from_config(told, place.name))
+        await engine.call(partial(loading.load, name=place.name, order=order, folder=order.folder))
+        await engine.call(lambda client: client.start(place.name))
+
+    async def _found(self, folder: Path) -> Place | None:
+        attempt, place = Attempt(folder), place_in(folder)
+        if attempt.revoke() or place is None:
+            return None
+        state = await self._containers.state(place)
+        if attempt.end() is not None or (state is not None and not fresh(state)):
+            return place
+        if state is not None:
+            await self._containers.remove(place)
+        elif not await self._containers.engine(place.engine).same(place.engine_id):
+            raise Unreachable(f"Another Docker engine answers at {place.engine}.")
+        attempt.call_off()  # one that was still on its way would find its lease refused
+        return None
+
+    async def _never(self, folder: Path, place: Place) -> Exit:
+        """It was made and never started."""
+        Attempt(folder).call_off()
+        await self._containers.remove(place)
+        return await Afar(folder).settle(Exit(reason="stopped"))
+
+    # -- parts -----------------------------------------------------------------------------
+
+    async def _cleared(self, folder: Path) -> None:
+        """Its container is taken away just after its end is written down."""
+        if (follower := self._followers.get(folder)) is not None:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_CLEARING):
+                    await follower.done.wait()
+
+    async def _laid_out(self, folder: Path, place: Place, force: bool) -> bool:
+        """Whether the carrier hears signals, and has something that could be lost."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + (0.0 if force else _BEGIN_PATIENCE)
+        while not await self._containers.holds(place, str(folder.absolute() / "order.json")):
+            if loop.time() > deadline or not await self._containers.runs(place):
+                return False
+            await asyncio.sleep(_LOOK / 5)
+        return True
+
+    def _follower(self, folder: Path, place: Place) -> Follower:
+        """The one of that attempt; a new one after a restart."""
+        follower = self._followers.get(folder)
+        if follower is None or (follower.task.done() and not follower.done.is_set()):
+            follower = Follower(self._containers, folder, place)
+            self._followers[folder] = follower
+            follower.task.add_done_callback(lambda task: self._forget(folder, task))
+        return follower
+
+    def _forget(self, folder: Path, task: asyncio.Task[None]) -> None:
+        follower = self._followers.get(folder)
+        if follower is not None and follower.task is task:
+            del self._followers[folder]
+
+    @contextlib.asynccontextmanager
+    async def _one_at_a_time(self, folder: Path) -> AsyncIterator[None]:
+        lock = self._locks.setdefault(folder, asyncio.Lock())
+        async with lock:
+            yield

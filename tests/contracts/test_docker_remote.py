@@ -1,0 +1,62 @@
+"""What every sandbox promises, run over a Docker engine behind ssh.
+
+The suite is the others'; what can't be said of a place that shares no folder is left out by name.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.ports import Sandbox
+from core.sandboxes.docker import DockerRemoteSandbox
+from tests.contracts import test_sandbox_contract as suite
+from tests.remote_bench import Afar
+from tests.sandbox_bench import Bench, until
+
+ELSEWHERE = {
+    "test_it_can_work_here": "it needs an image and an address: below",
+    "test_a_missing_workspace_is_named": "over there the workspace is made anew",
+    "test_a_folder_starts_one_process_however_often_it_is_asked":
+        "it looks into the workspace: see tests/faults/test_docker_remote.py",
+    "test_what_cannot_start_says_why_in_one_line": "its programs lie in a folder of this machine",
+    "test_a_terminal_is_its_input_and_output": "the size of a terminal does not get there",
+}
+"""Tests of the suite that look at what is not shared, and why they are not run."""
+
+for _name, _test in vars(suite).items():
+    if _name.startswith("test_") and _name not in ELSEWHERE:
+        globals()[_name] = _test
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Bench]:
+    bench = await Afar.opened(tmp_path)
+    yield bench
+    await bench.over()
+
+
+@pytest.fixture
+def sandbox(bench: Bench) -> Sandbox:
+    return bench.sandbox
+
+
+async def test_it_says_what_it_lacks(bench: Afar) -> None:
+    sandbox, able = bench.sandbox, bench.container
+    assert sandbox.missing(able) is None
+    assert "no image is configured" in str(sandbox.missing({}))
+    assert "no engine on another machine" in str(sandbox.missing({"image": "x"}))
+    for wrong in ("ssh://", "ssh://-oProxyCommand=x", "ssh://a@-b", "ssh://a:b@c", "ssh://a?b"):
+        assert "write ssh://user@host" in str(sandbox.missing({"image": "x", "engine": wrong}))
+    silent = DockerRemoteSandbox(lambda: None, ssh=str(bench.sshd.ssh))  # type: ignore[union-attr]
+    assert "api.agents_url is not set" in str(silent.missing(able))
+    assert "ssh is not installed" in str(
+        DockerRemoteSandbox(lambda: "x", ssh="/no/ssh").missing(able))
+    absent = {**able, "image": "no/such:1"}
+    await until(lambda: bool(sandbox.missing(absent)), "the answer")
+    assert "pull no/such:1" in str(sandbox.missing(absent))
+    nowhere = {**able, "engine": f"{able['engine']}.not"}
+    await until(lambda: bool(sandbox.missing(nowhere)), "the answer")
+    assert "gives no answer" in str(sandbox.missing(nowhere))

@@ -1,0 +1,184 @@
+"""A Docker engine behind ssh when things go wrong: the way there breaks, the bot is killed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from core.errors import Broken, Unreachable
+from core.model import Mount
+from core.ports import Order
+from core.sandboxes.attempt import Attempt
+from core.sandboxes.docker.stream import _unchunked
+from tests import remote_bench
+from tests.fakes.git_world import new_repository, run_git
+from tests.remote_bench import Afar
+from tests.sandbox_bench import ENV, PATIENCE, others_with, some_seconds, texts, until
+
+pytestmark = pytest.mark.faults
+
+
+@pytest.fixture
+async def bench(tmp_path: Path) -> AsyncIterator[Afar]:
+    bench = await Afar.opened(tmp_path)
+    yield bench
+    await bench.over()
+    assert not [name for name in remote_bench.engine().containers() if "coding-7f3a91c2" in name]
+    assert remote_bench.engine().docker("volume", "ls", "--quiet") == ""
+
+
+async def unreachable(bench: Afar, order: Order, handle: str) -> None:
+    """Wait until it is known that nothing is known."""
+    async with asyncio.timeout(PATIENCE):
+        with pytest.raises(Unreachable, match=r"gives no answer|broken off"):
+            await bench.sandbox.ended(order.folder, handle)
+
+
+async def test_the_way_there_breaks_and_comes_back_and_no_line_is_lost(bench: Afar) -> None:
+    order = bench.order("sh", "-c", "for i in $(seq 80); do echo $i; sleep 0.1; done")
+    handle = await bench.start(order)
+    await bench.said(order, "3")
+    bench.sshd.stop()  # type: ignore[union-attr]
+    await unreachable(bench, order, handle)
+    for asked in (bench.sandbox.status(order.folder, handle),
+                  bench.sandbox.stop(order.folder, handle),
+                  bench.sandbox.start(bench.order("true")),
+                  bench.sandbox.find(order.folder)):
+        with pytest.raises(Unreachable, match="Connection refused"):
+            await asked
+    said = texts(await bench.lines(order))
+    assert said == [str(n) for n in range(1, len(said) + 1)]
+    bench.sshd.start()  # type: ignore[union-attr]
+    assert await bench.sandbox.find(order.folder) == handle
+    end = await back(bench, order, handle)
+    assert (end.status, end.reason) == (0, None)
+    assert texts(await bench.lines(order)) == [str(n) for n in range(1, 81)]
+
+
+async def back(bench: Afar, order: Order, handle: str):  # type: ignore[no-untyped-def]
+    """Ask until it answers, as the house does."""
+    async with asyncio.timeout(PATIENCE):
+        while True:
+            try:
+                return await bench.end(order, handle)
+            except Unreachable:
+                await asyncio.sleep(0.1)
+
+
+async def test_the_bot_dies_meanwhile_and_no_line_is_lost_or_doubled(bench: Afar) -> None:
+    order = bench.order("sh", "-c", "for i in $(seq 60); do echo $i; sleep 0.1; done")
+    handle = await bench.start(order)
+    for at in ("3", "15", "30"):
+        await bench.said(order, at)
+        bench = await bench.again()
+        assert await bench.sandbox.find(order.folder) == handle
+    end = await bench.end(order, handle)
+    assert (end.status, end.reason) == (0, None)
+    assert texts(await bench.lines(order)) == [str(n) for n in range(1, 61)]
+    await bench.sandbox.close()  # type: ignore[attr-defined]
+
+
+async def test_however_often_it_is_asked_there_is_one_container(bench: Afar) -> None:
+    words = some_seconds()
+    order = bench.order("sh", "-c", f"echo begun; exec sleep {words}")
+    handles = await asyncio.gather(*(bench.start(order) for _ in range(4)))
+    assert len(set(handles)) == 1
+    await bench.said(order, "begun")
+    await bench.sandbox.stop(order.folder, handles[0], force=True)
+    assert await bench.start(order) == handles[0]
+    assert texts(await bench.lines(order)) == ["begun"]
+    assert not others_with(words)
+
+
+async def test_it_is_walled_in_and_gets_what_it_is_to_see(bench: Afar, tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("a-credential\n")
+    order = bench.order(
+        "sh", "-c", "cat /opt/auth/key; touch /x || echo read-only; id -u; echo hi > made; "
+        "cat made; ls -d /tmp/*/; grep CapEff /proc/self/status; echo $API_KEY; sleep 1000",
+        env={**ENV, "API_KEY": "very-secret-value"}, memory=512 << 20,
+        mounts=(Mount(key, "/opt/auth/key"),),
+        container={**bench.container, "user": "1000:1000", "cpus": 0.5})
+    handle = await bench.start(order)
+    await bench.said(order, "very-secret-value")
+    said = texts(await bench.lines(order))
+    assert said[:4] == ["a-credential", "read-only", "1000", "hi"]
+    assert "CapEff:\t0000000000000000" in said
+    name = json.loads(handle)["container"]
+    facts = json.loads(remote_bench.engine().docker("inspect", name))[0]
+    text, host = json.dumps(facts), facts["HostConfig"]
+    assert order.door is not None
+    assert not [word for word in ("very-secret-value", "a-credential", order.door.token)
+                if word in text]
+    assert (host["ReadonlyRootfs"], host["Privileged"], host["CapDrop"]) == (True, False, ["ALL"])
+    assert host["Memory"] == (512 + 96) << 20
+    assert not [one for one in facts["Mounts"] if one["Type"] == "bind"]
+    await bench.sandbox.stop(order.folder, handle, force=True)
+
+
+async def test_code_goes_there_and_comes_back(bench: Afar) -> None:
+    order = bench.order("sh", "-c", "cat README.md; echo more > more.txt;"
+                        " git add . && git commit -qm 'One by it'; echo left > left.txt")
+    new_repository(bench.base / "code")
+    order = replace(order, workspace=bench.base / "code")
+    end, lines = await bench.play(order)
+    assert (end.status, end.error) == (0, None), lines
+    assert run_git(order.workspace, "show", "HEAD~1:more.txt") == "more"
+    assert (order.workspace / "left.txt").read_text() == "left\n"
+
+
+async def test_what_uses_more_memory_than_it_may_is_ended_for_that(bench: Afar) -> None:
+    text = "x=$(head -c 400000000 /dev/zero | tr '\\0' x); echo $x | wc -c"
+    end, _ = await bench.play(bench.order("sh", "-c", text, memory=64 << 20))
+    assert end.reason == "memory"
+
+
+@pytest.mark.parametrize("way", [["kill"], ["rm", "-f"]], ids=["killed", "removed"])
+async def test_a_container_that_somebody_ends_is_gone(bench: Afar, way: list[str]) -> None:
+    order = bench.order("sh", "-c", "echo ready; sleep 1000")
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+    remote_bench.engine().docker(*way, json.loads(handle)["container"])
+    if way == ["rm", "-f"]:
+        remote_bench.engine().docker("volume", "prune", "--force")
+    assert (await bench.end(order, handle)).reason == "gone"
+
+
+async def test_what_was_made_and_never_started_is_found_as_nothing(bench: Afar) -> None:
+    order = bench.order("sleep", "1000")
+    place = await bench.sandbox._prepared(order)  # type: ignore[attr-defined]
+    assert Attempt(order.folder).take("docker-remote")
+    remote_bench.engine().docker("create", "--name", place.name, remote_bench.PYTHON_IMAGE, "true")
+    assert await bench.sandbox.find(order.folder) is None
+    assert place.name not in remote_bench.engine().containers()
+    with pytest.raises(Broken, match="called off"):
+        await bench.sandbox.start(order)
+
+
+async def test_without_a_network_there_is_no_way_back(bench: Afar) -> None:
+    order = bench.order("true", network="off")
+    with pytest.raises(Broken, match="finds no way back without a network"):
+        await bench.sandbox.start(order)
+    assert await bench.sandbox.find(order.folder) is None
+
+
+def test_a_body_in_chunks_is_whole_however_it_comes() -> None:
+    body = b"3\r\nabc\r\nA;x=1\r\n0123456789\r\n1\r\n\n\r\n0\r\n\r\n"
+    for size in range(1, len(body)):
+        pieces = (body[at : at + size] for at in range(0, len(body), size))
+        assert b"".join(_unchunked(pieces)) == b"abc0123456789\n"
+
+
+async def test_nothing_of_ssh_is_left(bench: Afar) -> None:
+    order = bench.order("echo", "hello")
+    end, lines = await bench.play(order)
+    assert (end.status, texts(lines)) == (0, ["hello"])
+    await bench.sandbox.close()  # type: ignore[attr-defined]
+    folder = str(bench.base / "ssh")
+    bench.sandbox = Afar.made(bench.base, bench.api, bench.sshd)  # type: ignore[arg-type]
+    await until(lambda: len(others_with(f"{folder}/client.conf")) <= 2, "the followers' ends")
