@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import msgspec
@@ -33,6 +35,10 @@ _PATIENT = {
     "MCP_TOOL_TIMEOUT": str(PATIENCE * 1000),
 }
 """It begins when Bullpen's tools are there, also on a busy machine; and a question may wait."""
+
+
+_LOGIN = re.compile(r"\s*·\s*Please run /login\b.*", re.DOTALL)
+"""What it advises to whom it thinks before it."""
 
 
 class ClaudeDriver:
@@ -68,13 +74,14 @@ class ClaudeDriver:
         flags = (*_flags(brief), *further(brief.options))
         readable = installed(program)
         if brief.interactive:
+            env |= {"DISABLE_AUTOUPDATER": "1"}
             return Plan(
                 argv=(program, *flags, *_opening(brief)),
                 env=env,
                 input_open=True,
                 readable=readable,
                 pty=True,
-                files={} if brief.resume else {".claude.json": _welcomed(brief)},
+                settings={".claude.json": _welcomed(brief)},
             )
         return Plan(
             argv=(program, *_STREAM, *flags),
@@ -108,7 +115,9 @@ class ClaudeDriver:
         return _line({"type": "control_request", "request_id": "interrupt", "request": request})
 
     def verdict(self, last: AgentEvent | None, end: Exit | None) -> Verdict:
-        return by_result(last, end)
+        judged = by_result(last, end)
+        reason = _LOGIN.sub(": give it a key or a token (docs/agents.md)", judged.reason or "")
+        return replace(judged, reason=reason or None)
 
 
 def _flags(brief: Brief) -> tuple[str, ...]:
@@ -138,11 +147,10 @@ def _mcp(command: Sequence[str]) -> str:
     return msgspec.json.encode({"mcpServers": {MCP_SERVER: server}}).decode()
 
 
-def _welcomed(brief: Brief) -> str:
+def _welcomed(brief: Brief) -> Mapping[str, Any]:
     """Its home is new: without this it would ask each time about colours, and its folder."""
     trusted = {"hasTrustDialogAccepted": True}
-    known = {"hasCompletedOnboarding": True, "projects": {str(brief.workspace): trusted}}
-    return msgspec.json.encode(known).decode()
+    return {"hasCompletedOnboarding": True, "projects": {str(brief.workspace): trusted}}
 
 
 def _opening(brief: Brief) -> tuple[str, ...]:

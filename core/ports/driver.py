@@ -47,7 +47,8 @@ class Brief:
 class Plan:
     """How to start the agent. `first_input` is written to its standard input; where
     `input_open` is False the input ends after it. `files`: path below the agent's HOME → text,
-    written there before it starts. `readable`: folders and files outside the workspace that its
+    written there before it starts; `settings`: path → a JSON object, of which only what the file
+    lacks is added. `readable`: folders and files outside the workspace that its
     program needs (an interpreter, a package), shown read-only where a sandbox hides the rest.
     `pty`: its input and output are a terminal."""
 
@@ -56,6 +57,7 @@ class Plan:
     first_input: bytes = b""
     input_open: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
+    settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()
     pty: bool = False
 

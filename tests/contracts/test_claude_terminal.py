@@ -11,6 +11,7 @@ import pytest
 from core.commands.decide import typed
 from core.drivers.claude import ClaudeDriver
 from core.model import AgentEventKind
+from core.sessions.laying import lay_out
 from tests.agent_bench import brief
 from tests.fakes.model_server import ModelServer, Say
 from tests.flows.real_bench import program
@@ -33,8 +34,7 @@ async def test_a_person_types_and_it_answers(sandbox: str, tmp_path: Path) -> No
             plan = DRIVER.plan(brief(workspace, "Greet\nme.", options={"program": found},
                                      interactive=True, instructions="Be kind."))
             assert plan.pty and "-p" not in plan.argv
-            for name, text in plan.files.items():
-                (home / name).write_text(text)
+            lay_out(home, plan)
             env = {**ENV, **plan.env, "HOME": str(home), "TERM": "xterm-256color",
                    "ANTHROPIC_BASE_URL": model.url, "ANTHROPIC_AUTH_TOKEN": "dummy-key",
                    "DISABLE_TELEMETRY": "1", "DISABLE_ERROR_REPORTING": "1",
