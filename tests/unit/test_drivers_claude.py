@@ -126,9 +126,10 @@ def test_what_is_not_on_standard_output_is_never_an_event() -> None:
         assert [e.text for e in DRIVER.parse(Line(stream, 0, text, 1))] == [text]
 
 
-def test_a_usage_limit_tells_its_reset_in_milliseconds_once() -> None:
-    (limit,) = events("limit", AgentEventKind.LIMIT)
+def test_a_usage_limit_tells_its_reset_in_milliseconds_and_is_said_again_in_words() -> None:
+    limit, again = events("limit", AgentEventKind.LIMIT)
     assert limit.data == {"reset_at": 1_795_300_000_000}
+    assert again.text.startswith("You've hit your session limit")
 
 
 def test_a_limit_that_does_not_stop_the_work_is_no_limit() -> None:
