@@ -14,6 +14,7 @@ from core.cards.words import sentence
 from core.doors import Doors
 from core.errors import Unclear
 from core.model import Agent, Repo, Role, Step, Task, Workflow
+from core.places import OPEN, WALLED, unkept
 from core.policy import Policy
 from core.ports import Clock, Driver, Forge, Sandbox
 from core.prices import Price
@@ -22,8 +23,8 @@ from core.setup import Configured, Setup
 from core.store.database import Store
 from core.worktrees import Repositories
 
-AUTO, WALLED, OPEN = "auto", "bubblewrap", "host"
-"""A sandbox that is chosen by what works here, and the two that it is chosen from."""
+AUTO = "auto"
+"""A sandbox that is chosen by what works here: bubblewrap, or else the host."""
 DOCKER, DOCKER_AFAR, KUBERNETES = "docker", "docker-remote", "kubernetes"
 BOXED = frozenset({DOCKER, DOCKER_AFAR, KUBERNETES})
 """Sandboxes whose programs are an image's, and not this machine's."""
@@ -166,7 +167,7 @@ class House:
         if not agent.enabled:
             return f"{agent.name} is disabled: /agent enable {agent.name}."
         why = self.no_driver(agent) or self._no_sandbox(agent)
-        return why and sentence(why)
+        return why and sentence(why.replace("agents.NAME", f"agents.{agent.name}"))
 
     def no_driver(self, agent: Agent) -> str | None:
         """Why its driver can't work; what an image holds is seen when it starts."""
@@ -190,7 +191,7 @@ class House:
         sandbox = self.sandboxes.get(place)
         if sandbox is None:
             return f"{agent.name}: the sandbox {place} is not part of this version."
-        return sandbox.missing(agent.container)
+        return sandbox.missing(agent.container) or unkept(agent, place)
 
     def session_folder(self, session_id: str) -> Path:
         return self.data / "sessions" / session_id

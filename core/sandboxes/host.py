@@ -149,7 +149,11 @@ class HostSandbox:
         return Ran(end, "".join(line.text + "\n" for line in lines))
 
     async def _walls(self, order: Order) -> Sequence[str]:
-        """What goes before the agent's command line; none here."""
+        """What goes before the agent's command line; none here. Raises Broken for what only
+        walls can keep."""
+        if order.network != "on" or order.mounts:
+            what = "closes no network" if order.network != "on" else "shows no mounts"
+            raise Broken(f"the plain host {what}: choose bubblewrap, or a container sandbox")
         return ()
 
     async def _spawn(self, folder: Path) -> None:

@@ -14,10 +14,12 @@ import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from core.errors import Broken
+from core.model import Mount
 from core.sandboxes.attempt import Attempt, identity
 from core.sandboxes.host import LAUNCHER, HostSandbox
 from tests.sandbox_bench import (
@@ -63,6 +65,19 @@ def escape(then: str = "") -> tuple[str, str]:
     """The script, and words by which the escaped one is found, also from outside of walls."""
     name = some_seconds()
     return ESCAPE.replace("NAME", name) + then, f"escaped-{name}"
+
+
+@pytest.mark.parametrize("more,words", [
+    ({"network": "off"}, "closes no network"),
+    ({"mounts": (Mount(Path("/etc/hosts"), "~/hosts"),)}, "shows no mounts"),
+])
+async def test_the_plain_host_starts_nothing_that_it_cannot_keep(
+        tmp_path: Path, more: dict[str, Any], words: str) -> None:
+    bench = Bench(HostSandbox(), tmp_path)
+    with pytest.raises(Broken, match=words):
+        await bench.start(bench.order("touch", "begun", **more))
+    assert not (tmp_path / "begun").exists()
+    await bench.clean()
 
 
 # -- What it leaves behind ----------------------------------------------------------------

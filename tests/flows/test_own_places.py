@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
 
 from tests.flows.bench import Bench
+from tests.flows.real_bench import need_sandbox
 
 TOKEN = "tok-5f1c0d2e9b7a4c38"
 KEY = "key-a1b2c3d4e5f60718"
@@ -49,6 +51,54 @@ def test_a_limit_that_makes_no_sense_is_said_in_its_own_units(bench: Bench) -> N
                   "mounts.0.target: begins with / or ~/",
                   "container.user: is a user's number", "container.ttl: no duration"):
         assert words in ran.out + ran.err, (words, str(ran))
+
+
+@pytest.mark.parametrize("more,words", [
+    ('network = "off"', "the plain host can't close the network: install bubblewrap, or network"),
+    ('network = "team"', "the plain host can't close the network"),
+    ('mounts = [{ source = "/etc/hosts", target = "~/hosts" }]', "the plain host shows no mounts"),
+])
+def test_what_the_plain_host_cannot_keep_is_not_begun_there(
+        bench: Bench, more: str, words: str) -> None:
+    bench.configure(agent("one", "touch begun", more), "config/agents.toml")
+    bench.up('/add "Go" --agent one', "/agent one").said(words)
+    assert bench.value("SELECT count(*) FROM sessions") == 0
+
+
+@pytest.mark.parametrize("more,words", [
+    ('environment = { HOME = "/home/somebody" }',
+     "bubblewrap hides its HOME /home/somebody: give it a key"),
+    ('network = "sideways"', "bubblewrap knows the networks `on` and `off`, not `sideways`"),
+])
+def test_what_bubblewrap_cannot_keep_is_not_begun_there(
+        bench: Bench, more: str, words: str) -> None:
+    need_sandbox("bubblewrap")
+    toml = agent("one", "true", more).replace('sandbox = "host"', 'sandbox = "auto"')
+    bench.configure(toml, "config/agents.toml")
+    bench.up('/add "Go" --agent one', "/agent one").said(words)
+    assert bench.value("SELECT count(*) FROM sessions") == 0
+
+
+def test_a_home_that_a_mount_shows_is_one(bench: Bench) -> None:
+    need_sandbox("bubblewrap")
+    seen = f'{{ source = "{bench.shown}", target = "{bench.shown}", writable = true }}'
+    more = f'mounts = [{seen}]\nenvironment = {{ HOME = "{bench.shown}" }}'
+    toml = agent("one", "echo here > ~/seen", more).replace('"host"', '"bubblewrap"')
+    bench.configure(toml, "config/agents.toml")
+    bench.up('/add "Go"').said("TASK-001")
+    assert (bench.shown / "seen").read_text() == "here\n"
+
+
+def test_one_without_a_login_is_told_in_words_that_fit_here(bench: Bench) -> None:
+    bench.install_claude()
+    script = bench.shown / "play.json"
+    script.write_text(json.dumps([[{"error": "Not logged in · Please run /login"}]]))
+    bench.configure('[agents.claude]\ndriver = "claude"\nenvironment = '
+                    f'{{ FAKE_CLAUDE_SCRIPT = "{script}" }}\n', "config/agents.toml")
+    ran = bench.up('/add "Go"', status=1)
+    ran.said("Not logged in: give it a key or a token (docs/agents.md)")
+    assert bench.value("SELECT reason FROM sessions") == (
+        "Not logged in: give it a key or a token (docs/agents.md)")
 
 
 def agent(name: str, script: str, more: str = "") -> str:
