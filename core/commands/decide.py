@@ -184,8 +184,31 @@ async def say(desk: Desk, command: Command) -> Reply | Act:
     return act
 
 
+_KEYS = {
+    "esc": b"\x1b",
+    "enter": b"\r",
+    "tab": b"\t",
+    "shift-tab": b"\x1b[Z",
+    "space": b" ",
+    "backspace": b"\x7f",
+    "up": b"\x1b[A",
+    "down": b"\x1b[B",
+    "right": b"\x1b[C",
+    "left": b"\x1b[D",
+    **{f"ctrl-{chr(96 + code)}": bytes((code,)) for code in range(1, 27)},
+}
+_KEY = re.compile(r"<([a-z-]+)>", re.IGNORECASE)
+
+
 def typed(text: str) -> bytes:
-    """A line as it is typed at a terminal: with the key that ends it."""
+    """A line as it is typed at a terminal: with the key that ends it; or keys alone, by their
+    names: `<esc>`, `<down> <enter>`, `<ctrl-c>`. Raises Unclear for a key that there isn't."""
+    keys = [name.lower() for name in _KEY.findall(text)]
+    if keys and not _KEY.sub("", text).strip():
+        for name in keys:
+            if name not in _KEYS:
+                raise Unclear(f"No key <{name}>. There are: <esc>, <enter>, <tab>, <up>, <ctrl-c>.")
+        return b"".join(_KEYS[name] for name in keys)
     return text.replace("\n", "\r").encode() + b"\r"
 
 

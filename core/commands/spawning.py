@@ -17,7 +17,7 @@ from core.store import tasks
 from core.store.database import Tx
 from core.store.tasks import NewTask
 from core.worktrees import listing
-from core.worktrees.lending import check_lendable
+from core.worktrees.lending import check_lendable, check_place
 
 USAGE = '/spawn TYPE "PROMPT" [--agent NAME] [--repo R] [--worktree PATH] [--interactive]'
 _TITLE = 80
@@ -68,7 +68,10 @@ async def spawn(desk: Desk, command: Command) -> Reply | Act:
 def _how(number: int, wanted: Wanted) -> tuple[str, ...]:
     if not wanted.interactive:
         return ()
-    return (f"Type to it: /say {number} TEXT. It ends by itself, by /done {number} or /kill.",)
+    return (
+        f"Type to it: /say {number} TEXT, or a key: /say {number} <esc>. "
+        f"It ends by itself, by /done {number} or /kill.",
+    )
 
 
 def _task(desk: Desk, wanted: Wanted) -> NewTask:
@@ -97,6 +100,8 @@ async def _wanted(desk: Desk, command: Command) -> Wanted:
     if not prompt and not interactive and not (agent and agent.options.get("command")):
         raise Unclear(f"What is it to do? {USAGE}; or --interactive to type to it.")
     worktree, repo = await _where(desk, options.get("worktree"), options.get("repo"))
+    if worktree is not None and agent is not None:
+        check_place(desk.house, agent)
     return Wanted(kind, prompt, repo, agent, worktree, interactive)
 
 

@@ -26,19 +26,39 @@ _STEP = 1 << 20
 _CONTROLS = bytes(set(range(32)) - {9, 10}) + b"\x7f"
 _SEQUENCES = re.compile(
     r"\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)"  # OSC, DCS, … : title, link, clipboard
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colour, cursor
+    r"|(?:\x1b\[|\x9b)(?P<far>[0-?]*)[ -/]*(?P<act>[@-~])"  # CSI: colour, cursor
     r"|\x1b[ -/]*[0-~]"
 )
+_WIDTH, _SPACES = 200, 20_000
+"""Columns that the cursor may go over at once, and in one line: a program that has drawn the
+words beside each other has put no spaces between them."""
 _LEFT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 def clean(text: str) -> str:
-    """One line without terminal sequences and control characters (a tab stays).
+    """One line without terminal sequences and control characters (a tab stays). Where the cursor
+    goes on to the right there are spaces.
 
     Of a line that was overwritten by carriage returns, the last version is what counts.
     """
-    text = _SEQUENCES.sub("", text).rstrip("\r").rpartition("\r")[2]
+    room = _SPACES
+
+    def shown(found: re.Match[str]) -> str:
+        nonlocal room
+        wide = min(_columns(found["act"], found["far"] or ""), room)
+        room -= wide
+        return " " * wide
+
+    text = _SEQUENCES.sub(shown, text).rstrip("\r").rpartition("\r")[2]
     return _LEFT.sub("", text)
+
+
+def _columns(act: str | None, far: str) -> int:
+    """How far right of what stands there the cursor goes: a jump (`H`, `G`) to somewhere else
+    than a line's beginning counts as one column."""
+    if act == "C":
+        return min(int(far[-4:] or 1) or 1, _WIDTH) if not far or far.isdecimal() else 0
+    return int(act in ("G", "H") and far.rpartition(";")[2] not in ("", "0", "1"))
 
 
 def parse(data: bytes, position: int) -> list[Line]:

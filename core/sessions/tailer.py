@@ -14,6 +14,7 @@ from core.killpoints import kill_point
 from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
 from core.ports import Driver, Line, Sandbox, Sized
 from core.sessions.absorb import WEIGHTY, absorb, tell
+from core.sessions.repaints import Repaints
 from core.sessions.wording import worded
 from core.store import logs, sessions
 
@@ -65,6 +66,7 @@ class Tailer:
         self._workspace = ""
         self._finished: float | None = None
         self._puzzled = False
+        self._repaints: Repaints | None = None
         self._sized = sandbox if isinstance(sandbox, Sized) else None
 
     @classmethod
@@ -95,6 +97,8 @@ class Tailer:
         )
         tailer._finished = time.monotonic() if last is not None else None
         tailer._workspace = session.worktree
+        if session.interactive and tailer.driver.reports_tools:
+            tailer._repaints = Repaints()
         return tailer
 
     async def take(self) -> bool:
@@ -147,6 +151,8 @@ class Tailer:
 
     def _parsed(self, line: Line) -> Sequence[AgentEvent]:
         """What the driver reads in the line; one that it stumbles over is plain text."""
+        if self._repaints is not None and self._repaints.is_one(line.text):
+            return ()
         try:
             events = self.driver.parse(line)
             for event in events:

@@ -63,7 +63,7 @@ async def read(house: House, path: str) -> Info:
     name of one made by hand, or the session whose it is. Raises Unclear, NoRepository."""
     check_enabled(house)
     for main in await _mains(house):
-        if path.strip().rstrip("/") == main.path:
+        if path.strip().rstrip("/") in (main.path, main.relative_path):
             return main
     row = await locate(house, path)
     return await asyncio.to_thread(_info, house, row)

@@ -99,6 +99,15 @@ def test_a_branch_that_is_not_merged_stays(bench: Bench) -> None:
     assert there(bench) == []
 
 
+def test_the_checkout_is_found_by_the_path_that_is_listed(bench: Bench) -> None:
+    bench.data.mkdir()
+    inside = bench.data / "demo"
+    bench.repo.rename(inside)
+    ran = bench.up("/worktrees", "/worktree demo", "/worktree remove demo", repo=str(inside))
+    ran.said("1 worktree", "demo", "your checkout", "state: your checkout", f"in full: {inside}",
+             "is your own checkout: Bullpen only looks at it.")
+
+
 @pytest.mark.parametrize(("line", "answer"), [
     ("/worktree", "Which? /worktree PATH"),
     ("/worktree nowhere", "No worktree `nowhere`"),

@@ -32,6 +32,9 @@ from core.sandboxes.output import clean, parse
         ("100 %\r", "100 %"),
         ("windows\r\r", "windows"),
         ("a\nb", "ab"),
+        ("two\x1b[Cwords,\x1b[3Capart", "two words,   apart"),
+        ("\x1b[31mred\x1b[0m\x1b[2Chere\x1b[0C.", "red  here ."),
+        ("\x1b[2;1Hhome\x1b[12;40Hfar\x1b[20Gon", "home far on"),
         ("", ""),
     ],
 )
@@ -50,6 +53,10 @@ def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
 def test_a_long_row_of_broken_sequences_is_cleaned_in_linear_time() -> None:
     assert clean("\x1b]" * 500_000) == ""
     assert clean("\x1b[" * 500_000 + "1" * 500_000) != "\x1b"
+
+
+def test_a_cursor_that_goes_far_makes_no_endless_line() -> None:
+    assert len(clean("\x1b[9999C" * 100_000 + "x")) == 20_001
 
 
 def test_records_become_lines_with_their_ends() -> None:
