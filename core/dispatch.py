@@ -32,6 +32,7 @@ from core.sessions.prompting import first_prompt
 from core.store import claims, clashes, rows, sessions, tasks, worktrees
 from core.store.claims import Demand, Head
 from core.store.database import Tx
+from core.worktrees import lending
 
 _WAITING = """
 SELECT sessions.* FROM sessions INDEXED BY sessions_open
@@ -269,6 +270,8 @@ def _try(tx: Tx, house: House, task: Task, agent: Agent) -> Session | None:
 
 def _claim(tx: Tx, house: House, task: Task, agent: Agent) -> Session:
     step = house.step(task)
+    if task.borrows is not None:
+        lending.check_place(house, agent)
     prompt = first_prompt(tx, house, task, step.prompt or step.type)
     state = step.state if step.state is not TaskState.READY else TaskState.IN_FLIGHT
     claims.claim(tx, task.id, agent.name, state)

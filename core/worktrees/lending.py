@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from core.errors import Refused
 from core.house import House
+from core.model import Agent
 from core.views import WorktreeRow
 from core.worktrees import read_inspection
 from core.worktrees.removing import check_free, look_inside
@@ -19,3 +20,14 @@ async def check_lendable(house: House, row: WorktreeRow) -> None:
         raise Refused(f"{row.path} can't be looked into: nobody can begin in it.")
     if any(line.strip() and not line.startswith("stray ") for line in said):
         raise Refused(f"{row.path} has work that is not committed: commit it there first.")
+
+
+def check_place(house: House, agent: Agent) -> None:
+    """Raises Refused for one that works in a place which shares no folder: its work would be
+    brought home by our own git, in a folder whose git an agent may have set up."""
+    sandbox = house.sandboxes.get(house.place(agent))
+    if sandbox is not None and not sandbox.shares_folder:
+        raise Refused(
+            f"{agent.name} works in {sandbox.name}, elsewhere: "
+            "a worktree made by hand can't be lent to it."
+        )

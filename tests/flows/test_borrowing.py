@@ -75,3 +75,32 @@ async def test_a_busy_one_is_refused_and_free_again_when_it_is_killed(
         await live.until(lambda: states(bench) == ["active"], "given back")
         await live.say('/spawn make "Write" --worktree shell-idea', "not committed")
     assert bench.value("SELECT count(*) FROM tasks") == 1
+
+
+AFAR = CREW + """
+[agents.podder]
+driver = "command"
+sandbox = "kubernetes"
+types = ["far"]
+container = { image = "bench" }
+options = { command = "true" }
+"""
+
+
+def test_it_is_lent_to_nobody_elsewhere(bench: Bench, idea: Path) -> None:
+    """Its work would be brought home by our git, where an agent may have said what git runs."""
+    mark = bench.folder / "ran"
+    with open(idea / ".git/config", "a") as config:
+        config.write(f'[filter "x"]\n\tsmudge = "touch {mark}; cat"\n')
+    bench.configure(AFAR, "config/agents.toml")
+    bench.configure('[api]\nagents_url = "http://127.0.0.1:1"\n')
+    (bench.folder / "kubeconfig").write_text("{}")
+    bench.environment["KUBECONFIG"] = str(bench.folder / "kubeconfig")
+    why = "podder works in kubernetes, elsewhere: a worktree made by hand can't be lent to it."
+    ran = bench.up('/spawn far "Go" --worktree shell-idea --agent podder')
+    ran.said(why)
+    assert bench.rows("SELECT * FROM tasks") == []
+    ran = bench.up('/spawn far "Go" --worktree shell-idea')
+    ran.said(why)
+    assert bench.rows("SELECT * FROM sessions") == [] and states(bench) == ["active"]
+    assert not mark.exists()
