@@ -13,11 +13,14 @@ from typing import Any
 
 from core.model import Agent
 
-SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH", re.IGNORECASE)
+SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH(?!OR(?!I))", re.IGNORECASE)
 """Variables with such a name hold what nobody may see."""
 _LARGEST, _MOST_FILES = 64 << 10, 200
 _SHORTEST = 12
 """Characters of a value in a file that is taken for a secret: shorter ones are words."""
+_SET = re.compile(r"[=:]")
+_PLAIN = re.compile(r"[\w+/=.~:@%!-]+")
+"""What a key is made of, and most code is not."""
 
 
 def given(value: str) -> str:
@@ -57,34 +60,53 @@ def secrets_of(agent: Agent) -> Iterator[str]:
         if SECRET_NAME.search(name) or name in agent.credentials:
             yield value
     for mount in agent.mounts:
-        for path in _files(mount.source):
-            yield from _values(path)
+        if mount.source.is_dir():
+            for path in _files(mount.source):
+                yield from _named(_text(path))
+        else:
+            yield from _values(_text(mount.source))
 
 
-def _files(source: Path) -> Iterator[Path]:
-    if not source.is_dir():
-        yield source
-        return
-    found = (path for path in source.rglob("*") if path.is_file())
+def _files(folder: Path) -> Iterator[Path]:
+    found = (path for path in folder.rglob("*") if path.is_file())
     yield from islice(found, _MOST_FILES)
 
 
-def _values(path: Path) -> Iterator[str]:
-    """What may be a secret in a file of credentials: a JSON file's texts; else what stands behind
-    `=` or `:`, and each line that is one word."""
-    text = ""
+def _text(path: Path) -> str:
     with suppress(OSError, UnicodeDecodeError):
         if path.stat().st_size <= _LARGEST:
-            text = path.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8")
+    return ""
+
+
+def _values(text: str) -> Iterator[str]:
+    """What may be a secret in a file of credentials: a JSON file's texts; else what stands behind
+    `=` or `:`, and each line that is one word."""
     if "PRIVATE KEY" in text:
         yield text
         return
     with suppress(ValueError):
-        yield from (value for value in _texts(json.loads(text)) if _secret(value))
+        yield from (value for _, value in _texts(json.loads(text)) if _secret(value))
         return
     for line in text.splitlines():
-        value = re.split(r"[=:]", line, maxsplit=1)[-1].strip().strip("\"'")
+        value = _SET.split(line, maxsplit=1)[-1].strip().strip("\"'")
         if _secret(value):
+            yield value
+
+
+def _named(text: str) -> Iterator[str]:
+    """The same in a file of some folder, which may hold anything: only what a name calls secret."""
+    if "-----BEGIN" in text and "PRIVATE KEY-----" in text:
+        yield text
+        return
+    with suppress(ValueError):
+        found = _texts(json.loads(text))
+        yield from (value for name, value in found if SECRET_NAME.search(name) and _secret(value))
+        return
+    for line in text.splitlines():
+        name, *values = _SET.split(line, maxsplit=1)
+        value = values[0].strip().strip("\"',;") if values else ""
+        if SECRET_NAME.search(name) and _secret(value) and _PLAIN.fullmatch(value):
             yield value
 
 
@@ -92,12 +114,13 @@ def _secret(value: str) -> bool:
     return len(value) >= _SHORTEST and not any(mark.isspace() for mark in value)
 
 
-def _texts(value: Any) -> Iterator[str]:
+def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Each text with the name that it stands under."""
     if isinstance(value, str):
-        yield value
+        yield name, value
     elif isinstance(value, dict):
-        for inner in value.values():
-            yield from _texts(inner)
+        for key, inner in value.items():
+            yield from _texts(inner, key)
     elif isinstance(value, list):
         for inner in value:
-            yield from _texts(inner)
+            yield from _texts(inner, name)

@@ -122,6 +122,29 @@ def test_credentials_are_read_at_the_door_and_seen_nowhere(bench: Bench) -> None
     assert (folder / "workspace" / "seen.txt").read_text() == f"got {TOKEN}\n"
 
 
+def test_a_mounted_folder_hides_its_keys_and_not_the_words_in_it(bench: Bench) -> None:
+    """Whatever lies in a folder may be said again; what a name calls a key, may not."""
+    need_sandbox("bubblewrap")
+    files = {
+        "words.txt": "kept-in-the-open\nsentence: nothing-to-be-hidden\n",
+        "auth.json": json.dumps({"tokens": {"access_token": KEY}, "author": "somebody-we-know"}),
+        "deep/conf": f"password = '{TOKEN}'\nname = plain-name-of-it\n",
+    }
+    for name, text in files.items():
+        (bench.shown / name).parent.mkdir(exist_ok=True)
+        (bench.shown / name).write_text(text)
+    (bench.folder / "one-file").write_text("alone-on-its-line\n")
+    more = (f'mounts = [{{ source = "{bench.shown}", target = "/srv/seen" }}, '
+            f'{{ source = "{bench.folder}/one-file", target = "/srv/file" }}]')
+    toml = agent("one", "cat /srv/seen/* /srv/seen/deep/conf /srv/file", more)
+    bench.configure(toml.replace('"host"', '"bubblewrap"').replace("cat", "cat 2>&1"),
+                    "config/agents.toml")
+    ran = bench.up('/add "Look"', "/logs 1", status=1)
+    ran.said("kept-in-the-open", "nothing-to-be-hidden", "somebody-we-know", "plain-name-of-it",
+             "[redacted]")
+    assert not any(secret in ran.out for secret in (KEY, TOKEN, "alone-on-its-line")), ran.out
+
+
 def test_what_is_missing_is_named_all_together(bench: Bench) -> None:
     more = ('environment = { A = "env:NOT_THERE", B = "file:/not/there" }\n'
             'mounts = [{ source = "/not/there/either", target = "~/x" }]\n'
