@@ -114,6 +114,18 @@ async def test_a_permission_is_still_answered_after_the_bot_was_killed(bench: Be
     assert bench.value("SELECT count(*) FROM attempts") == 1
 
 
+async def test_what_is_said_while_it_works_is_heard_after_its_turn(bench: Bench) -> None:
+    async with bench.running() as live:
+        await live.say('/add "Run it"\npermission: echo it ran > ran.txt', "🔐 G-1")
+        await live.say("/say 1 and name the author", "Told fake.")
+        await live.until(lambda: bench.value("SELECT sent FROM inputs"), "it is given")
+        await live.say("/approve G-1", "G-1 approved", "TASK-001 is ready for you")
+    (memory,) = (bench.data / "sessions").glob("*/home/.fake-acp/*.json")
+    users = [words for who, words in json.loads(memory.read_text()) if who == "user"]
+    assert len(users) == 2 and "and name the author" in users[1]
+    assert bench.value("SELECT count(*) FROM attempts") == 1
+
+
 async def test_killed_nothing_is_left_of_it(bench: Bench) -> None:
     configure(bench, acts=[
         {"background": "echo $$ > terminal; exec sleep 1000"},
