@@ -42,6 +42,13 @@ def read(folder: Path, name: str, most: int = LARGEST) -> bytes:
     return data
 
 
+def there(folder: Path, name: str) -> bool:
+    """Whether that file is there, and could be taken."""
+    with suppress(NotTaken, OSError), artifacts_folder(folder) as inner, opened(inner, name):
+        return True
+    return False
+
+
 @contextmanager
 def artifacts_folder(folder: Path) -> Iterator[int]:
     """A session's artifacts folder, from above and without following a link. Raises NotTaken."""

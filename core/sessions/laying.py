@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +28,16 @@ def lay_out(home: Path, plan: Plan) -> None:
         _add(home, name, wanted)
 
 
-def _put(home: Path, name: str, data: bytes) -> None:
+def lay(folder: Path, name: str, text: str) -> None:
+    """One file that every user of its container may read. Raises Broken, naming it."""
+    _put(folder, name, text.encode(), 0o644)
+
+
+def _put(home: Path, name: str, data: bytes, mode: int = 0o600) -> None:
     path = Path(name)
     try:
         with _opened(home, path.parent.parts) as folder:
-            handed.replace_in(folder, path.name, data, 0o600)
+            handed.replace_in(folder, path.name, data, mode)
     except OSError as error:
         raise Broken(f"{home / name} can't be written: {error.strerror}") from error
 
@@ -46,7 +51,7 @@ def _add(home: Path, name: str, wanted: Mapping[str, Any]) -> None:
                 handed.replace_in(folder, path.name, msgspec.json.encode(wanted), 0o600)
                 return
             with handed.opened(folder, path.name, _MOST) as file:
-                found = msgspec.json.decode(file.read())
+                found = msgspec.json.decode(file.read(_MOST))
             if isinstance(found, dict) and _lacked(found, wanted):
                 handed.replace_in(folder, path.name, msgspec.json.encode(found), 0o600)
     except (handed.NotTaken, msgspec.DecodeError, RecursionError):
@@ -80,7 +85,7 @@ def _opened(home: Path, parts: tuple[str, ...]) -> Iterator[int]:
     at = os.open(home, _FOLDER)
     try:
         for part in parts:
-            if not _exists(at, part):
+            with suppress(FileExistsError):
                 os.mkdir(part, 0o700, dir_fd=at)
             inner = os.open(part, _FOLDER, dir_fd=at)
             os.close(at)

@@ -14,7 +14,7 @@ from core.house import Helper, House
 from core.memory import NAME
 from core.model import Agent, Iteration, Session, Step, Task
 from core.ports import Brief, Door, Driver, Order, Plan
-from core.sessions.laying import lay_out
+from core.sessions.laying import lay, lay_out
 from core.sessions.prompting import (
     again,
     said_so_far,
@@ -104,8 +104,8 @@ async def _place_input(start: Start) -> None:
     )
     if not found:
         raise Broken(f"{task.ref} has no artifact `{name}` yet, which `{start.step.id}` reads.")
-    own = found[0]["author"] == f"agent:{start.agent.name}" and (start.artifacts / name).exists()
-    if not own:
+    own = found[0]["author"] == f"agent:{start.agent.name}"
+    if not (own and await asyncio.to_thread(handed.there, start.folder, name)):
         data = await asyncio.to_thread(house.artifacts.read, task, name)
         await asyncio.to_thread(handed.place, start.folder, name, data)
 
@@ -126,8 +126,8 @@ async def _brief(start: Start) -> Brief:
     instructions = await start.house.store.write(
         partial(scoped, house=start.house, session=session, task=start.task, step=step)
     )
-    _write(prompt_file, prompt)
-    _write(start.folder / "AGENTS.md", instructions)
+    await asyncio.to_thread(lay, start.folder, prompt_file.name, prompt)
+    await asyncio.to_thread(lay, start.folder, "AGENTS.md", instructions)
     whole = ""
     if start.resume:
         whole = await said_so_far(start.house, session, iteration, False, not step.output)
@@ -208,9 +208,3 @@ def _order(start: Start, told: Brief, plan: Plan) -> Order:
         door=start.door,
         pty=plan.pty,
     )
-
-
-def _write(path: Path, text: str) -> None:
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)

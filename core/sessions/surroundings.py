@@ -7,7 +7,7 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
-from core.errors import BullpenError
+from core.errors import Broken, BullpenError
 from core.house import BOXED, House
 from core.memory import memory_folder
 from core.model import Agent, Session
@@ -49,7 +49,11 @@ def memory_of(house: House, agent: Agent) -> Path | None:
 
 
 def made(folder: Path) -> Path:
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    """Raises Broken where something else stands there."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise Broken(f"{folder} can't be made: {error.strerror}") from error
     return folder
 
 
