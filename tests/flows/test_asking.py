@@ -8,6 +8,8 @@ import pytest
 
 from tests.flows.bench import Bench
 
+SANDBOXES = ("host", "auto")
+
 
 @pytest.fixture(autouse=True)
 def claude(bench: Bench) -> None:

@@ -6,6 +6,7 @@ import json
 
 from tests.flows.bench import Bench
 
+SANDBOXES = ("host", "auto")
 GREETING = '/add "Add a greeting" --run "sh -c \'echo hello > greeting.txt\'"'
 
 AS_SHIPPED = True

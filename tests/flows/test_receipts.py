@@ -8,6 +8,7 @@ import pytest
 
 from tests.flows.bench import Bench, Ran
 
+SANDBOXES = ("host", "auto")
 UNIT = "py -m unittest -q test_shop"
 TEST = """import unittest
 
