@@ -87,7 +87,9 @@ async def build(
     outbox = Outbox(store, faces, clock, redact=redactor.text)
     reception = Reception(store, Interpreter(house, orchestrator.able), entrances, outbox.wake)
     pages = Pages(
-        _site(configuration, data, house, redactor), TaskFolders(house), settings.tick_seconds
+        _site(configuration, data, house, redactor),
+        TaskFolders(house, redactor),
+        settings.tick_seconds,
     )
     notifier = Notifier(house.audience, frozenset(faces), lambda tx: runs.slots(tx, house))
     store.state.before_commit.append(notifier)

@@ -3,7 +3,11 @@ them when the database is lost."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,6 +16,7 @@ from core import views
 from core.artifacts import folder_name, write_atomically
 from core.house import House
 from core.model import ENDED, Task, task_ref
+from core.redaction import Redactor, StreamRedactor
 from core.store.database import Row, Tx
 from core.views import Db, SessionStory, TaskPage
 
@@ -22,12 +27,21 @@ STALE = (
 DELETED = "SELECT * FROM deleted_tasks INDEXED BY deleted_unmarked WHERE marked = 0 LIMIT 200"
 
 
+@dataclass(slots=True)
+class _Log:
+    """How far a log is written, and what of it is held back as a secret may go on."""
+
+    seq: int
+    stream: StreamRedactor
+
+
 class TaskFolders:
     """`sync()` writes what has changed since; a crash before it is made good by the next."""
 
-    def __init__(self, house: House) -> None:
+    def __init__(self, house: House, redactor: Redactor) -> None:
         self._house = house
-        self._written: dict[Path, int] = {}
+        self._redactor = redactor
+        self._written: dict[Path, _Log] = {}
 
     async def sync(self) -> int:
         """Bring stale folders up to date; returns how many there were."""
@@ -45,7 +59,7 @@ class TaskFolders:
         found = await self._house.store.read(DELETED)
         for row in found:
             path = self._house.data / row["folder"] / "task.json"
-            write_atomically(path, _json(_told(path) | _end(row)))
+            await asyncio.to_thread(_say_end, path, row)
         if found:
             await self._house.store.write(lambda tx: _mark_deleted(tx, found))
         return len(found)
@@ -53,10 +67,9 @@ class TaskFolders:
     async def _write(self, page: TaskPage) -> None:
         task = page.task
         folder = self._house.artifacts.folder(task)
-        (folder / "artifacts").mkdir(parents=True, exist_ok=True)
         for number, story in enumerate(page.sessions, 1):
             await self._session(folder, number, story)
-        write_atomically(folder / "task.json", _json(_task(page)))
+        await asyncio.to_thread(_write_page, folder, page)
         live = any(s.session.ended_at is None for s in page.sessions)
         if task.state in ENDED and not live:
             self._move(task, folder, "completed")
@@ -69,26 +82,57 @@ class TaskFolders:
             to.parent.mkdir(parents=True, exist_ok=True)
             folder.rename(to)
             self._written = {
-                path: seq for path, seq in self._written.items() if folder not in path.parents
+                path: log for path, log in self._written.items() if folder not in path.parents
             }
 
     async def _session(self, folder: Path, number: int, story: SessionStory) -> None:
         session = story.session
         name = f"step-{number:02d}-{session.step}.{session.id}"
-        write_atomically(folder / "runs" / f"{name}.json", _json(_run(story)))
-        await self._log(folder / "logs" / f"{name}.log", session.id)
+        run = folder / "runs" / f"{name}.json"
+        await asyncio.to_thread(write_atomically, run, _json(_run(story)))
+        await self._log(folder / "logs" / f"{name}.log", story)
 
-    async def _log(self, path: Path, session_id: str) -> None:
+    async def _log(self, path: Path, story: SessionStory) -> None:
         """Append what is new; a log that this process hasn't written before is written whole."""
-        seen = self._written.get(path)
-        if seen is None:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text("")
-        while lines := await self._house.store.view(partial(_lines, session_id, seen or 0)):
-            with path.open("a", encoding="utf-8", errors="replace") as file:
-                file.writelines(f"{line.text}\n" for line in lines)
-            seen = lines[-1].seq
-        self._written[path] = seen or 0
+        session = story.session
+        log = self._written.get(path)
+        if log is None:
+            log = _Log(0, self._redactor.stream())
+            await asyncio.to_thread(_begin, path)
+        self._written.pop(path, None)  # until it is known what of it stands there
+        while lines := await self._house.store.view(partial(_lines, session.id, log.seq)):
+            await asyncio.to_thread(_append, path, log, lines)
+        if session.ended_at is not None:
+            await asyncio.to_thread(_append, path, log, ())
+        self._written[path] = log
+
+
+def _begin(path: Path) -> None:
+    """An empty file, for nobody else on this machine to read."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def _append(path: Path, log: _Log, lines: Sequence[views.LogLine]) -> None:
+    """Those lines, redacted; none: what was held back, for that is all."""
+    if lines:
+        log.seq = lines[-1].seq
+        text = log.stream.feed("".join(f"{line.text}\n" for line in lines))
+    else:
+        text = log.stream.close()
+    if text:
+        with path.open("a", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+
+
+def _write_page(folder: Path, page: TaskPage) -> None:
+    (folder / "artifacts").mkdir(parents=True, exist_ok=True)
+    write_atomically(folder / "task.json", _json(_task(page)))
+
+
+def _say_end(path: Path, row: Row) -> None:
+    write_atomically(path, _json(_told(path) | _end(row)))
 
 
 def _page(task_id: int, db: Db) -> TaskPage | None:

@@ -76,12 +76,12 @@ async def measure(data: Path, repo: Path) -> list[Cost]:
         app = await build(options, configuration, Redactor(()), stack)
         builder = Builder(data, data / "site", Settings())
         stack.callback(builder.close)
-        await _tick(app, TaskFolders(app.house), builder, Counter(), Counter())
+        await _tick(app, TaskFolders(app.house, Redactor()), builder, Counter(), Counter())
         reads, pages = Counter(), Counter()
         assert app.store._reader is not None
         await app.store._reader.set_trace_callback(reads)
         builder._db.set_trace_callback(pages)
-        return [await _tick(app, TaskFolders(app.house), builder, reads, pages)
+        return [await _tick(app, TaskFolders(app.house, Redactor()), builder, reads, pages)
                 for _ in range(ROUNDS)]
 
 

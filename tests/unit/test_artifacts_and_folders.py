@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import stat
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from core.house import House
 from core.lifecycle import Situation
 from core.model import AgentEvent, AgentEventKind, Event, SessionOutcome, Task, TaskState
 from core.ports import Line
+from core.redaction import Redactor
 from core.store import logs, sessions, tasks
 from core.store.database import Store, Tx
 from core.taskfolders import TaskFolders
@@ -110,7 +112,7 @@ def test_what_can_not_be_written_is_said(tmp_path: Path) -> None:
 
 
 async def test_a_folder_is_written_once_for_each_change(home: House, task: Task) -> None:
-    folders = TaskFolders(home)
+    folders = TaskFolders(home, Redactor())
     assert await folders.sync() == 1
     told = json.loads((home.artifacts.folder(task) / "task.json").read_text())
     assert (told["format"], told["ref"], told["state"]) == (1, task.ref, "ready")
@@ -120,7 +122,7 @@ async def test_a_folder_is_written_once_for_each_change(home: House, task: Task)
 
 
 async def test_it_moves_with_its_end_and_back_when_it_is_reopened(home: House) -> None:
-    folders = TaskFolders(home)
+    folders = TaskFolders(home, Redactor())
     task = await home.store.write(lambda tx: bring(tx, home, Situation.READY))
     await folders.sync()
     await home.store.write(lambda tx: _end(tx, task))
@@ -132,7 +134,7 @@ async def test_it_moves_with_its_end_and_back_when_it_is_reopened(home: House) -
 
 
 async def test_it_stays_while_a_session_of_it_still_runs(home: House) -> None:
-    folders = TaskFolders(home)
+    folders = TaskFolders(home, Redactor())
     task = await home.store.write(lambda tx: bring(tx, home, Situation.WORKING))
     await home.store.write(lambda tx: _end(tx, task))
     await folders.sync()
@@ -143,7 +145,7 @@ async def test_it_stays_while_a_session_of_it_still_runs(home: House) -> None:
 
 
 async def test_its_log_grows_and_is_written_whole_by_another_process(home: House) -> None:
-    folders = TaskFolders(home)
+    folders = TaskFolders(home, Redactor())
     task = await home.store.write(lambda tx: bring(tx, home, Situation.WORKING))
     (row,) = await home.store.read("SELECT id FROM sessions")
     await _says(home, row["id"], 1, "first")
@@ -156,8 +158,33 @@ async def test_its_log_grows_and_is_written_whole_by_another_process(home: House
     assert log.read_text() == "first\nsecond\n"
     log.write_text("half of wha")
     await home.store.write(lambda tx: _touch(tx, task))
-    await TaskFolders(home).sync()
+    await TaskFolders(home, Redactor()).sync()
     assert log.read_text() == "first\nsecond\n"
+
+
+SECRET = "zebra-quagga-77\nwalrus-line-88"
+"""Of two lines, as it lies in a file."""
+
+
+async def test_its_log_shows_no_secret_and_is_its_owners_alone(home: House) -> None:
+    task = await home.store.write(lambda tx: bring(tx, home, Situation.WORKING))
+    folders = TaskFolders(home, Redactor([SECRET, "heron-99"]))
+    (row,) = await home.store.read("SELECT id FROM sessions")
+    said = ["first heron-99", *SECRET.split("\n"), "last"]
+    for number, text in enumerate(said, 1):  # a look at the rows between any two lines
+        await _says(home, row["id"], number, text)
+        await home.store.write(lambda tx: _touch(tx, task))
+        await folders.sync()
+        (log,) = (home.artifacts.folder(task) / "logs").iterdir()
+        assert not any(word in log.read_text() for word in ("heron", "zebra", "walrus"))
+    await home.store.write(_all_end)
+    await home.store.write(lambda tx: _touch(tx, task))
+    for each in (folders, TaskFolders(home, Redactor([SECRET, "heron-99"]))):
+        log.chmod(0o644 if each is not folders else 0o600)
+        await home.store.write(lambda tx: _touch(tx, task))
+        await each.sync()
+        assert log.read_text() == "first [redacted]\n[redacted]\nlast\n"
+        assert stat.S_IMODE(log.stat().st_mode) == 0o600
 
 
 def test_a_folder_is_named_once_and_plainly(home: House, task: Task) -> None:

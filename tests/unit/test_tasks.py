@@ -22,6 +22,7 @@ from core.house import House
 from core.lifecycle import Act, Situation
 from core.model import ENDED, Priority, SessionOutcome, SessionState, Task, TaskState
 from core.ports import Exit
+from core.redaction import Redactor
 from core.store import claims, deliveries, needs, sessions, tasks
 from core.store.database import Store, Tx
 from core.store.tasks import NewTask
@@ -166,7 +167,7 @@ async def test_nothing_of_a_deleted_task_is_left_but_its_folder(home: House) -> 
     (event,) = await home.store.read("SELECT * FROM events WHERE type = 'task.deleted'")
     folder = home.data / json.loads(event["payload"])["folder"]
     assert (folder / "artifacts" / "plan.md").read_bytes() == b"plan"
-    folders = TaskFolders(home)
+    folders = TaskFolders(home, Redactor())
     assert await folders.sync() == 2
     assert json.loads((folder / "task.json").read_text())["state"] == "deleted"
     assert await folders.sync() == 0
