@@ -15,6 +15,8 @@ from core.sandboxes.docker.tunnel import Link, NoWay, Way
 T = TypeVar("T")
 _PIECE = 1 << 16
 _HEAD = 64 << 10
+_FAREWELL = 5.0
+"""Seconds that a thread has to notice: one that is still on its way there takes nothing in."""
 _STATUS = re.compile(rb"HTTP/1\.[01] (\d{3})")
 
 
@@ -91,8 +93,9 @@ async def in_thread(act: Callable[[], T], stop: Callable[[], None]) -> T:
         return await asyncio.shield(future)
     except asyncio.CancelledError:
         stop()
-        await asyncio.wait([future])
-        future.exception()
+        await asyncio.wait([future], timeout=_FAREWELL)
+        if future.done():
+            future.exception()
         raise
 
 
