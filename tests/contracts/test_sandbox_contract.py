@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -252,6 +253,23 @@ async def test_stopping_what_has_ended_tells_how_it_ended(bench: Bench) -> None:
     end = await bench.end(order, handle)
     assert await bench.sandbox.stop(order.folder, handle) == end
     assert end.status == 4
+
+
+async def test_forgotten_its_folder_holds_no_secret_and_its_end_is_still_told(
+    bench: Bench,
+) -> None:
+    order = bench.order("sh", "-c", "exit 3")
+    order = replace(order, env={**order.env, "API_KEY": "zebra-finch-77"})
+    handle = await bench.start(order)
+    await bench.sandbox.ended(order.folder, handle)
+    for _ in range(2):
+        end = (await bench.sandbox.status(order.folder, handle)).end
+        assert end is not None and end.status == 3
+        await bench.sandbox.forget(order.folder)
+    assert (await bench.sandbox.stop(order.folder, handle)).status == 3
+    for path in order.folder.rglob("*"):
+        assert not path.is_file() or b"zebra-finch-77" not in path.read_bytes(), path
+    await bench.sandbox.forget(order.folder.with_name("never-was"))
 
 
 async def test_nothing_is_left_after_a_stop(bench: Bench) -> None:
