@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from core.alone import one_step
 from core.cards.words import TOLD, changed, counted, duration
-from core.commands.reply import Button, Reply
+from core.commands.reply import Attachment, Button, Reply
 from core.model import ACTIVE, Event, Priority, Session, Severity, Task, TaskState
 from core.store import rows, unmet
 from core.store.database import Tx
@@ -21,6 +22,8 @@ MARKS = {
 }
 
 
+LONG = 1500
+"""Characters of an answer that stand on a card; a longer one is attached."""
 _GLANCE = 2
 """Lines of what an agent said last that stand in its task's message."""
 _TOLD_STATES = (TaskState.REVIEW, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)
@@ -218,9 +221,36 @@ def done_card(tx: Tx, task: Task) -> Reply:
     session = _newest(tx, task.id)
     spent = _spent(tx, task, session) if session else ""
     words = "done · merged" if task.merge_commit else "done"
+    said, kept = _outcome(tx, task, session) if session else ("", ())
+    whole = len(said) <= LONG
     return Reply(
-        title=f"✅ {task.ref} {words}" + (f" · {spent}" if spent else ""), lines=(task.title,)
+        title=f"✅ {task.ref} {words}" + (f" · {spent}" if spent else ""),
+        lines=(
+            task.title,
+            *((f"“{said}”" if whole else "Its answer is attached.",) if said else ()),
+            *kept,
+        ),
+        # Whole: what is secret in it is found before anything is cut.
+        attachments=() if whole else (Attachment(f"{task.ref}.md", said),),
+        buttons=(Button("Show", f"show {task.id}"), Button("Logs", f"logs {task.id}"))
+        if said or kept
+        else (),
     )
+
+
+def _outcome(tx: Tx, task: Task, session: Session) -> tuple[str, tuple[str, ...]]:
+    """What came of something spawned, which no gate has shown: its last words, and what it has
+    changed."""
+    if one_step(task.workflow) is None:
+        return "", ()
+    said = tx.value(
+        "SELECT summary FROM iterations WHERE session_id = ? ORDER BY number DESC LIMIT 1",
+        (session.id,),
+    )
+    if task.change is None or task.change.empty:
+        return str(said or "").strip(), ()
+    where = f"It is on the branch {task.branch}, merged nowhere: /show {task.id}"
+    return str(said or "").strip(), (changed(task.change), where)
 
 
 def event_card(event: Event) -> Reply:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from core import alone, planning
 from core.artifacts import RAW
@@ -13,6 +14,7 @@ from core.commands.grammar import Command, Form, Option
 from core.commands.reply import Button, Reply
 from core.errors import Refused, Unclear
 from core.model import Agent, Priority, Role, WorktreeState
+from core.ports import Brief
 from core.store import tasks
 from core.store.database import Tx
 from core.store.tasks import NewTask
@@ -58,7 +60,11 @@ async def spawn(desk: Desk, command: Command) -> Reply | Act:
         desk.house.artifacts.keep(tx, task.id, RAW, raw, desk.actor)
         return Reply(
             f"{task.ref} · {task.title}",
-            (who_takes_it(tx, desk, task), *_how(task.id, wanted)),
+            (
+                who_takes_it(tx, desk, task),
+                *_unknown_kind(desk, wanted),
+                *_how(task.id, wanted),
+            ),
             buttons=(Button("Log", f"logs {task.id}"), Button("Kill", f"kill {task.id}")),
         )
 
@@ -95,6 +101,8 @@ async def _wanted(desk: Desk, command: Command) -> Wanted:
     agent = desk.house.agent(options["agent"]) if "agent" in options else None
     interactive = "interactive" in options
     kind, prompt = _said(command, agent)
+    if agent is not None and interactive:
+        _must_be_typed_to(desk, agent)
     if agent is not None and planning.runs_only_given_commands(agent):
         raise Unclear(f'{agent.name} only runs given commands: /add TITLE --run "COMMAND"')
     if not prompt and not interactive and not (agent and agent.options.get("command")):
@@ -103,6 +111,34 @@ async def _wanted(desk: Desk, command: Command) -> Wanted:
     if worktree is not None and agent is not None:
         check_place(desk.house, agent)
     return Wanted(kind, prompt, repo, agent, worktree, interactive)
+
+
+def _must_be_typed_to(desk: Desk, agent: Agent) -> None:
+    """Raises Unclear for an agent that takes no talk at a terminal, with its driver's words."""
+    if planning.runs_only_given_commands(agent):
+        raise Unclear(
+            f"{agent.name} has no program of its own to type to: give it one in agents.toml, "
+            'for instance options.command = "bash -i".'
+        )
+    driver = desk.house.drivers.get(agent.driver)
+    nowhere = Path("/nowhere")
+    brief = Brief(
+        *("TASK-000", "", "", nowhere, nowhere, "", nowhere),
+        options=agent.options,
+        interactive=True,
+    )
+    if driver is not None and not driver.plan(brief).pty:
+        raise Unclear(f"{agent.name} can't be typed to in a terminal: leave --interactive away.")
+
+
+def _unknown_kind(desk: Desk, wanted: Wanted) -> tuple[str, ...]:
+    """A word for a type that nobody names: it may be a slip."""
+    steps = [step.type for flow in desk.house.workflows.values() for step in flow.steps]
+    known = {kind for agent in desk.house.agents.values() for kind in agent.types} | {*steps, "any"}
+    if wanted.agent is not None or wanted.kind in known:
+        return ()
+    names = ", ".join(sorted(str(kind) for kind in known if kind and kind != "any")[:8])
+    return (f"No agent and no workflow names the type `{wanted.kind}` (they name {names}).",)
 
 
 def _said(command: Command, agent: Agent | None) -> tuple[str, str]:

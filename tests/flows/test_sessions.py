@@ -42,6 +42,51 @@ def test_a_spawned_session_is_an_ephemeral_task_of_one_step(bench: Bench) -> Non
     assert kept.startswith("Write this down")
 
 
+def test_what_came_of_a_spawn_stands_on_its_card(bench: Bench) -> None:
+    bench.configure(TALKER + """
+[agents.thinker]
+driver = "command"
+sandbox = "host"
+types = ["think"]
+options = { command = "sh -c 'echo The shed should be green.'" }
+""", "config/agents.toml")
+    ran = bench.up('/spawn make "Write this down"')
+    ran.said("TASK-001 done", "Write this down", "📝 made.txt +", "It is on the branch bullpen/",
+             "merged nowhere: /show 1")
+    bench.up('/spawn think "Which colour?"').said("TASK-002 done", "“The shed should be green.”")
+
+
+def test_who_takes_no_line_at_a_terminal_says_so_at_once(bench: Bench) -> None:
+    bench.configure(TALKER + """
+[agents.shell]
+driver = "command"
+sandbox = "host"
+[agents.codex]
+driver = "codex"
+sandbox = "host"
+[agents.thinker]
+driver = "model"
+sandbox = "host"
+model = "scripted"
+[agents.thinker.environment]
+ANTHROPIC_API_KEY = "sk-the-key-of-a-test"
+""", "config/agents.toml")
+    ran = bench.up("/spawn talk --interactive --agent codex",
+                   "/spawn talk --interactive --agent thinker",
+                   "/spawn talk --interactive --agent shell")
+    ran.said("Codex has no talk at a terminal here", "A model call has no talk at a terminal",
+             "shell has no program of its own to type to", "options.command")
+    assert bench.states() == {}
+
+
+def test_a_type_that_nobody_names_is_told(bench: Bench) -> None:
+    crew(bench)
+    bench.up("/pause", '/spawn nosuchtype "Look around"', '/spawn make "Write"').said(
+        "TASK-001 · Look around", "names the type `nosuchtype` (they name ", "make, talk, wait")
+    ran = bench.up('/spawn make "Write"')
+    assert "names the type" not in ran.out
+
+
 def test_one_session_with_all_there_is_to_know(bench: Bench) -> None:
     crew(bench)
     bench.up('/spawn make "Write this down"')
