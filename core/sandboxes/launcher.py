@@ -47,6 +47,7 @@ SILENCE = 1.0  # after this many seconds an unfinished line is shown as a piece
 DRAIN = 0.3  # seconds for output still on its way when the main process has ended
 GIVE_UP = 20.0  # seconds of killing after which what is left is reported
 LOOK = 1.0  # seconds between two looks at what the tree uses, where that is limited
+MOST_OPEN = 200_000  # open files of a tree with a memory limit
 FIRST = 4096  # bytes of each stream that are remembered as its first words
 SIGNALS = frozenset(map(int, signal.valid_signals()))
 OWN_FOLDERS = ("tmp", "var/tmp", "run", "dev")  # in memory, behind bubblewrap's walls
@@ -542,10 +543,12 @@ class Launcher:
         if order.get("processes") and len(pids) - 2 * bool(self.walls) > order["processes"]:
             freeze()
             self.stop("processes", force=True)
-        room = (order.get("memory") or float("inf")) - self.scratch(pids)
-        starved = self.starved is not None and order.get("memory") and oom_kills() > self.starved
-        if starved or (memory > room and proportional(pids) > room):
-            self.stop("memory", force=True)
+        if order.get("memory"):
+            held = memfds(pids)
+            room = order["memory"] - self.scratch(pids) - held
+            starved = self.starved is not None and oom_kills() > self.starved
+            if starved or (memory > room and proportional(pids, bool(held)) > room):
+                self.stop("memory", force=True)
 
     def scratch(self, pids: list[int]) -> int:
         """Bytes of memory that files of the agent's take behind its walls."""
@@ -774,17 +777,50 @@ def usage(pids: list[int]) -> tuple[int, float]:
     return pages * os.sysconf("SC_PAGE_SIZE"), seconds
 
 
-def proportional(pids: list[int]) -> int:
-    """Resident bytes with what they share counted once: dearer, and asked only in doubt."""
+def proportional(pids: list[int], but_memfds: bool) -> int:
+    """Resident bytes with what they share counted once: dearer, and asked only in doubt.
+    `but_memfds`: those are counted already."""
     total = 0
     for pid in pids:
         try:
             with open(f"/proc/{pid}/smaps_rollup", "rb") as file:
                 total += next(int(line.split()[1]) << 10 for line in file if b"Pss:" in line)
+            total -= mapped_memfds(pid) if but_memfds else 0
         except (OSError, StopIteration):
             with contextlib.suppress(OSError):
                 total += int(stat(pid)[21]) * os.sysconf("SC_PAGE_SIZE")
     return total
+
+
+def mapped_memfds(pid: int) -> int:
+    """The share of its resident bytes that lies in memfds."""
+    total, inside = 0, False
+    with open(f"/proc/{pid}/smaps", "rb") as file:
+        for line in file:
+            if not line[:1].isupper():  # a new mapping begins
+                inside = b"".join(line.split(None, 5)[5:]).startswith(b"/memfd:")
+            elif inside and line.startswith(b"Pss:"):
+                total += int(line.split()[1]) << 10
+    return total
+
+
+def memfds(pids: list[int]) -> float:
+    """Bytes of files that have no name and lie in memory, mapped or not, each counted once.
+    More open files than can be looked at are more than anything."""
+    sizes: dict[tuple[int, int], int] = {}
+    seen = 0
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            names = os.listdir(f"/proc/{pid}/fd")
+            seen += len(names)
+            if seen > MOST_OPEN:
+                return float("inf")
+            for name in names:
+                with contextlib.suppress(OSError):
+                    if os.readlink(f"/proc/{pid}/fd/{name}").startswith("/memfd:"):
+                        about = os.stat(f"/proc/{pid}/fd/{name}")
+                        sizes[about.st_dev, about.st_ino] = about.st_blocks << 9
+    return sum(sizes.values())
 
 
 def oom_kills() -> int:
