@@ -12,7 +12,7 @@ from core.commands.grammar import Command, task_id
 from core.commands.reply import Button, Reply
 from core.errors import BullpenError, Unclear
 from core.lifecycle import Act as Deed
-from core.model import Run, SessionState, Task, run_ref, task_ref
+from core.model import Event, Run, Session, SessionState, Severity, Task, run_ref, task_ref
 from core.store import rows as as_noun
 from core.store import sessions, tasks
 from core.store.database import Tx
@@ -128,13 +128,23 @@ def _meant(tx: Tx, command: Command) -> Task | Run | None:
 
 def _pause_task(tx: Tx, desk: Desk, wanted: Task) -> Reply:
     task = acts.pause(tx, desk.house, wanted)
-    stops = any(session.held_for for session in sessions.open_of_task(tx, task.id))
-    words = ("Its agent is stopped, and goes on where it was.",) if stops else ()
+    by = desk.actor.name or desk.actor.user_id
+    said = f"{by} has paused {task.ref}"
+    tx.emit(Event("task.edited", said, Severity.DEBUG, task_id=task.id, payload={"paused": by}))
+    stopped = [session for session in sessions.open_of_task(tx, task.id) if session.held_for]
+    words = tuple(_how_it_goes_on(desk, session) for session in stopped)
     return Reply(
         f"{task.ref} is paused. /resume {task.id} lets it go on.",
         words,
         buttons=(Button("Resume", f"resume {task.id}", "primary"),),
     )
+
+
+def _how_it_goes_on(desk: Desk, session: Session) -> str:
+    """What resuming means for its driver: a conversation goes on, a command begins again."""
+    if desk.house.drivers[session.driver].can_resume:
+        return f"{session.agent} is stopped, and goes on where it was."
+    return f"{session.agent} is stopped, and begins again in the same folder: it keeps no thread."
 
 
 def _resume_task(tx: Tx, desk: Desk, wanted: Task) -> Reply:

@@ -27,7 +27,9 @@ async def approve(desk: Desk, command: Command) -> Reply | Act:
         _as_shown(desk, found)
         if found.kind is GateKind.BUDGET:
             return _more(tx, desk, found, command.text)
-        words = command.text if command.text not in ("once", "session", "always") else ""
+        lasting = found.kind is GateKind.PERMISSION and command.text == "always"
+        bare = command.text in ("once", "session", "always") and not lasting
+        words = "" if bare else command.text
         gate = acts.approve(tx, desk.house, found, desk.actor, desk.place, words)
         kill_point("in-approval")
         return Reply(f"{gate.ref} approved. " + _next_words(gate), silent=True)
@@ -169,11 +171,13 @@ async def say(desk: Desk, command: Command) -> Reply | Act:
                 f"/kill {session.task_id}"
             )
         words = desk.house.redact(command.text)[:200]
-        inputs.owe(tx, session.id, data, said=None if session.interactive else command.text)
+        by = desk.actor.name or desk.actor.user_id
+        heard = None if session.interactive else command.text
+        inputs.owe(tx, session.id, data, said=heard, by=by)
         tx.emit(
             Event(
                 "task.edited",
-                f"{desk.actor.name or desk.actor.user_id} to {session.agent}: {words}",
+                f"{by} to {session.agent}: {words}",
                 task_id=session.task_id,
                 session_id=session.id,
                 agent=session.agent,

@@ -6,9 +6,10 @@ from __future__ import annotations
 from core.house import House
 from core.killpoints import kill_point
 from core.sessions.tailer import Tailer
+from core.store import logs, sessions
 
 _OWED = (
-    "SELECT number, data, last FROM inputs WHERE session_id = ? AND attempt = ? "
+    "SELECT number, data, last, said, said_by FROM inputs WHERE session_id = ? AND attempt = ? "
     "AND sent = 0 ORDER BY number"
 )
 _ASKED = (
@@ -25,12 +26,26 @@ async def send_owed(house: House, tailer: Tailer) -> None:
         await tailer.sandbox.send(tailer.folder, row["number"], row["data"], bool(row["last"]))
     if owed:
         kill_point("after-input")
+        for row in owed:
+            if row["said"] is not None:
+                words = f"{row['said_by'] or 'somebody'} said: {row['said']}"
+                await note(house, session_id, number, words, f"input {row['number']}")
         await house.store.write(
             lambda tx: tx.run(
                 "UPDATE inputs SET sent = 1 WHERE session_id = ? AND attempt = ? AND number <= ?",
                 (session_id, number, owed[-1]["number"]),
             )
         )
+
+
+async def note(house: House, session_id: str, attempt: int, words: str, key: str) -> None:
+    """In its log, for people: once for that key."""
+    iteration = await house.store.write(lambda tx: sessions.get_iteration(tx, session_id).number)
+    written = await house.store.logs.write(
+        lambda tx: logs.note(tx, session_id, attempt, iteration, words, key)
+    )
+    if written is not None:
+        house.store.tell(written)
 
 
 class Patience:

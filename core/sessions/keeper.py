@@ -28,8 +28,9 @@ from core.model import (
 from core.ports import Exit, Verdict
 from core.sessions import stopping
 from core.sessions.ending import attempt_over
-from core.sessions.inputs import Patience, send_owed
+from core.sessions.inputs import Patience, note, send_owed
 from core.sessions.ordering import make_order
+from core.sessions.prompting import interruption
 from core.sessions.reach import Reach
 from core.sessions.starting import prepare_workspace, reload
 from core.sessions.tailer import Tailer
@@ -131,6 +132,9 @@ class Keeper:
             return None
         await prepare_workspace(self._house, session, task)
         order = await make_order(self._house, session, iteration, task)
+        if (why := await interruption(self._house, session)) is not None:
+            words = f"{why} · attempt {iteration.attempt}"
+            await note(self._house, session.id, iteration.attempt, words, "begun")
         await self._house.doors.open(session.id)
         return await sandbox.start(order)
 

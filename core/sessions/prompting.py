@@ -77,6 +77,20 @@ def with_words(prompt: str, words: list[str]) -> str:
     return f"{prompt.rstrip()}\n\nMeanwhile you were told, if you haven't heeded it:\n\n{told}\n"
 
 
+async def interruption(house: House, session: Session) -> str | None:
+    """Why its last attempt was cut short, for its log; None: it was not."""
+    if session.held_for is None:
+        return session.cut_off
+    found = await house.store.read(
+        "SELECT payload ->> 'paused' AS who FROM events WHERE task_id = ? "
+        "AND type = 'task.edited' AND payload ->> 'paused' IS NOT NULL ORDER BY seq DESC LIMIT 1",
+        (session.task_id,),
+    )
+    if session.held_for == "paused" and found:
+        return f"paused by {found[0]['who']}"
+    return WORDS[session.held_for]
+
+
 def again(session: Session) -> str | None:
     """Why it was interrupted before it had a result; None: it was not."""
     if session.held_for is not None:

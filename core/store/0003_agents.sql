@@ -65,3 +65,4 @@ ALTER TABLE attempts ADD COLUMN resumes TEXT;
 
 -- A person's words in it: whoever was interrupted before it took them up is told them again.
 ALTER TABLE inputs ADD COLUMN said TEXT;
+ALTER TABLE inputs ADD COLUMN said_by TEXT;

@@ -18,9 +18,16 @@ def ended(tx: Tx, attempt: Attempt) -> bool:
     )
 
 
-def owe(tx: Tx, session_id: str, data: bytes, last: bool = False, said: str | None = None) -> None:
+def owe(
+    tx: Tx,
+    session_id: str,
+    data: bytes,
+    last: bool = False,
+    said: str | None = None,
+    by: str | None = None,
+) -> None:
     """Something to be written to the running attempt, exactly once, under its number. `said`: a
-    person's words in it."""
+    person's words in it; `by`: whose they are."""
     attempt = get_attempt(tx, session_id)
     if attempt.state is AttemptState.ENDED:
         raise Refused(f"{session_id} runs no more: it can't be told anything.")
@@ -36,6 +43,7 @@ def owe(tx: Tx, session_id: str, data: bytes, last: bool = False, said: str | No
         data=data,
         last=int(last),
         said=said,
+        said_by=by,
         created_at=tx.now,
     )
 

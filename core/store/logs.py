@@ -105,6 +105,25 @@ def _encoded(data: Mapping[str, Any]) -> str:
         return json.dumps(dict(data), default=str)
 
 
+def note(
+    tx: Tx, session_id: str, attempt: int, iteration: int, words: str, key: str
+) -> Written | None:
+    """Bullpen's own words between the agent's, once for that key."""
+    data = {"note": key}
+    if tx.one(
+        "SELECT 1 FROM lines WHERE stream = 'mark' AND session_id = ? AND attempt = ? AND data = ?",
+        (session_id, attempt, _encoded(data)),
+    ):
+        return None
+    end = position(tx, session_id, attempt)
+    kind = AgentEventKind.TEXT
+    about = (session_id, attempt, iteration, end, _BESIDE - 1, "mark", kind.value)
+    tx.run(_LINE, (*about, words, _encoded(data), tx.now))
+    last = int(tx.value("SELECT last_insert_rowid()"))
+    entry = Entry(Line("mark", tx.now, "", end), (AgentEvent(kind, words, data),))
+    return Written(session_id, attempt, iteration, (entry,), last)
+
+
 def note_files(
     tx: Tx, session_id: str, attempt: int, iteration: int, events: Sequence[AgentEvent]
 ) -> Written | None:

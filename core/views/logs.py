@@ -78,7 +78,8 @@ def log_marks_of(db: Db, session_id: str) -> tuple[str, ...]:
     """Where the log was cut, in Bullpen's own words, the newest last."""
     found = db.execute(
         "SELECT text FROM logs.lines INDEXED BY lines_marks WHERE stream = 'mark'"
-        " AND session_id = ? AND kind <> 'file_change' ORDER BY seq DESC LIMIT 3",
+        " AND session_id = ? AND kind <> 'file_change' AND data NOT LIKE '{\"note\"%'"
+        " ORDER BY seq DESC LIMIT 3",
         (session_id,),
     )
     return tuple(row[0] for row in reversed(found.fetchall()))

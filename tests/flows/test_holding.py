@@ -88,9 +88,24 @@ async def test_words_that_wait_when_it_is_paused_make_no_result_and_are_not_lost
         await live.until(lambda: bench.value("SELECT state FROM sessions") == "suspended", "rest")
         assert state(bench) == RESTS
         await live.say("/resume 1", "TASK-001 goes on.", "TASK-001 is ready for you")
+        shown = await live.say("/logs 1", "said: and in green, please")
+        assert "── Bullpen: paused by " in await live.until(
+            lambda: "attempt 2 ──" in live.screen and live.screen, "the mark")
+        assert shown.index("TASK-001 · log of") < shown.index("said: and in green")
     told = [path.read_text() for path in sorted((bench.data / "sessions").glob("*/prompt*.md"))]
     assert told[0].count("and in green, please") == 1 and "You were interrupted" in told[0]
     assert bench.value("SELECT count(*) FROM attempts") == 2
+
+
+async def test_a_command_that_is_paused_begins_again_and_that_is_said(bench: Bench) -> None:
+    begun = bench.shown / "begun"
+    async with bench.running() as live:
+        await live.say(f"/add \"Wait\" --run \"sh -c 'echo x >> {begun}; sleep 600'\"", "TASK-001")
+        await live.until(begun.exists, "it has begun")
+        await live.say("/pause 1", "TASK-001 is paused.", "shell is stopped, and begins again")
+        await live.until(lambda: bench.value("SELECT state FROM sessions") == "suspended", "rest")
+        await live.say("/resume 1", "TASK-001 goes on.")
+        await live.until(lambda: begun.read_text() == "x\nx\n", "it begins again")
 
 
 async def test_a_restart_of_the_bot_changes_nothing_of_a_pause(bench: Bench) -> None:
