@@ -11,6 +11,7 @@ import errno
 import os
 import re
 import stat
+import time
 from pathlib import Path
 
 from core.ports import Line
@@ -22,6 +23,12 @@ STREAMS = {b"o": "out", b"O": "out", b"e": "err", b"E": "err", b"m": "mark"}
 LONGEST = 4 << 20
 """Bytes that a record may have: a megabyte of text and its head, with much to spare."""
 
+ROOM = 4 << 20
+"""Bytes that the launcher may need beside the log cap: marks, and the last lines."""
+SPOILT = 1 << 52
+"""The position after all that can be read, where somebody has spoilt the output."""
+
+_NO_FILE = (errno.EINVAL, errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM)
 _STEP = 1 << 20
 _CONTROLS = bytes(set(range(32)) - {9, 10}) + b"\x7f"
 _SEQUENCES = re.compile(
@@ -78,13 +85,23 @@ def parse(data: bytes, position: int) -> list[Line]:
     return lines
 
 
-def read(path: Path | str, position: int, limit: int) -> list[Line]:
+def read(path: Path | str, position: int, limit: int, cap: int | None = None) -> list[Line]:
     """Whole lines from a position, about `limit` bytes of them but at least one if there
-    is one; none where the file does not exist yet. Raises OSError."""
+    is one; none where the file does not exist yet. `cap` is the log cap that the launcher keeps:
+    far beyond it somebody else has written, and no more is read. Raises OSError."""
+    if position >= SPOILT:
+        return []
     try:
         fd, size = _opened(path)
     except FileNotFoundError:
         return []
+    except OSError as error:
+        if error.errno not in _NO_FILE:
+            raise
+        return [mark("the output was taken away or replaced: no more of it can be read")]
+    if cap is not None and position > cap + ROOM:
+        os.close(fd)
+        return [mark("the output is longer than the launcher writes: the rest is not read")]
     try:
         # No more than there is: room that stays empty would cost more than the reading.
         data = os.pread(fd, max(min(limit, size - position), 1), position)
@@ -102,12 +119,19 @@ def read(path: Path | str, position: int, limit: int) -> list[Line]:
     return parse(data, position)
 
 
+def mark(text: str) -> Line:
+    """Our own word at the end of an output that was spoilt: nothing follows it."""
+    return Line("mark", time.time_ns() // 1_000_000, text, SPOILT)
+
+
 def tail(path: Path, size: int) -> list[Line]:
     """The last whole lines of the file, about `size` bytes of them. Raises OSError."""
     try:
         fd, there = _opened(path)
-    except FileNotFoundError:
-        return []
+    except OSError as error:
+        if error.errno in (errno.ENOENT, *_NO_FILE):
+            return []
+        raise
     os.close(fd)
     start = max(0, there - size)
     lines = read(path, start, size + _STEP)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import structlog
 
+from core.errors import Broken, Unreachable
 from core.house import House
 from core.killpoints import kill_point
 from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
@@ -26,6 +27,8 @@ FLUSH = 1.0
 """Seconds between two writes of light events into state."""
 PROGRESS = 3.0
 """Seconds between two mentions of progress to people."""
+ENDED = 1 << 53
+"""The position after an output whose rest can't be read."""
 TAIL = 12
 """Lines that the live message may show."""
 _TOGETHER = 16 << 10
@@ -103,12 +106,7 @@ class Tailer:
 
     async def take(self) -> bool:
         """Take in one chunk; False when there was nothing new."""
-        lines = await self.sandbox.read(self.folder, self._position, CHUNK)
-        if lines:
-            await self._log(lines)
-        await self._flush(due=time.monotonic() - self._flushed >= FLUSH)
-        await self._tell_late()
-        return bool(lines)
+        return await self._in(await self.sandbox.read(self.folder, self._position, CHUNK))
 
     def due(self) -> bool:
         """Whether `take` may have something to do, at a glance: its file has grown, or something
@@ -127,10 +125,30 @@ class Tailer:
         return self._finished is not None and time.monotonic() - self._finished > grace
 
     async def drain(self) -> None:
-        """Everything to the end, after the process has ended."""
-        while await self.take():
+        """Everything to the end, after the process has ended. What can't be read by then never
+        will be: a mark says so, and the end is told all the same. Raises Unreachable."""
+        while await self._in(await self._last_lines()):
             pass
         await self._flush(due=True)
+
+    async def _in(self, lines: Sequence[Line]) -> bool:
+        if lines:
+            await self._log(lines)
+        await self._flush(due=time.monotonic() - self._flushed >= FLUSH)
+        await self._tell_late()
+        return bool(lines)
+
+    async def _last_lines(self) -> Sequence[Line]:
+        if self._position >= ENDED:
+            return ()
+        try:
+            return await self.sandbox.read(self.folder, self._position, CHUNK)
+        except Unreachable:
+            raise
+        except Broken as error:
+            log.warning("output lost", session=self.attempt.session_id, error=str(error))
+            now = time.time_ns() // 1_000_000
+            return [Line("mark", now, f"the rest of the output can't be read: {error}", ENDED)]
 
     async def _log(self, lines: Sequence[Line]) -> None:
         entries = [logs.Entry(line, self._parsed(line)) for line in lines]

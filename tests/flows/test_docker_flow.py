@@ -85,3 +85,23 @@ def _outputs(bench: Bench) -> list[Path]:
 
 def _nothing_left(engine: docker_ground.Engine) -> None:
     assert engine.containers() == []
+
+
+SPOILS = {
+    "folder": ("rm -f output; mkdir output", "no more of it can be read"),
+    "sparse": ("truncate -s 400G output", "the rest is not read"),
+}
+
+
+@pytest.mark.parametrize("how", SPOILS)
+def test_an_agent_that_spoils_its_output_ends_as_any_other(
+    bench: Bench, engine: docker_ground.Engine, how: str
+) -> None:
+    act, mark = SPOILS[how]
+    bench.configure(f'[limits]\nlog_cap_bytes = 100000\n[repos.shop]\nsource = "{bench.repo}"\n')
+    script = f"cd $(dirname $BULLPEN_ARTIFACTS)/attempts/01; {act}; sleep 1; echo end"
+    bench.commit({"spoil.sh": script})
+    ran = bench.up('/add "Spoil" --run "sh spoil.sh"', repo=None)
+    assert [row["state"] for row in bench.rows("SELECT state FROM attempts")] == ["ended"], ran
+    bench.up("/logs 1", repo=None).said(mark)
+    _nothing_left(engine)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import socket
 from pathlib import Path
 
 import pytest
@@ -118,7 +120,33 @@ def test_the_tail_begins_with_a_whole_line(tmp_path: Path) -> None:
     assert len(output.tail(path, 1 << 20)) == 1000
 
 
-def test_a_link_in_place_of_the_output_is_refused(tmp_path: Path) -> None:
-    (tmp_path / "output").symlink_to("/etc/passwd")
-    with pytest.raises(OSError, match="symbolic"):
-        output.read(tmp_path / "output", 0, 100)
+@pytest.mark.parametrize("what", ["folder", "link", "fifo", "socket"])
+def test_what_was_put_in_its_place_is_said_once_and_holds_nothing_up(
+    tmp_path: Path, what: str
+) -> None:
+    path = tmp_path / "output"
+    with socket.socket(socket.AF_UNIX) as server:
+        if what == "folder":
+            path.mkdir()
+        elif what == "link":
+            path.symlink_to("/etc/passwd")
+        elif what == "fifo":
+            os.mkfifo(path)
+        else:
+            server.bind(str(path))
+        (line,) = output.read(path, 100, 1000)
+        assert line.stream == "mark" and "no more of it can be read" in line.text
+        assert output.read(path, line.end, 1000) == []
+        assert output.tail(path, 1000) == []
+
+
+def test_no_more_is_read_than_the_launcher_writes(tmp_path: Path) -> None:
+    path = tmp_path / "output"
+    path.write_bytes(b"1 o kept\n")
+    os.truncate(path, 400 << 30)
+    found, position = [], 0
+    while lines := output.read(path, position, 1 << 20, cap=1000):
+        found += lines
+        position = lines[-1].end
+    assert found[0].text == "kept" and len(found) < 10
+    assert found[-1].stream == "mark" and "the rest is not read" in found[-1].text

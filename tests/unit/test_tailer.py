@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 import structlog
 
+from core.errors import Broken, Unreachable
 from core.house import House
 from core.lifecycle import Situation
 from core.model import AgentEvent
@@ -67,3 +68,30 @@ async def test_a_line_that_breaks_the_driver_is_kept_as_text(home: House) -> Non
     assert [one["event"] for one in told] == ["a line could not be read"]
     (attempt,) = await home.store.read("SELECT position FROM attempts")
     assert attempt["position"] == len(LINES)
+
+
+class Lost(HostSandbox):
+    """What it said can't be read any more."""
+
+    why: Exception = Broken("output: Input/output error")
+
+    async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
+        if position < 2:
+            return [line for line in LINES[:2] if line.end > position]
+        raise self.why
+
+
+async def test_an_output_that_is_lost_ends_with_a_mark_and_holds_no_end_up(home: House) -> None:
+    lost = Lost()
+    home = replace(home, sandboxes={"host": lost})
+    task = await home.store.write(lambda tx: bring(tx, home, Situation.WORKING))
+    (row,) = await home.store.read("SELECT id FROM sessions WHERE task_id = ?", (task.id,))
+    lost.why = Unreachable("no answer")
+    with pytest.raises(Unreachable):
+        await (await Tailer.at(home, row["id"], lambda: None)).drain()
+    lost.why = Broken("output: Input/output error")
+    for _ in range(2):  # again after a restart
+        await (await Tailer.at(home, row["id"], lambda: None)).drain()
+    said = await home.store.logs.write(lambda tx: logs.tail(tx, row["id"], 10))
+    assert said[:2] == ["one", "odd"]
+    assert said[2:] == ["the rest of the output can't be read: output: Input/output error"]

@@ -91,13 +91,14 @@ class DockerSandbox:
             await asyncio.sleep(_LOOK)
 
     async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
-        path = Attempt(folder).output
+        path, place = Attempt(folder).output, place_in(folder)
         if mirror := self._mirror(folder):
             await mirror.pull(self._containers.engine(mirror.place.engine))
+        cap = place.log_cap if place and place.launcher else None
         try:
             if limit > _LARGE and path.exists() and path.lstat().st_size - position > _LARGE:
-                return await asyncio.to_thread(output.read, path, position, limit)
-            return output.read(path, position, limit)
+                return await asyncio.to_thread(output.read, path, position, limit, cap)
+            return output.read(path, position, limit, cap)
         except OSError as error:
             raise Broken(f"{path} can't be read: {error.strerror}") from error
 
