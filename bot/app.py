@@ -37,7 +37,7 @@ from core.house import Current, Helper, House
 from core.live import Live
 from core.notifications import Notifier
 from core.orchestrator import Orchestrator
-from core.ports import Face, Sandbox
+from core.ports import Driver, Face, Sandbox
 from core.redaction import Redactor
 from core.sandboxes.bubblewrap import BubblewrapSandbox
 from core.sandboxes.docker import DockerRemoteSandbox, DockerSandbox
@@ -79,7 +79,9 @@ async def build(
     stack.push_async_callback(store.close)
     faces, entrances, pollers = _faces(options, configuration, stack)
     repositories = Repositories(data / "repos")
-    sources = Sources(options.config, options.data, options.repo, redactor, repositories)
+    sources = Sources(
+        options.config, options.data, options.repo, redactor, repositories, _drivers()
+    )
     house = _house(await taken(sources, configuration), data, store, clock)
     for fault in (await crew.adopt(house, house.current.configured)).faults:
         log.warning("changed by hand, but left out", fault=fault)
@@ -174,6 +176,17 @@ def _faces(
     return faces, entrances, (entrance,)
 
 
+def _drivers() -> dict[str, Driver]:
+    drivers: tuple[Driver, ...] = (
+        CommandDriver(),
+        ClaudeDriver(),
+        CodexDriver(),
+        AcpDriver(),
+        ModelCallDriver(),
+    )
+    return {driver.name: driver for driver in drivers}
+
+
 def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
     doors = Doors(load_key(data))
     sandboxes: tuple[Sandbox, ...] = (
@@ -188,16 +201,7 @@ def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
         clock=clock,
         data=data,
         current=Current(files, files.setup),
-        drivers={
-            driver.name: driver
-            for driver in (
-                CommandDriver(),
-                ClaudeDriver(),
-                CodexDriver(),
-                AcpDriver(),
-                ModelCallDriver(),
-            )
-        },
+        drivers=files.sources.drivers,
         sandboxes={sandbox.name: sandbox for sandbox in sandboxes},
         forges={"local": LocalForge()},
         repositories=files.sources.repositories,

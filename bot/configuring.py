@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from core.audience import Rule
 from core.errors import Unclear
 from core.model import Agent, Repo
 from core.policy import Policy
+from core.ports import Driver
 from core.prompts import Prompts
 from core.redaction import Redactor
 from core.setup import Setup
@@ -33,6 +34,7 @@ class Sources:
     repo: str | None
     redactor: Redactor
     repositories: Repositories
+    drivers: Mapping[str, Driver] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +93,10 @@ class Files:
         return _policy(fresh)
 
     def agent(self, name: str, changes: Mapping[str, Any], created_by: str) -> Agent:
-        return changed_agent(name, self.setup.agents.get(name), changes, created_by)
+        fresh = changed_agent(name, self.setup.agents.get(name), changes, created_by)
+        if faults := tuple(_faults(self.sources, fresh)):
+            raise Unclear("\n".join(faults))
+        return fresh
 
     async def again(self) -> Files:
         return await read(self.sources)
@@ -107,11 +112,24 @@ async def taken(sources: Sources, configuration: Configuration) -> Files:
     """What was read, once its secrets are known and its repositories are there: one that is
     none is told now, not at the first task. Raises BullpenError."""
     sources.redactor.learn(secrets(configuration))
+    if faults := [
+        f"agents.toml: agents.{agent.name}.{fault}"
+        for agent in configuration.agents
+        for fault in _faults(sources, agent)
+    ]:
+        raise Unclear("\n".join(faults))
     data = data_folder(configuration)
     repos = {repo.name: repo for repo in configuration.repos} or await _demo(data)
     for repo in repos.values():
         await sources.repositories.ensure(repo)
     return Files(sources, configuration, _setup(configuration, repos))
+
+
+def _faults(sources: Sources, agent: Agent) -> Iterator[str]:
+    """What is wrong with what its driver alone can judge, a line each that begins with the key."""
+    driver = sources.drivers.get(agent.driver)
+    if driver is not None:
+        yield from driver.faults(agent.options, agent.environment)
 
 
 def data_folder(configuration: Configuration) -> Path:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from core.drivers import acp_wire
+from core.drivers import acp_wire, known
 from core.drivers.command import split_command
 from core.drivers.common import installed
 from core.drivers.ending import ending
@@ -22,6 +22,18 @@ from core.ports import Brief, Exit, Line, Plan, Verdict
 _PACKAGE = "core.drivers.acp_bridge"
 _HERE = Path(__file__).resolve()
 _EXAMPLE = 'options.command, for instance command = "opencode acp"'
+
+
+_OPTIONS = {
+    "command": known.command,
+    "model": known.text,
+    "mode": known.text,
+    "auth_method": known.text,
+    "files": known.flag,
+    "terminals": known.flag,
+    "start_timeout": known.number,
+    "python": known.text,
+}
 
 
 class AcpDriver:
@@ -37,6 +49,9 @@ class AcpDriver:
     name = "acp"
     can_resume = True
     reports_tools = True
+
+    def faults(self, options: Mapping[str, Any], given: Collection[str]) -> Sequence[str]:
+        return known.faults(options, _OPTIONS)
 
     def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
         try:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import msgspec
 
-from core.drivers import claude_wire
+from core.drivers import claude_wire, known
 from core.drivers.common import (
     MCP_SERVER,
     PATIENCE,
@@ -41,6 +41,17 @@ _LOGIN = re.compile(r"\s*·\s*Please run /login\b.*", re.DOTALL)
 """What it advises to whom it thinks before it."""
 
 
+_OPTIONS = {
+    "program": known.text,
+    "model": known.text,
+    "permission_mode": known.one_of(
+        "default", "acceptEdits", "plan", "bypassPermissions", "dontAsk", "auto"
+    ),
+    "append_system_prompt": known.text,
+    "args": known.words,
+}
+
+
 class ClaudeDriver:
     """Starts `claude -p` with its input open: prompts, answers and interrupts are lines there.
     For a person at a terminal it is the plain `claude`, and what it shows is text.
@@ -53,6 +64,9 @@ class ClaudeDriver:
     name = "claude"
     can_resume = True
     reports_tools = True
+
+    def faults(self, options: Mapping[str, Any], given: Collection[str]) -> Sequence[str]:
+        return known.faults(options, _OPTIONS)
 
     def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
         program = str(options.get("program", "claude"))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import platform
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from core.drivers import codex_wire
+from core.drivers import codex_wire, known
 from core.drivers.common import MCP_SERVER, PATIENCE, WAY_BACK, by_result, further, installed
 from core.errors import Unclear
 from core.model import AgentEvent
@@ -19,6 +19,17 @@ from core.ports import Brief, Exit, Line, Plan, Verdict
 _MODES = ("off", "read-only", "workspace-write")
 _LONG_PROMPT = 900_000
 """Codex takes no prompt of a million characters and more."""
+
+
+_OPTIONS = {
+    "program": known.text,
+    "model": known.text,
+    "codex_sandbox": known.one_of(*_MODES),
+    "base_url": known.address,
+    "key_variable": known.text,
+    "config": known.table,
+    "args": known.words,
+}
 
 
 class CodexDriver:
@@ -35,6 +46,9 @@ class CodexDriver:
     name = "codex"
     can_resume = True
     reports_tools = True
+
+    def faults(self, options: Mapping[str, Any], given: Collection[str]) -> Sequence[str]:
+        return known.faults(options, _OPTIONS)
 
     def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
         program = str(options.get("program", "codex"))

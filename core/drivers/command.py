@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import difflib
 import re
 import shlex
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
+from core.drivers import known
 from core.drivers.ending import ending
 from core.errors import Unclear
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Brief, Exit, Line, Plan, Verdict
 
-_PLACE = re.compile(r"\{(task|title|prompt_file|workspace|artifacts)\}")
+_PLACES = ("task", "title", "prompt_file", "workspace", "artifacts")
+_PLACE = re.compile(rf"\{{({'|'.join(_PLACES)})\}}")
+_BRACES = re.compile(r"(?<!\$)\{([a-z_]+)\}")
 
 
 def split_command(text: str) -> tuple[str, ...]:
@@ -33,6 +37,9 @@ def split_command(text: str) -> tuple[str, ...]:
     return words
 
 
+_OPTIONS = {"command": known.command, "shell": known.flag}
+
+
 class CommandDriver:
     """Runs the task's own command (`--run`), or `options["command"]` (a line or a list).
 
@@ -44,6 +51,9 @@ class CommandDriver:
     name = "command"
     can_resume = False
     reports_tools = False
+
+    def faults(self, options: Mapping[str, Any], given: Collection[str]) -> Sequence[str]:
+        return (*known.faults(options, _OPTIONS), *_misspelt(options.get("command")))
 
     def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
         """One line when the configured program isn't on the PATH; a task's own is tried."""
@@ -89,6 +99,15 @@ class CommandDriver:
             return Verdict(False, "it has not ended yet")
         reason = ending(end)
         return Verdict(reason is None, reason)
+
+
+def _misspelt(command: object) -> Iterator[str]:
+    """Places that are none, but nearly; braces with other words in them are the command's."""
+    for word in dict.fromkeys(_BRACES.findall(str(command))):
+        near = difflib.get_close_matches(word, _PLACES, 1, 0.7)
+        if near and word not in _PLACES:
+            meant = f"did you mean {{{near[0]}}}?"
+            yield f"options.command: nothing is filled in for {{{word}}}; {meant}"
 
 
 def _words(command: object) -> tuple[str, ...]:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import importlib.util
 import shutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from core.drivers import known
 from core.drivers.common import by_result
 from core.drivers.loose import Table, decoded, number, string
 from core.errors import Unclear
@@ -21,6 +22,21 @@ _PROGRAM = "core.drivers.model_call_run"
 _HERE = Path(__file__).resolve()
 _KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 _LAST = 2**53
+
+
+_OPTIONS = {
+    "api": known.one_of(*_KEYS),
+    "base_url": known.address,
+    "key_variable": known.text,
+    "model": known.text,
+    "max_tokens": known.number,
+    "temperature": known.number,
+    "system": known.text,
+    "timeout": known.number,
+    "tries": known.number,
+    "extra": known.table,
+    "python": known.text,
+}
 
 
 class ModelCallDriver:
@@ -37,6 +53,17 @@ class ModelCallDriver:
     name = "model"
     can_resume = False
     reports_tools = False
+
+    def faults(self, options: Mapping[str, Any], given: Collection[str]) -> Sequence[str]:
+        found = known.faults(options, _OPTIONS)
+        if found:
+            return found
+        key = options.get("key_variable", _KEYS[options.get("api", "anthropic")])
+        return (
+            (f'environment: has no {key}, the key of its calls (options.key_variable = "": none)',)
+            if key and key not in given
+            else ()
+        )
 
     def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
         if not here:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -100,6 +100,10 @@ class Driver(Protocol):
     name: str
     can_resume: bool
     reports_tools: bool
+
+    def faults(self, options: Mapping[str, Any], given: Collection[str]) -> Sequence[str]:
+        """What is wrong with what is written of an agent, a line each: the key, and what instead.
+        `given`: the names of its own variables. Pure."""
 
     def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
         """None when this driver can work here, else one line that says what to install. Not
