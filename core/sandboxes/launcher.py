@@ -51,7 +51,8 @@ MOST_OPEN = 200_000  # open files of a tree with a memory limit
 FIRST = 4096  # bytes of each stream that are remembered as its first words
 SIGNALS = frozenset(map(int, signal.valid_signals()))
 OWN_FOLDERS = ("tmp", "var/tmp", "run", "dev")  # in memory, behind bubblewrap's walls
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER, F_SETPIPE_SZ = 1, 36, 1031
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, F_SETPIPE_SZ = 1, 4, 36, 1031
+FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def main(folder: str, stay: bool = False) -> None:
@@ -65,6 +66,7 @@ def main(folder: str, stay: bool = False) -> None:
     launcher = Launcher(order, umask)
     if stay:  # the memory limit is the container's: the kernel kills one, and the rest must go
         launcher.starved = oom_kills()
+        launcher.prctl(PR_SET_DUMPABLE, 0, 0, 0, 0)  # no agent stops us, or writes in our memory
     try:
         os.symlink(":".join(map(str, identity())), "claim")
     except FileExistsError:
@@ -107,13 +109,20 @@ def stat(pid: int) -> list[str]:
 
 
 def replace(name: str, value: dict[str, Any], durable: bool) -> None:
-    """Write a file whole or not at all; `durable` survives a power cut too."""
-    with open(name + ".new", "w", encoding="utf-8") as file:
-        json.dump(value, file, separators=(",", ":"), sort_keys=True)
-        file.flush()
-        if durable:
-            os.fsync(file.fileno())
-    os.rename(name + ".new", name)
+    """Write a file whole or not at all; `durable` survives a power cut too. In a container the
+    agent writes here as well: nobody guesses the name, and nothing that is there is opened."""
+    new = f"{name}.{os.urandom(8).hex()}.new"
+    try:
+        with open(new, "x", encoding="utf-8") as file:
+            json.dump(value, file, separators=(",", ":"), sort_keys=True)
+            file.flush()
+            if durable:
+                os.fsync(file.fileno())
+        os.rename(new, name)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(new)
+        raise
 
 
 class Log:
@@ -310,8 +319,11 @@ def resize(fd: int, columns: int, rows: int) -> None:
 
 def word(name: str) -> str:
     """What the file of that name says, in a few characters; empty where there is none."""
-    with contextlib.suppress(OSError, ValueError), open(name, encoding="ascii") as file:
-        return file.read(32).strip()
+    flags = os.O_NONBLOCK | os.O_NOFOLLOW  # a fifo that was put in its place is not waited for
+    with contextlib.suppress(OSError, ValueError):
+        file = open(os.open(name, os.O_RDONLY | flags), encoding="ascii")  # noqa: SIM115
+        with file:
+            return file.read(32).strip()
     return ""
 
 
@@ -456,6 +468,7 @@ class Launcher:
             os.dup2(fd, target)
         if self.terminal:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+        self.prctl(PR_SET_DUMPABLE, 1, 0, 0, 0)  # else what follows is not ours to write
         with contextlib.suppress(OSError, ValueError):
             first_to_go()
         with contextlib.suppress(OSError, ValueError):
@@ -676,8 +689,8 @@ class Launcher:
         while True:
             try:
                 return replace("exit.json", end, durable=True)
-            except OSError:  # a full disk is waited for, a folder that is gone is not
-                if self.asked or not os.path.exists("order.json"):
+            except OSError as error:  # a full disk is waited for, and nothing else
+                if self.asked or error.errno not in FULL or not os.path.exists("order.json"):
                     return None
                 time.sleep(1)
 
@@ -696,7 +709,7 @@ def runnable(order: dict[str, Any]) -> None:
     found = [path for path in (os.path.join(folder, name) for folder in folders) if is_file(path)]
     if not found:
         raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-    fit = [path for path in found if os.access(path, os.X_OK)]
+    fit = [path for path in found if os.access(path, os.X_OK) and os.path.isfile(path)]
     if not fit:
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), name)
     with contextlib.suppress(PermissionError), open(fit[0], "rb") as file:

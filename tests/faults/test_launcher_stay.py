@@ -31,11 +31,11 @@ def bench(tmp_path: Path) -> Bench:
 
 
 @contextmanager
-def contained(order: Order) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+def contained(order: Order, *through: str) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
     """A container that runs the launcher: what waits for it, and its main process's pid here."""
     Attempt(order.folder).prepare(order)
     python = [sys.executable, "-I", "-S", str(LAUNCHER), str(order.folder), "--stay"]
-    argv = ["bwrap", *INSIDE, *python]
+    argv = ["bwrap", *INSIDE, *through, *python]
     with subprocess.Popen(argv) as outer:
         children = Path(f"/proc/{outer.pid}/task/{outer.pid}/children")
         try:
@@ -93,3 +93,48 @@ async def test_a_signal_ends_it_as_a_shell_would_tell(bench: Bench) -> None:
     with contained(order) as (outer, _):
         assert outer.wait(PATIENCE) == 137
     assert (told(order)["status"], told(order)["signal"]) == (None, 9)
+
+
+ATTACH = """
+import ctypes, os, sys
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long] * 4
+print("seize", libc.ptrace(0x4206, 1, 0, 0), flush=True)
+try:
+    open("/proc/1/mem", "r+b")
+    print("opened")
+except OSError as error:
+    print("refused")
+print(open("/proc/self/oom_score_adj").read().strip())
+"""
+INCAPABLE = ("setpriv", "--bounding-set=-all", "--inh-caps=-all")
+"""As an agent in a container is, even where it is root."""
+
+
+async def test_its_agent_can_t_freeze_it(bench: Bench) -> None:
+    need("root", os.getuid() == 0, "run the tests as root")
+    order = bench.order(sys.executable, "-I", "-S", "-c", ATTACH)
+    with contained(order, *INCAPABLE) as (outer, _):
+        assert outer.wait(PATIENCE) == 0
+    assert texts(await bench.lines(order)) == ["seize -1", "refused", "500"]
+
+
+@pytest.mark.parametrize("plant", ["mkdir exit.json.new handle.json.new", "mkfifo exit.json.new"])
+async def test_what_lies_in_its_way_holds_up_no_end(bench: Bench, plant: str) -> None:
+    order = bench.order("sh", "-c", f"cd ../attempt-1; {plant}; echo done; exit 3")
+    with contained(order) as (outer, _):
+        assert outer.wait(PATIENCE) == 3
+    assert (told(order)["status"], told(order)["reason"]) == (3, None)
+
+
+async def test_where_no_end_can_be_written_it_goes_all_the_same(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "mkdir -p ../attempt-1/exit.json/x; exit 3")
+    with contained(order) as (outer, _):
+        assert outer.wait(PATIENCE) == 3
+
+
+async def test_a_fifo_in_place_of_a_word_is_not_waited_for(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "mkfifo ../attempt-1/waiting; sleep 1000", idle_time=0.5)
+    with contained(order) as (outer, _):
+        assert outer.wait(PATIENCE) == 125
+    assert told(order)["reason"] == "idle_time"
