@@ -51,8 +51,7 @@ class DockerSandbox:
         self._mirrors: dict[Path, Mirror] = {}
 
     def missing(self, container: Mapping[str, Any]) -> str | None:
-        image = container.get("image")
-        if not image:
+        if not (image := container.get("image")):
             return 'no image is configured for it: write image = "…" in [agents.NAME.container]'
         address = container.get("engine") or self._containers.default
         if not address.startswith("unix://"):
