@@ -183,12 +183,32 @@ async def _hello(app: App, address: str) -> None:
     if app.options.until_idle:
         return
     repo = next(iter(app.house.repos.values()))
+    first = await _going_on(app) or (
+        'Type first:  /add "Add a greeting" --run "sh -c \'echo hello > greeting.txt\'"',
+        "then:        /approve 1      /help lists the rest, Control-C ends.",
+    )
     app.say(
         f"Bullpen is up. Repository: {repo.name} ({repo.source})",
         f"Dashboard: {app.server.link()}",
         f"           (that link works once; as plain files: {app.house.data / 'site'})",
-        'Type first:  /add "Add a greeting" --run "sh -c \'echo hello > greeting.txt\'"',
-        "then:        /approve 1      /help lists the rest, Control-C ends.",
+        *first,
+    )
+
+
+async def _going_on(app: App) -> tuple[str, ...]:
+    """What was begun before, in a line; empty where there is nothing yet."""
+    found = await app.store.read(
+        "SELECT EXISTS (SELECT 1 FROM tasks) AS any, (SELECT count(*) FROM sessions "
+        "WHERE state <> 'terminated' AND state IN ('starting', 'running')) AS working, "
+        "(SELECT count(*) FROM gates WHERE state = 'open') AS waiting"
+    )
+    working, waiting = found[0]["working"], found[0]["waiting"]
+    if not found[0]["any"]:
+        return ()
+    sessions = f"{working} session{' goes' if working == 1 else 's go'} on"
+    return (
+        f"{sessions}, {waiting or 'nothing'} wait{'s' if waiting < 2 else ''} for you: "
+        "/status, /inbox      /help lists the rest, Control-C ends.",
     )
 
 

@@ -12,6 +12,8 @@ from core.views import LogLine
 from site_gen.words import clock
 
 _LOUD = {"tool_call", "error", "question", "file_change", "outcome"}
+_SILENT = {"usage", "finished", "tool_result"}
+"""Kinds of lines that may have no words of their own."""
 _UNSAFE = re.compile(r"[^a-z_]")
 
 
@@ -26,9 +28,23 @@ def log_markup(
         spans = redactor.spans("\n".join(texts))
         if spans:
             texts = list(_clipped(texts, spans))
-        return Markup("\n".join(map(_paragraph, lines, texts)))  # noqa: S704 - each is escaped
+        shown = _worth_a_row(lines, texts)
+        return Markup("\n".join(_paragraph(*one) for one in shown))  # noqa: S704 - each is escaped
 
     return made
+
+
+def _worth_a_row(lines: Sequence[LogLine], texts: Sequence[str]) -> Iterable[tuple[LogLine, str]]:
+    """Not what says nothing (figures only), and a result's words only where they were not just
+    said."""
+    said = ""
+    for line, text in zip(lines, texts, strict=True):
+        words = text.strip()
+        if line.kind in _SILENT and (not words or words == said):
+            continue
+        if line.kind == "text" and words:
+            said = words
+        yield line, text
 
 
 def _paragraph(line: LogLine, text: str) -> str:

@@ -98,8 +98,15 @@ def _gate_buttons(gate: Gate) -> tuple[Button, ...]:
     if gate.kind is GateKind.BUDGET:
         return budget_buttons(gate)
     if gate.kind is GateKind.PERMISSION:
+        kinds = [one.get("kind") for one in gate.request.get("options") or [] if one]
+        lasting = (
+            (button("Allow always", f"approve {gate.ref} always"),)
+            if "allow_always" in kinds
+            else ()
+        )
         return (
             button("Allow once", f"approve {gate.ref}", "primary"),
+            *lasting,
             button("Deny", f"reject {gate.ref}", "danger"),
         )
     merges = gate.kind is GateKind.MERGE and gate.base != gate.head

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.alone import one_step
-from core.cards.words import TOLD, changed, counted, duration
+from core.cards.words import TOLD, changed, counted, duration, headline, untold
 from core.commands.reply import Attachment, Button, Reply
 from core.model import ACTIVE, Event, Priority, Session, Severity, Task, TaskState
 from core.store import rows, unmet
@@ -24,6 +24,8 @@ MARKS = {
 
 LONG = 1500
 """Characters of an answer that stand on a card; a longer one is attached."""
+_REASON_LINES = 12
+"""Lines of a failure's reason on its card: the end of it."""
 _GLANCE = 2
 """Lines of what an agent said last that stand in its task's message."""
 _TOLD_STATES = (TaskState.REVIEW, TaskState.DONE, TaskState.FAILED, TaskState.CANCELLED)
@@ -78,7 +80,7 @@ def _facts(tx: Tx, task: Task, session: Session | None, glance: bool = True) -> 
     if task.state is TaskState.BLOCKED:
         return [_blocked_words(tx, task)]
     if task.state is TaskState.FAILED:
-        return [task.failure or "", unmet.waiting_words(tx, task.id)]
+        return [headline(task.failure) if task.failure else "", unmet.waiting_words(tx, task.id)]
     facts = [task.hold or ""]
     if task.state is TaskState.CANCELLED:
         facts.append(unmet.waiting_words(tx, task.id))
@@ -96,7 +98,7 @@ def _ready_words(task: Task) -> str:
     if task.priority is not Priority.MEDIUM:
         words.append(task.priority.name.lower())
     if task.failure and task.attempts:
-        words.append(f"try {task.attempts + 1} after: {task.failure}")
+        words.append(f"try {task.attempts + 1} after: {headline(task.failure)}")
     return " · ".join(words)
 
 
@@ -197,10 +199,19 @@ def _newest(tx: Tx, task_id: int) -> Session | None:
 
 def failure_card(task: Task, event: Event) -> Reply:
     """What went wrong, with the last lines of the log."""
+    reason = task.failure or "no reason given"
+    title = headline(reason)
     tail = [str(line) for line in event.payload.get("tail") or []]
+    if " ".join(reason.split()) != title:  # what the title leaves out is said once, below
+        flat = " ".join(reason.split())
+        tail = [line for line in tail if " ".join(line.split()) != flat]
+        kept = [line for line in reason.splitlines() if line.strip()]
+        tail = [*untold(tail, flat), *kept[-_REASON_LINES:]]
+    else:
+        tail = untold(tail, title)
     waiting = str(event.payload.get("waiting") or "")
     return Reply(
-        title=f"❌ {task.ref} failed: {task.failure or 'no reason given'}",
+        title=f"❌ {task.ref} failed: {title}",
         lines=(task.title, waiting) if waiting else (task.title,),
         code="\n".join(tail) or None,
         buttons=failure_buttons(task),

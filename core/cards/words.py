@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import textwrap
+from collections.abc import Sequence
+
 from core.model import Change
 
+_REASON = 160
+"""Characters of a failure's reason in a title."""
+_ALIKE = 12
+"""Characters of a line from which on it is no chance that it stands in another."""
 _PATH = 80
 """Characters of a file's name on a card."""
 
@@ -21,6 +28,34 @@ def changed(change: Change) -> str:
     words = [f"{path(file.path)} +{file.added} −{file.removed}" for file in change.files[:5]]
     more = len(change.files) - 5
     return "📝 " + " · ".join(words) + (f" · and {counted(more, 'more file')}" if more > 0 else "")
+
+
+def headline(reason: str) -> str:
+    """A failure's reason in one line: what stands first in it; of a program's traceback what it
+    ends with. Cut between words only, so that no part of a secret is left."""
+    whole = reason.strip()
+    before, trace, rest = whole.partition("Traceback (most recent call last)")
+    lines = [line.strip() for line in before.splitlines() if line.strip()]
+    words = lines[0].rstrip(": ") if lines else ""
+    ends = [line for line in rest.splitlines()[1:] if line.strip()]
+    if trace and ends and not ends[-1][0].isspace():
+        words = f"{words}: {ends[-1].strip()}" if words else ends[-1].strip()
+    return textwrap.shorten(words, _REASON, placeholder=" …") or "no reason given"
+
+
+def untold(tail: Sequence[str], told: str) -> list[str]:
+    """The lines that say something beside what was told already."""
+    flat = " ".join(told.split())
+
+    def known(line: str) -> bool:
+        words = " ".join(line.split())
+        return words == flat or (min(len(words), len(flat)) >= _ALIKE and _within(words, flat))
+
+    return [line for line in tail if not known(line)]
+
+
+def _within(one: str, other: str) -> bool:
+    return one in other or other in one
 
 
 def sentence(words: str) -> str:

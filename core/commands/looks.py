@@ -10,6 +10,13 @@ from core.errors import Unclear
 from core.model import GateKind, Task, TaskState, task_ref
 from core.store import gates, tasks
 
+_WANTED = {
+    GateKind.QUESTION: "❓ a question",
+    GateKind.PERMISSION: "🔐 leave for a tool",
+    GateKind.REVIEW: "🧾 review",
+    GateKind.MERGE: "🧾 review and merge",
+}
+
 
 async def status(desk: Desk, command: Command) -> Reply:
     """One line of state, then what waits for a person."""
@@ -61,10 +68,12 @@ async def inbox(desk: Desk, command: Command) -> Reply:
 
 
 def _about(row: views.GateRow) -> str:
-    """The task's title; of a budget that it is about money."""
+    """What is wanted, and the task's title; of a budget that it is about money."""
     if row.gate.kind is GateKind.BUDGET:
         return f"💰 {row.task_title or row.gate.title}"
-    return row.task_title or row.gate.title
+    wanted = _WANTED.get(row.gate.kind)
+    title = row.task_title or row.gate.title
+    return f"{wanted}: {title}" if wanted else title
 
 
 async def gate(desk: Desk, command: Command) -> Reply:

@@ -12,10 +12,13 @@ from core.commands.lists import more, shown, span
 from core.commands.options import PAGE
 from core.commands.reply import Button, Reply, Table
 from core.errors import Refused, Unclear
-from core.model import Role, Session, SessionState, Task, task_ref
+from core.model import Role, Session, SessionState, Task, TaskState, task_ref
 from core.store import tasks, unmet
 from core.store.database import Tx
+from core.store.sessions import open_of_task
 from core.views import SessionPage, SessionRow
+
+_OVER = (TaskState.DONE, TaskState.CANCELLED)
 
 
 async def sessions(desk: Desk, command: Command) -> Reply:
@@ -129,6 +132,8 @@ async def kill(desk: Desk, command: Command) -> Reply | Act:
         forced: list[Task] = []
         gone: list[str] = []
         for task in _meant(tx, word):
+            if task.state in _OVER and not open_of_task(tx, task.id):
+                raise Refused(f"{task.ref} is {task.state.value}: nothing of it runs.")
             (killed if acts.kill(tx, desk.house, task, desk.actor) else forced).append(task)
             gone += acts.without_mercy(tx, task, desk.actor) if sure else []
         return Reply(

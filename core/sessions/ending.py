@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core import queue
-from core.cards.words import sentence
+from core.cards.words import headline, sentence
 from core.house import House
 from core.model import (
     ACTIVE,
@@ -213,7 +213,7 @@ def fail_task(
         tx.emit(
             Event(
                 "task.status_changed",
-                f"{task.ref}: {sentence(reason)} Tried again in {pause:.0f} s",
+                f"{task.ref}: {sentence(headline(reason))} Tried again in {pause:.0f} s",
                 Severity.WARNING,
                 task_id=task.id,
                 session_id=session_id,

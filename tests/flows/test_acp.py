@@ -101,6 +101,14 @@ async def test_at_its_limit_the_task_rests(bench: Bench) -> None:
         await live.until(lambda: bench.states() == {1: "blocked"}, "the task rests")
 
 
+def test_what_it_offers_for_good_can_be_said(bench: Bench) -> None:
+    ran = bench.up('/add "Run it"\npermission: echo it ran > ran.txt', "/approve G-1 always",
+                   "/approve 1")
+    ran.said("🔐 G-1", "/approve G-1 always", "G-1 approved", "done · merged")
+    assert bench.value("SELECT answer FROM gates WHERE id = 1") == "always"
+    assert bench.value("SELECT 1 FROM inputs WHERE data LIKE '%\"ever\"%'")
+
+
 async def test_a_permission_is_still_answered_after_the_bot_was_killed(bench: Bench) -> None:
     async with bench.running() as live:
         await live.say('/add "Run it"\npermission: echo it ran > ran.txt', "🔐 G-1")
