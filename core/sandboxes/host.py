@@ -18,7 +18,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import Broken
+from core.errors import Broken, Unreachable
 from core.ports import Exit, Line, Order, Ran, Status
 from core.sandboxes import output, procs
 from core.sandboxes.attempt import REVOKED, Attempt, claimant, handle_of, identity
@@ -33,13 +33,15 @@ _STOP_PATIENCE = 30.0
 
 
 class HostSandbox:
-    """Runs agents as processes of this machine. `python` runs the launcher (≥ 3.9)."""
+    """Runs agents as processes of this machine. `python` runs the launcher (≥ 3.9). `patience`:
+    seconds that a start may take."""
 
     name = "host"
     shares_folder = True
 
-    def __init__(self, python: str = sys.executable) -> None:
+    def __init__(self, python: str = sys.executable, patience: float = _START_PATIENCE) -> None:
         self._python = python
+        self._patience = patience
         self._spawning: set[asyncio.Task[None]] = set()
 
     def missing(self, container: Mapping[str, Any]) -> str | None:
@@ -58,7 +60,7 @@ class HostSandbox:
             await self._spawn(order.folder)
             if attempt.claim() is None and attempt.revoke():  # so that it can't start later
                 raise Broken(f"the launcher did not start: {_last_words(order.folder)}")
-        handle = await _handle(attempt)
+        handle = await self._handle(attempt)
         if handle is None:
             raise Broken(f"the attempt in {order.folder} was called off before it started")
         return handle
@@ -68,7 +70,7 @@ class HostSandbox:
         if not folder.exists():
             return None
         try:
-            return None if attempt.revoke() else await _handle(attempt)
+            return None if attempt.revoke() else await self._handle(attempt)
         except OSError as error:
             raise Broken(f"can't look into {folder}: {error.strerror}") from error
 
@@ -181,7 +183,7 @@ class HostSandbox:
             raise Broken(f"can't start {self._python}: {error.strerror}") from error
         fd = os.pidfd_open(first.pid)
         try:
-            async with asyncio.timeout(_START_PATIENCE):
+            async with asyncio.timeout(self._patience):
                 await procs.readable(fd)
         except TimeoutError:
             first.kill()
@@ -189,19 +191,28 @@ class HostSandbox:
             os.close(fd)
         first.wait()
 
+    async def _handle(self, attempt: Attempt) -> str | None:
+        """The handle of whoever has claimed the attempt; None when nobody ever will."""
+        claim = attempt.claim()
+        if claim is None or claim == REVOKED:
+            return None
+        launcher = claimant(claim)
+        deadline = time.monotonic() + self._patience
+        while procs.alive(launcher) and attempt.handle() is None:
+            if time.monotonic() > deadline:
+                raise await _too_late(attempt, launcher)
+            await asyncio.sleep(0.01)
+        return attempt.handle() or handle_of(launcher)
 
-async def _handle(attempt: Attempt) -> str | None:
-    """The handle of whoever has claimed the attempt; None when nobody ever will."""
-    claim = attempt.claim()
-    if claim is None or claim == REVOKED:
-        return None
-    launcher = claimant(claim)
-    deadline = time.monotonic() + _START_PATIENCE
-    while procs.alive(launcher) and attempt.handle() is None:
-        if time.monotonic() > deadline:
-            raise Broken(f"the launcher in {attempt.folder} lives but does not start: look at it")
-        await asyncio.sleep(0.01)
-    return attempt.handle() or handle_of(launcher)
+
+async def _too_late(attempt: Attempt, launcher: procs.Identity) -> Broken:
+    """What to say of a start that has taken too long. It never will be one any more: else it
+    would run with nobody watching."""
+    procs.signal_to(launcher, signal.SIGKILL)
+    gone = await _within(_STOP_PATIENCE, launcher)
+    if not gone or await _left(attempt, handle_of(launcher)):
+        return Unreachable(f"the launcher in {attempt.folder} neither starts nor can be ended")
+    return Broken("the launcher did not start in time, and was ended: is the machine too busy?")
 
 
 def _last_words(folder: Path) -> str:
