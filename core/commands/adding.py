@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from core import dispatch, queue
+from core import dispatch, planning, queue
 from core.artifacts import RAW, check_name
 from core.commands import amounts, fields, words
 from core.commands.desk import Act, Desk
@@ -62,6 +62,11 @@ async def _new_task(desk: Desk, command: Command) -> NewTask:
     if run is not None:
         desk.house.check_command(run)
     agent = fields.agent_for(desk, options["agent"], run) if "agent" in options else None
+    if agent and planning.only_thinks(agent, workflow.steps[0]):
+        raise Unclear(
+            f"{agent.name} is one call of a model and changes no files: name another --agent, or "
+            "a --workflow that begins with a step for it (docs/agents.md)."
+        )
     description, criteria = fields.body(command.text)
     tokens, usd = fields.budget(many.get("budget", ()))
     size, when = options.get("complexity"), options.get("not-before")

@@ -7,6 +7,7 @@ from core.planning.matching import (
     best,
     lacking,
     match,
+    only_thinks,
     ranked,
     runs_only_given_commands,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "best",
     "lacking",
     "match",
+    "only_thinks",
     "ranked",
     "runs_only_given_commands",
 ]

@@ -66,6 +66,11 @@ def runs_only_given_commands(agent: Agent) -> bool:
     return agent.driver == "command" and not agent.options.get("command")
 
 
+def only_thinks(agent: Agent, step: Step) -> bool:
+    """A `model` agent before a step that is to change files: it has no tools for that."""
+    return agent.driver == "model" and step.writes_code and step.checked
+
+
 def match(agent: Agent, step: Step, needs: Needs, load: int, record: Record | None = None) -> Match:
     """Judge one agent for one step. `load`: how many sessions it holds now; `record`: how it
     has done on the task's lane."""
@@ -110,6 +115,8 @@ def _obstacle(
         return f"{agent.name} is disabled"
     if not agent.does(step.type):
         return f"{agent.name} does no `{step.type}` steps"
+    if only_thinks(agent, step):
+        return f"{agent.name} is one call of a model and changes no files"
     if runs_only_given_commands(agent) and not needs.command:
         return f"{agent.name} only runs commands: /add TITLE --run COMMAND"
     if needs.command and not runs_only_given_commands(agent):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import signal
 from pathlib import Path
 
 import pytest
 
 from tests.fakes.model_server import Fail, ModelServer, Say
-from tests.flows.bench import Bench
+from tests.flows.bench import ROOT, Bench
 from tests.flows.real_bench import ended, need_sandbox
 
 pytestmark = pytest.mark.timeout(120)
@@ -134,6 +135,22 @@ async def test_a_refusal_fails_the_task_in_the_providers_words(
         hire(bench, sandbox, model)
         async with bench.running() as live:
             await live.say(ADD, "TASK-001 failed", "refused (401): invalid x-api-key")
+
+
+async def test_the_workflow_of_the_docs_serves_it_and_the_packaged_one_does_not(
+        bench: Bench) -> None:
+    docs = (ROOT / "docs/agents.md").read_text()
+    (shown,) = re.findall(r'```toml\n(name = "planned"\n.*?)```', docs, re.DOTALL)
+    async with ModelServer({"shed": [Say("A plan.")]}) as model:
+        hire(bench, "host", model)
+        bench.configure(shown, "config/workflows/planned.toml")
+        async with bench.running() as live:
+            await live.say('/add "Paint" --agent thinker', "thinker is one call of a model and "
+                           "changes no files: name another --agent")
+            await live.say('/add "Paint"', "TASK-001", "Ready, but claude is disabled")
+            await live.say('/add "Paint the shed" --workflow planned', "TASK-002")
+            await live.told("A plan.")
+    assert bench.value("SELECT count(*) FROM sessions WHERE task_id = 1") == 0
 
 
 def _everything(folder: Path) -> str:
