@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core.cards.place import bounds
 from core.errors import Broken
 from core.house import House
 from core.model import Agent
@@ -208,6 +209,9 @@ def _member(house: House, agent: Agent) -> dict[str, Any]:
         "role": agent.role.value,
         "driver": agent.driver,
         "model": agent.model,
+        "mode": agent.mode,
+        "sandbox": house.place(agent),
+        "bounds": bounds(agent),
         "lane": agent.lane,
         "types": list(agent.types),
         "skills": sorted(agent.skills),

@@ -14,7 +14,7 @@ import msgspec
 @dataclass(frozen=True, slots=True)
 class Member:
     """An agent as it is configured. `missing`: why it can't work here; `lane`: the account whose
-    usage limit it shares."""
+    usage limit it shares; `sandbox`: where it runs, `bounds`: how far it may go there."""
 
     name: str
     missing: str | None = None
@@ -22,6 +22,9 @@ class Member:
     role: str = "worker"
     driver: str = ""
     model: str | None = None
+    mode: str = "ephemeral"
+    sandbox: str = ""
+    bounds: str = ""
     lane: str = ""
     types: tuple[str, ...] = ()
     skills: tuple[str, ...] = ()

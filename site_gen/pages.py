@@ -210,6 +210,7 @@ class Pages:
                 root="../",
                 story=story if block == full else None,
                 session=session,
+                member=self._crew.by_name.get(session.agent),
                 title=title,
                 lines=lines,
                 first=block * LINES + 1,

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from core import cards, limits, views
 from core.cards.budget import spoken, tokens
+from core.cards.place import bounds
 from core.commands.desk import Desk
 from core.commands.grammar import Command
 from core.commands.reply import Button, Reply, Table
@@ -105,9 +106,11 @@ def _why(tx: Tx, desk: Desk, agent: Agent) -> str | None:
 
 
 def _sandbox(house: House, agent: Agent) -> str:
-    """Where it runs here."""
+    """Where it runs here, and how far it may go."""
     place = house.place(agent)
-    return place if place == agent.sandbox else f"{place} ({agent.sandbox})"
+    where = place if place == agent.sandbox else f"{place} ({agent.sandbox})"
+    far = bounds(agent)
+    return f"{where} · {far}" if far else where
 
 
 def _memory(house: House, agent: Agent) -> str:

@@ -38,6 +38,23 @@ def test_each_limit_ends_it_with_a_reason_of_its_own(bench: Bench, name: str) ->
     assert bench.value("SELECT outcome FROM sessions") == outcome
 
 
+def test_where_it_runs_and_how_far_it_may_go_is_one_line(bench: Bench) -> None:
+    need_sandbox("bubblewrap")
+    more = ('network = "off"\nmounts = [{ source = "/etc/hosts", target = "/srv/hosts" }]\n'
+            'limits = { wall_time = "2h", idle_time = "20m", memory = "4g", processes = 200 }')
+    toml = agent("one", "true", more).replace('"host"', '"auto"')
+    toml += '[agents.boxed]\ndriver = "command"\nsandbox = "docker"\nenabled = true\n'
+    bench.configure(toml, "config/agents.toml")
+    words = "network off · 2 h, idle 20 min, 4 GB, 200 processes · 1 mount"
+    ran = bench.up('/add "Go"', "/agent one", "/agents", "/agent boxed")
+    ran.said(f"sandbox: bubblewrap (auto) · {words}", "boxed: no image is configured for it",
+             "[agents.boxed.container]")
+    pages = [path.read_text() for path in (bench.data / "site").rglob("*.html")
+             if path.parent.name in ("agents", "sessions")]
+    assert sum(f"bubblewrap · {words}" in page for page in pages) == 1, "its own page"
+    assert sum(f"bubblewrap) · {words}" in page for page in pages) == 1, "its session's"
+
+
 def test_a_limit_that_makes_no_sense_is_said_in_its_own_units(bench: Bench) -> None:
     more = ('limits = { wall_time = "400d", idle_time = 0, memory = "1k", cpu_time = "soon" }\n'
             'mounts = [{ source = "/etc/hosts", target = "hosts" }]\n'
