@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,7 +14,11 @@ import pytest
 
 from core.errors import Broken, Unreachable
 from core.model import Mount
+from core.ports import Exit, Line, Order
 from core.sandboxes.docker import DockerSandbox
+from core.sandboxes.docker.building import INSIDE
+from core.sandboxes.docker.ends import HEARING
+from core.sandboxes.docker.holding import Holds
 from tests import docker_ground
 from tests.docker_ground import PYTHON_IMAGE, Engine
 from tests.sandbox_bench import Bench, others_with, some_seconds, texts, until
@@ -391,3 +396,79 @@ async def test_what_a_killed_bot_has_left_is_taken_away_at_the_next_ones_first_u
         for name in gone | stays:
             if name in engine.containers():
                 engine.docker("rm", "-f", name)
+
+
+ATTACH = """
+import ctypes
+libc = ctypes.CDLL(None, use_errno=True)
+libc.ptrace.argtypes = [ctypes.c_long] * 4
+print(libc.ptrace(16, 1, 0, 0), libc.ptrace(0x4206, 1, 0, 0))
+try:
+    open("/proc/1/mem", "r+b")
+except OSError:
+    print("refused")
+print(open("/proc/self/oom_score_adj").read())
+"""
+
+
+@pytest.mark.parametrize("user", ["0", "4321"])
+async def test_an_agent_can_t_take_hold_of_its_launcher(bench: Bench, user: str) -> None:
+    order = bench.order("python3", "-c", ATTACH, container={"image": PYTHON_IMAGE, "user": user})
+    for folder in (order.folder.parent, order.folder.parent.parent):
+        folder.chmod(0o755)
+    order.folder.mkdir(mode=0o777)
+    os.chown(order.folder, int(user), int(user))
+    end, lines = await readable(bench, order)
+    assert end.status == 0, end
+    assert texts(lines)[:3] == ["-1 -1", "refused", "500"]
+
+
+async def readable(bench: Bench, order: Order) -> tuple[Exit, list[Line]]:
+    """Play it as another user, who may read its order."""
+    sandbox = bench.sandbox
+    assert isinstance(sandbox, DockerSandbox)
+    await sandbox._prepare(order)
+    for path in (order.folder, *order.folder.iterdir()):
+        os.chmod(path, 0o777)
+    for path in order.folder.rglob("*"):
+        os.chmod(path, 0o777)
+    return await bench.play(order)
+
+
+def frozen(order: Order) -> None:
+    """Its launcher does nothing any more."""
+    (pid,) = [pid for pid in others_with(f"{order.folder}") if INSIDE in words_of(pid)]
+    os.kill(pid, signal.SIGSTOP)
+
+
+def words_of(pid: int) -> str:
+    return Path(f"/proc/{pid}/cmdline").read_bytes().decode()
+
+
+@pytest.mark.parametrize("force", [False, True])
+async def test_a_launcher_that_is_frozen_does_not_keep_it_from_being_ended(
+    bench: Bench, force: bool
+) -> None:
+    seconds = some_seconds()
+    order = bench.order("sh", "-c", f"echo ready; sleep {seconds}")
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+    frozen(order)
+    async with asyncio.timeout(2 * HEARING + 20):
+        end = await bench.sandbox.stop(order.folder, handle, force)
+    assert end.reason == "stopped"
+    assert not others_with(seconds)
+
+
+@pytest.mark.parametrize("limit", ["wall_time", "idle_time"])
+async def test_a_launcher_that_is_frozen_does_not_free_it_of_its_limits(
+    bench: Bench, limit: str
+) -> None:
+    sandbox = bench.sandbox
+    assert isinstance(sandbox, DockerSandbox)
+    sandbox._holds = Holds(sandbox._containers, slack=0.5)
+    order = bench.order("sh", "-c", "echo ready; sleep 1000", **{limit: 3.0})
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+    frozen(order)
+    assert (await bench.end(order, handle)).reason == limit

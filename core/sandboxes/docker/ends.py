@@ -13,18 +13,23 @@ from core.sandboxes.docker.place import Place
 
 STOP_PATIENCE = 30.0
 """Seconds for killing, on top of any grace."""
+HEARING = 6.0
+"""Seconds that a launcher has to end all and tell of it: then the engine kills."""
 
 
-def ways(place: Place, force: bool, begun: bool) -> Sequence[tuple[str, float]]:
+def ways(
+    place: Place, force: bool, begun: bool, hearing: float = STOP_PATIENCE
+) -> Sequence[tuple[str, float]]:
     """The signals that end it, and how long each one has. The launcher kills the rest itself,
-    once it has begun: before, the kernel keeps signals from a container's first process."""
+    once it has begun: before, the kernel keeps signals from a container's first process. `hearing`:
+    how long it has for that, beside the grace."""
     last = ("SIGKILL", STOP_PATIENCE)
     if place.launcher and not begun:
         return (last,)
     if not place.launcher:
         return (last,) if force else (("SIGTERM", place.grace), last)
-    asked = ("SIGUSR1", STOP_PATIENCE)
-    return (asked, last) if force else (("SIGTERM", place.grace + STOP_PATIENCE), asked, last)
+    asked = ("SIGUSR1", hearing)
+    return (asked, last) if force else (("SIGTERM", place.grace + hearing), asked, last)
 
 
 def end_of(attempt: Attempt, state: Mapping[str, Any], reason: str) -> Exit:

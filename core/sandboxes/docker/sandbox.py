@@ -22,8 +22,9 @@ from core.sandboxes import output
 from core.sandboxes.attempt import REVOKED, Attempt
 from core.sandboxes.docker import building
 from core.sandboxes.docker.containers import Containers, alive, fresh
-from core.sandboxes.docker.ends import buried, end_of, ways
+from core.sandboxes.docker.ends import HEARING, buried, end_of, ways
 from core.sandboxes.docker.engine import Taken
+from core.sandboxes.docker.holding import Holds
 from core.sandboxes.docker.logs import Mirror
 from core.sandboxes.docker.place import Place, name_of, place_in, place_of
 from core.sandboxes.host import RUN_TAIL
@@ -47,6 +48,7 @@ class DockerSandbox:
         self, data: Path | None = None, engine: str | None = None, patience: float = 60.0
     ) -> None:
         self._containers = Containers(data, engine, patience)
+        self._holds = Holds(self._containers)
         self._alone: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
         self._mirrors: dict[Path, Mirror] = {}
 
@@ -85,8 +87,7 @@ class DockerSandbox:
                 there = not done and place.name in await engine.running(label)
                 if not there and not await self._containers.runs(place):
                     return
-            if mirror is not None:
-                await self._watch(mirror)
+            await self._holds.keep(folder, place, mirror)
             await asyncio.sleep(_LOOK)
 
     async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
@@ -123,7 +124,7 @@ class DockerSandbox:
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
         place, mirror = place_of(folder, handle), self._mirror(folder)
         begun = await self._begun(folder, 0.0 if force else _BEGIN_PATIENCE)
-        for words, patience in ways(place, force, begun):
+        for words, patience in ways(place, force, begun, HEARING):
             if not await self._containers.runs(place):
                 break
             if mirror is not None:
@@ -256,14 +257,8 @@ class DockerSandbox:
         Attempt(folder).bury(end)
         await self._containers.remove(place)
         self._mirrors.pop(folder, None)
+        self._holds.forget(folder)
         return Status(alive=False, end=end)
-
-    async def _watch(self, mirror: Mirror) -> None:
-        """What the launcher does where it is: take the output, hold the limits."""
-        await mirror.pull(self._containers.engine(mirror.place.engine))
-        if reason := mirror.over():
-            mirror.because(reason)
-            await self._containers.signal(mirror.place, "SIGKILL")
 
     async def _begun(self, folder: Path, patience: float) -> bool:
         """Whether the launcher hears signals, at the latest so many seconds from now."""
