@@ -84,7 +84,7 @@ def mcp() -> None:
         library = (error.name or "").partition(".")[0]
         if library not in ("mcp", "pydantic", "aiohttp"):
             raise
-        raise Broken(f"{library} is missing: pip install 'bullpen[mcp]'") from None
+        raise Broken(f"{library} is missing: .venv/bin/pip install -e '.[mcp]'") from None
     serve()
 
 

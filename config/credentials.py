@@ -30,7 +30,8 @@ def given(value: str) -> str:
     if kind == "env":
         if not os.environ.get(where):
             raise ValueError(
-                f"the variable {where or '(no name)'} is not set; export it, or /reload"
+                f"the variable {where or '(no name)'} is not set: export it and start Bullpen "
+                "again, or put the value into a file and say file:/path"
             )
         return os.environ[where]
     if kind == "file":

@@ -168,7 +168,7 @@ def test_what_is_missing_is_named_all_together(bench: Bench) -> None:
             'limits = { memory = "lots", wall_tme = 3 }')
     bench.configure(agent("one", "true", more), "config/agents.toml")
     ran = bench.up(status=2)
-    for words in ("agents.one.environment.A: the variable NOT_THERE is not set",
+    for words in ("agents.one.environment.A: the variable NOT_THERE is not set: export it",
                   "agents.one.environment.B: /not/there can't be read",
                   "agents.one.mounts.0.source: there is no /not/there/either",
                   "agents.one.limits.memory", "agents.one.limits.wall_tme: unknown key"):

@@ -24,7 +24,7 @@ def sandbox(request: pytest.FixtureRequest) -> str:
         import mcp
     except ImportError:
         mcp = None  # type: ignore[assignment]
-    need("the MCP library", mcp is not None, "pip install 'bullpen[mcp]'")
+    need("the MCP library", mcp is not None, ".venv/bin/pip install -e '.[mcp]'")
     need_sandbox(request.param)
     return str(request.param)
 

@@ -176,7 +176,7 @@ def test_without_the_extra_it_is_one_line(tmp_path: Path) -> None:
              "from bot.cli import main; main()")
     done = subprocess.run([sys.executable, "-c", blind], cwd=ROOT, capture_output=True, text=True,
                           timeout=60, stdin=subprocess.DEVNULL)
-    assert done.returncode == 2 and "pip install 'bullpen[mcp]'" in done.stderr
+    assert done.returncode == 2 and ".venv/bin/pip install -e '.[mcp]'" in done.stderr
     assert "Traceback" not in done.stderr
 
 

@@ -46,7 +46,7 @@ class Cluster:
         except (ImportError, ValueError):
             found = None
         if found is None:
-            return "kubernetes-asyncio is missing: pip install 'bullpen[k8s]'"
+            return "kubernetes-asyncio is missing: .venv/bin/pip install -e '.[k8s]'"
         if self._file() is None and not self._inside():
             return "no way to a cluster is configured: set KUBECONFIG, or make ~/.kube/config"
         return None
