@@ -15,6 +15,8 @@ from aiohttp import web
 from aiohttp.typedefs import Middleware
 
 from bot.api import faults
+from bot.api.bounded import admitted as admitted_as
+from bot.api.bounded import heard
 from bot.api.pace import Pace
 from core.doors import Errand, hashed
 from core.house import House
@@ -23,6 +25,7 @@ from core.store import doors
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 CALLER: web.RequestKey[Caller]
+PERSON = "a person"
 
 
 class Policy(StrEnum):
@@ -85,7 +88,11 @@ def serve(
 def _behind(route: Route, check: Check) -> Handler:
     async def admitted(request: web.Request) -> web.StreamResponse:
         refusal = await check(request)
-        return refusal if refusal is not None else await route.handler(request)
+        if refusal is not None:
+            return refusal
+        if route.policy is not Policy.OPEN:
+            admitted_as(request, request[CALLER].session_id if CALLER in request else PERSON)
+        return await route.handler(request)
 
     admitted.policy = route.policy  # type: ignore[attr-defined]
     return admitted
@@ -173,6 +180,7 @@ def guard(hosts: Callable[[], Collection[str]], headers: Mapping[str, str]) -> M
 
     @web.middleware
     async def guarded(request: web.Request, handler: Handler) -> web.StreamResponse:
+        heard(request)
         named = request.headers.getall("Host", [])
         if len(named) != 1 or named[0].lower() not in hosts():
             return web.Response(status=400, text="This host is not served here.\n")
