@@ -1,8 +1,9 @@
 """Code to a place that shares no folder, and back: a small bare repository for each attempt.
 
 It lies in the attempt's folder as `exchange.git` and is served over HTTP to that attempt alone. It
-borrows the objects of the workspace, which in this case no agent has ever touched: it was made
-by the bot, and only what came through here, checked, was ever put into it.
+borrows the objects of the workspace, which in this case no agent should ever have touched: it was
+made by the bot, and only what came through here, checked, was ever put into it. All the same, no
+git of ours reads the settings in there.
 """
 
 from __future__ import annotations
@@ -10,6 +11,9 @@ from __future__ import annotations
 import asyncio
 import os
 import shutil
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +37,15 @@ _CONFIG = """\
 """
 
 
+_OURS = """\
+[core]
+\trepositoryformatversion = 0
+\tfilemode = true
+\tbare = false
+"""
+_LARGEST = 64 << 20
+
+
 @dataclass(frozen=True, slots=True)
 class Code:
     """What travels: the workspace's branch, the commit that it stands at, the default branch
@@ -48,15 +61,14 @@ async def make(workspace: Path, folder: Path) -> Code | None:
     """Make `<folder>/exchange.git`; one that is there stays. None where the workspace is no
     repository: then no code travels. Raises Broken."""
     inner = workspace / ".git"
-    if not inner.is_dir():
+    if inner.is_symlink() or not inner.is_dir():
         return None
     try:
-        head = (inner / "HEAD").read_text(encoding="utf-8").strip()
-        branch = head.removeprefix("ref: refs/heads/")
-        commit = await git("rev-parse", "--verify", "HEAD", git_dir=inner)
-        base, origin = await _default(inner)
-        exclude = inner / "info/exclude"
-        code = Code(branch, commit, base, exclude.read_text("utf-8") if exclude.exists() else "")
+        branch = _text(inner / "HEAD").strip().removeprefix("ref: refs/heads/")
+        with _seen_by_us(inner, folder) as ours:
+            commit = await git("rev-parse", "--verify", "HEAD", git_dir=ours)
+            base, origin = await _default(ours)
+        code = Code(branch, commit, base, _text(inner / "info/exclude"))
         if not (folder / NAME).is_dir():
             heads = {base: origin} if base else {}
             await asyncio.to_thread(_lay_out, inner, folder, branch, {**heads, branch: commit})
@@ -71,16 +83,49 @@ async def bring_back(folder: Path, workspace: Path, branch: str) -> None:
     if not branch or not (folder / NAME).is_dir():
         return
     inner = workspace / ".git"
-    await git(
-        "fetch", "--no-tags", "--no-write-fetch-head", "--quiet", str(folder / NAME),
-        f"+refs/heads/{branch}:{CARRIED}", git_dir=inner, timeout=900,
-        options=("fetch.fsckObjects=true",),
-    )  # fmt: skip
-    tree = {"GIT_WORK_TREE": str(workspace)}
-    (inner / "index.lock").unlink(missing_ok=True)  # of one that a crash has ended
-    await git("reset", "--hard", "--quiet", CARRIED, git_dir=inner, cwd=workspace, env=tree,
-              timeout=900)  # fmt: skip
+    with _seen_by_us(inner, folder) as ours:
+        await git(
+            "fetch", "--no-tags", "--no-write-fetch-head", "--quiet", str(folder / NAME),
+            f"+refs/heads/{branch}:{CARRIED}", git_dir=ours, timeout=900,
+            options=("fetch.fsckObjects=true",),
+        )  # fmt: skip
+        tree = {"GIT_WORK_TREE": str(workspace), "GIT_INDEX_FILE": str(inner / "index")}
+        (inner / "index.lock").unlink(missing_ok=True)  # of one that a crash has ended
+        await git("reset", "--hard", "--quiet", CARRIED, git_dir=ours, cwd=workspace, env=tree,
+                  timeout=900)  # fmt: skip
     await asyncio.to_thread(shutil.rmtree, folder / NAME, True)
+
+
+@contextmanager
+def _seen_by_us(inner: Path, folder: Path) -> Iterator[Path]:
+    """A git folder with the workspace's objects and refs, and our settings: its own may say what
+    git is to run, wherever an agent has worked in it. Raises Broken."""
+    ours = folder / ".ours.git"
+    try:
+        shutil.rmtree(ours, ignore_errors=True)
+        ours.mkdir(parents=True)
+        for name in ("objects", "refs"):
+            (ours / name).symlink_to((inner / name).absolute())
+        for name in ("HEAD", "packed-refs", "shallow"):
+            if os.path.lexists(inner / name):
+                (ours / name).write_text(_text(inner / name), encoding="utf-8")
+        (ours / "config").write_text(_OURS, encoding="utf-8")
+        yield ours
+    except OSError as error:
+        raise Broken(f"{inner} can't be worked with: {error.strerror}") from error
+    finally:
+        shutil.rmtree(ours, ignore_errors=True)
+
+
+def _text(path: Path) -> str:
+    """What a plain file says; empty where there is none, or something else."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    with open(fd, "rb") as file:
+        plain = stat.S_ISREG(os.fstat(fd).st_mode)
+        return file.read(_LARGEST).decode("utf-8", "replace") if plain else ""
 
 
 async def _default(inner: Path) -> tuple[str, str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import subprocess
 import time
@@ -228,6 +229,30 @@ async def test_hooks_and_filters_of_the_agent_run_nothing_on_our_side(bench: Ben
     await Afar(order.folder).settle(end)
     assert not trace.exists()
     assert not (order.workspace / ".git/hooks").exists()
+
+
+async def test_what_an_agent_has_left_in_the_workspace_s_git_runs_nothing(bench: Bench) -> None:
+    """None should have been there; if one was, this is what it would have left."""
+    trace = bench.base.with_name("trace")
+    order = await bench.order("echo new > new.txt; rm gone.txt; git add -A; git commit -qm Done")
+    inner = order.workspace / ".git"
+    runs = f"touch {trace}; cat"
+    with open(inner / "config", "a") as config:
+        config.write(f'[filter "x"]\n\tsmudge = "{runs}"\n\tclean = "{runs}"\n\tprocess = '
+                     f'"{runs}"\n[core]\n\tfsmonitor = "{runs}"\n\tsshCommand = "{runs}"\n'
+                     f'[uploadpack]\n\tpackObjectsHook = "{runs}"\n')
+    (inner / "info/attributes").write_text("* filter=x\n")
+    end = await bench.place.play(order)
+    assert (end.status, end.error) == (0, None)
+    assert not trace.exists()
+    assert sorted(path.name for path in order.workspace.iterdir()) == [
+        ".git", "README.md", "new.txt"]
+    assert (inner / "HEAD").read_text() == f"ref: refs/heads/{BRANCH}\n"
+    shutil.copyfile(bench.base / "repos/shop.git/config", inner / "config")
+    git("-C", str(order.workspace), "config", "core.bare", "false")
+    (inner / "info/attributes").unlink()
+    assert git("-C", str(order.workspace), "status", "--porcelain") == ""
+    assert not [path for path in order.folder.iterdir() if path.name.startswith(".ours")]
 
 
 async def test_the_token_of_one_opens_no_other_repository(bench: Bench) -> None:
