@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import msgspec
 
-from core import budgets, holding, limits, planning, queue
+from core import budgets, claiming, holding, limits, planning, queue
 from core.errors import BullpenError, Refused
 from core.house import House
 from core.model import (
@@ -23,16 +23,13 @@ from core.model import (
     Step,
     StepKind,
     Task,
-    TaskState,
     WorktreeState,
 )
 from core.planning import Match, Needs
 from core.sessions.handing import hand_over
-from core.sessions.prompting import first_prompt
-from core.store import claims, clashes, rows, sessions, tasks, worktrees
+from core.store import claims, clashes, rows, sessions, tasks
 from core.store.claims import Demand, Head
 from core.store.database import Tx
-from core.worktrees import lending
 
 _WAITING = """
 SELECT sessions.* FROM sessions INDEXED BY sessions_open
@@ -170,7 +167,7 @@ def _claim_ready(tx: Tx, house: House, room: Room) -> list[Session]:
             room.runs.add(task.run_id or 0)  # and all the others of it
         elif refused is not None:
             holding.hold_task(tx, house, task, "budget")
-        elif (session := _try(tx, house, task, best.agent)) is not None:
+        elif (session := claiming.attempt(tx, house, task, best.agent)) is not None:
             started.append(session)
             room.load[session.agent] += 1
         following = claims.head(tx, head.demand, room.runs)
@@ -256,33 +253,6 @@ def _rested(match: Match, room: Room) -> Match:
         return match
     words = f"{match.agent.name} rests: its account is at its usage limit"
     return replace(match, free=False, why_not=words)
-
-
-def _try(tx: Tx, house: House, task: Task, agent: Agent) -> Session | None:
-    """One task's claim. What is wrong with one task holds up no other, and is said once."""
-    try:
-        with tx.attempt():
-            return _claim(tx, house, task, agent)
-    except BullpenError as error:
-        claims.set_aside(tx, task, str(error))
-        return None
-
-
-def _claim(tx: Tx, house: House, task: Task, agent: Agent) -> Session:
-    step = house.step(task)
-    if task.borrows is not None:
-        lending.check_place(house, agent)
-    prompt = first_prompt(tx, house, task, step.prompt or step.type)
-    state = step.state if step.state is not TaskState.READY else TaskState.IN_FLIGHT
-    claims.claim(tx, task.id, agent.name, state)
-    placed = replace(agent, sandbox=house.place(agent))
-    session = sessions.begin(
-        tx, task, placed, prompt, str(house.data / "sessions" / "{id}" / "workspace")
-    )
-    if task.borrows is None:
-        return session
-    worktrees.borrow(tx, worktrees.get(tx, task.borrows).path, session.id)
-    return sessions.get(tx, session.id)
 
 
 # -- for people ----------------------------------------------------------------------------
