@@ -106,7 +106,7 @@ def test_what_it_offers_for_good_can_be_said(bench: Bench) -> None:
                    "/approve 1")
     ran.said("🔐 G-1", "/approve G-1 always", "G-1 approved", "done · merged")
     assert bench.value("SELECT answer FROM gates WHERE id = 1") == "always"
-    assert bench.value("SELECT 1 FROM inputs WHERE data LIKE '%\"ever\"%'")
+    assert bench.value("SELECT 1 FROM inputs WHERE instr(data, CAST('\"ever\"' AS BLOB))")
 
 
 async def test_a_permission_is_still_answered_after_the_bot_was_killed(bench: Bench) -> None:
