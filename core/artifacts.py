@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import secrets
+from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import Broken, Refused, Unclear
@@ -32,6 +34,20 @@ def folder_name(task: Task) -> str:
     return f"{task_ref(task.id)}--{task.slug}"
 
 
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """What is to be kept, on the disk already: a file for the version, and one for its name."""
+
+    files: tuple[Path, Path]
+    sha256: str
+    size: int
+
+    def drop(self) -> None:
+        """Nothing of it stays that was not kept."""
+        for path in self.files:
+            path.unlink(missing_ok=True)
+
+
 class Artifacts:
     """The task folders below one data folder: `tasks/active`, `tasks/completed`."""
 
@@ -48,12 +64,22 @@ class Artifacts:
                 return found
         return self.root / "active" / folder_name(task)
 
-    def keep(self, tx: Tx, task_id: int, name: str, data: bytes, author: Actor) -> int:
+    def stage(self, data: bytes) -> Staged:
+        """Ready to be kept in a moment, by whoever holds the one writer. Raises Broken."""
+        folder = self.root / ".incoming"
+        files = tuple(folder / secrets.token_hex(8) for _ in range(2))
+        for path in files:
+            write_atomically(path, data)
+        return Staged((files[0], files[1]), hashlib.sha256(data).hexdigest(), len(data))
+
+    def keep(self, tx: Tx, task_id: int, name: str, data: bytes | Staged, author: Actor) -> int:
         """Store a new version; returns its number. The newest stands under the plain name,
         each under `.versions/`. Raises Refused when it is too large."""
         check_name(name)
-        if len(data) > LARGEST:
-            raise Refused(f"{name} has {len(data) >> 20} MB; 20 MB fit.")
+        size = data.size if isinstance(data, Staged) else len(data)
+        if size > LARGEST:
+            raise Refused(f"{name} has {size >> 20} MB; 20 MB fit.")
+        staged = data if isinstance(data, Staged) else self.stage(data)
         version = 1 + (
             tx.value(
                 "SELECT max(version) FROM artifacts WHERE task_id = ? AND name = ?", (task_id, name)
@@ -63,16 +89,17 @@ class Artifacts:
         folder = self.folder(tasks.get(tx, task_id)) / "artifacts"
         # Files first: a transaction taken back leaves a file nobody refers to, never a row
         # without its content.
-        write_atomically(folder / ".versions" / f"{name}.v{version}", data)
-        write_atomically(folder / name, data)
+        places = (folder / ".versions" / f"{name}.v{version}", folder / name)
+        for source, place in zip(staged.files, places, strict=True):
+            _moved(source, place)
         tx.insert(
             "artifacts",
             task_id=task_id,
             name=name,
             version=version,
             author=author.key,
-            sha256=hashlib.sha256(data).hexdigest(),
-            size=len(data),
+            sha256=staged.sha256,
+            size=size,
             created_at=tx.now,
         )
         tx.emit(
@@ -105,6 +132,14 @@ def _missing(task: Task, folder: Path, name: str, version: int | None) -> str:
     if version is not None and name in there:
         return f"{task.ref} has no version {version} of {name}: /show {task.id} artifacts"
     return f"{task.ref} has no `{name}`. There is: {', '.join(there[:20]) or 'nothing yet'}."
+
+
+def _moved(source: Path, place: Path) -> None:
+    try:
+        place.parent.mkdir(parents=True, exist_ok=True)
+        source.replace(place)
+    except OSError as error:
+        raise Broken(f"{place} can't be written: {error.strerror}.") from error
 
 
 def write_atomically(path: Path, data: bytes) -> None:

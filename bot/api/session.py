@@ -109,7 +109,7 @@ class Session:
     async def put_artifact(self, request: web.Request) -> web.Response:
         name = check_name(request.match_info["name"])
         data = await bodies.whole(request, LARGEST)
-        version = await self._act(request, reports.artifact, name, data)
+        version = await reports.artifact(self._house, _attempt(request), name, data)
         return web.json_response({"name": name, "version": version})
 
     async def _act(self, request: web.Request, act: Callable[..., T], *words: Any) -> T:

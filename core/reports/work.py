@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
+from functools import partial
 
-from core.artifacts import LARGEST, RAW, check_name
+from core.artifacts import LARGEST, RAW, Staged, check_name
 from core.errors import Refused, Unclear
 from core.handed import MOST, OUTCOME, place
 from core.house import House
@@ -36,27 +38,54 @@ def progress(tx: Tx, house: House, attempt: Attempt, text: str) -> None:
     emit(tx, session, "task.progress", line)
 
 
-def artifact(tx: Tx, house: House, attempt: Attempt, name: str, data: bytes) -> int:
+async def artifact(house: House, attempt: Attempt, name: str, data: bytes) -> int:
     """Keep it as a version by this agent, unless it is the newest already; returns the version.
     `outcome.json` is no artifact but the outcome (then 0). The step's folder holds it too: what
     a step must write is there. Raises Unclear, Refused, TooOften or Over."""
-    session, iteration = at_work(tx, attempt)
+    write = house.store.write
     if check_name(name) == OUTCOME:
-        outcome_json(tx, house, session, iteration, data)
-        return 0
-    if name == RAW:
-        raise Refused(f"{RAW} is the task as it was given: write under another name.")
+        return await write(partial(_outcome, house=house, attempt=attempt, data=data))
     if len(data) > LARGEST:
         raise Refused(f"{name} has more than {LARGEST >> 20} MB.")
-    author = _author(session)
+    digest = await asyncio.to_thread(lambda: hashlib.sha256(data).hexdigest())
+    known = partial(_known, attempt=attempt, name=name, digest=digest, size=len(data))
+    session, version = await write(known)
+    await asyncio.to_thread(place, house.session_folder(session.id), name, data)
+    if version is not None:
+        return version
+    staged = await asyncio.to_thread(house.artifacts.stage, data)
+    try:
+        return await write(partial(_keep, house=house, attempt=attempt, name=name, staged=staged))
+    finally:
+        await asyncio.to_thread(staged.drop)
+
+
+def _outcome(tx: Tx, house: House, attempt: Attempt, data: bytes) -> int:
+    session, iteration = at_work(tx, attempt)
+    outcome_json(tx, house, session, iteration, data)
+    return 0
+
+
+def _keep(tx: Tx, house: House, attempt: Attempt, name: str, staged: Staged) -> int:
+    """No more than it takes: all others wait for the one writer meanwhile."""
+    session, version = _known(tx, attempt, name, staged.sha256, staged.size)
+    if version is not None:
+        return version
+    return house.artifacts.keep(tx, session.task_id, name, staged, _author(session))
+
+
+def _known(
+    tx: Tx, attempt: Attempt, name: str, digest: str, size: int
+) -> tuple[Session, int | None]:
+    """Whose it is, and the version that says the same already. Raises as `artifact`."""
+    session, _ = at_work(tx, attempt)
+    if name == RAW:
+        raise Refused(f"{RAW} is the task as it was given: write under another name.")
     known = doors.newest(tx, session.task_id, name)
-    digest = hashlib.sha256(data).hexdigest()
     if known is not None and known[1] == digest:
-        place(house.session_folder(session.id), name, data)
-        return known[0]
-    _check_room(doors.written(tx, session.task_id, name, author.key), len(data))
-    place(house.session_folder(session.id), name, data)
-    return house.artifacts.keep(tx, session.task_id, name, data, author)
+        return session, known[0]
+    _check_room(doors.written(tx, session.task_id, name, _author(session).key), size)
+    return session, None
 
 
 def _check_room(so_far: doors.Written, size: int) -> None:

@@ -11,11 +11,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core import reports
-from core.errors import Unclear
+from core.errors import Refused, Unclear
 from core.handed import REFUSED
 from core.house import House
 from core.lifecycle import Situation
-from core.model import AgentEvent, AgentEventKind, Attempt, IterationState, Session, SessionState
+from core.model import (
+    Actor,
+    AgentEvent,
+    AgentEventKind,
+    Attempt,
+    IterationState,
+    Session,
+    SessionState,
+)
 from core.reports.speaking import one_line, visible
 from core.sessions.absorb import absorb
 from core.store import sessions
@@ -29,8 +37,8 @@ SAYING: dict[str, Callable[[Tx, House, Attempt], Any]] = {
     "progress": lambda tx, home, attempt: reports.progress(tx, home, attempt, "x"),
     "question": lambda tx, home, attempt: reports.question(tx, home, attempt, "x"),
     "permission": lambda tx, home, attempt: reports.permission(tx, home, attempt, "x", {}),
-    "artifact": lambda tx, home, attempt: reports.artifact(tx, home, attempt, "a.md", b"x"),
 }
+WAYS = (*SAYING, "artifact")
 SITUATIONS = [one for one in Situation if one not in (
     Situation.INBOX, Situation.READY, Situation.BLOCKED, Situation.CANCELLED)]
 HEARD = (Situation.STARTING, Situation.WORKING, Situation.ASKING, Situation.ASKING_LEAVE)
@@ -45,6 +53,13 @@ async def home(tmp_path: Path) -> AsyncIterator[House]:
     await store.close()
 
 
+async def say(home: House, way: str, attempt: Attempt) -> None:
+    if way == "artifact":
+        await reports.artifact(home, attempt, "a.md", b"x")
+        return
+    await home.store.write(lambda tx: SAYING[way](tx, home, attempt))
+
+
 def at_work(tx: Tx, home: House, wanted: Situation) -> tuple[Session, Attempt]:
     task = bring(tx, home, wanted)
     row = tx.one("SELECT id FROM sessions WHERE task_id = ?", (task.id,))
@@ -53,19 +68,19 @@ def at_work(tx: Tx, home: House, wanted: Situation) -> tuple[Session, Attempt]:
 
 
 @pytest.mark.parametrize("situation", SITUATIONS)
-@pytest.mark.parametrize("way", SAYING)
+@pytest.mark.parametrize("way", WAYS)
 async def test_who_is_heard(home: House, way: str, situation: Situation) -> None:
     _, attempt = await home.store.write(lambda tx: at_work(tx, home, situation))
     if situation in HEARD:
-        await home.store.write(lambda tx: SAYING[way](tx, home, attempt))
+        await say(home, way, attempt)
         return
     before = await home.store.read("SELECT count(*) FROM events")
     with pytest.raises(reports.Over):
-        await home.store.write(lambda tx: SAYING[way](tx, home, attempt))
+        await say(home, way, attempt)
     assert await home.store.read("SELECT count(*) FROM events") == before
 
 
-@pytest.mark.parametrize("way", SAYING)
+@pytest.mark.parametrize("way", WAYS)
 async def test_an_older_attempt_is_not_heard(home: House, way: str) -> None:
     """Its session works on with the next one."""
     def renew(tx: Tx) -> Attempt:
@@ -77,10 +92,10 @@ async def test_an_older_attempt_is_not_heard(home: House, way: str) -> None:
 
     old = await home.store.write(renew)
     with pytest.raises(reports.Over, match=r"Attempt 1 of .* has ended"):
-        await home.store.write(lambda tx: SAYING[way](tx, home, old))
+        await say(home, way, old)
 
 
-@pytest.mark.parametrize("way", SAYING)
+@pytest.mark.parametrize("way", WAYS)
 async def test_one_that_is_being_killed_is_not_heard(home: House, way: str) -> None:
     def killed(tx: Tx) -> Attempt:
         session, attempt = at_work(tx, home, Situation.WORKING)
@@ -89,7 +104,7 @@ async def test_one_that_is_being_killed_is_not_heard(home: House, way: str) -> N
 
     attempt = await home.store.write(killed)
     with pytest.raises(reports.Over):
-        await home.store.write(lambda tx: SAYING[way](tx, home, attempt))
+        await say(home, way, attempt)
 
 
 async def test_what_an_agents_own_output_reports_goes_the_same_way(home: House) -> None:
@@ -147,3 +162,23 @@ def test_one_line_is_one_line(text: str, most: int) -> None:
 @given(st.text())
 def test_nothing_unseen_stands_on_a_gate(text: str) -> None:
     assert visible(text).replace("\n", "").isprintable()
+
+
+async def test_what_is_kept_lies_on_the_disk_before_the_one_writer_is_held(home: House) -> None:
+    """Then two renames are all that others have to wait for."""
+    session, attempt = await home.store.write(lambda tx: at_work(tx, home, Situation.WORKING))
+    (home.session_folder(session.id) / "artifacts").mkdir(parents=True)
+    staged = home.artifacts.stage(b"large")
+    numbers = {path.stat().st_ino for path in staged.files}
+    task = session.task_id
+    author = Actor("agent", "claude", "claude")
+    await home.store.write(lambda tx: home.artifacts.keep(tx, task, "a.md", staged, author))
+    folder = next(home.artifacts.root.glob("active/*/artifacts"))
+    kept = {path.stat().st_ino for path in (folder / "a.md", folder / ".versions" / "a.md.v1")}
+    assert kept == numbers
+    assert await reports.artifact(home, attempt, "a.md", b"large") == 1, "it says the same"
+    assert await reports.artifact(home, attempt, "a.md", b"more") == 2
+    with pytest.raises(Refused):
+        await reports.artifact(home, attempt, "raw-input.md", b"other")
+    assert (home.session_folder(session.id) / "artifacts/a.md").read_bytes() == b"more"
+    assert not list((home.artifacts.root / ".incoming").iterdir())
