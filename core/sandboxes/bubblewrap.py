@@ -89,9 +89,8 @@ class BubblewrapSandbox(HostSandbox):
         program, (user, problem) = shutil.which(self._program), self._try()
         if program is None or problem is not None:
             raise Broken(problem or f"{self._program} is missing")
-        shown = programs.needed(
-            order.argv, order.env.get("PATH", os.defpath), order.workspace, self._home
-        )
+        path = order.env.get("PATH", os.defpath)
+        shown = programs.needed(order.argv, path, order.workspace, self._home, order.writable)
         hidden = [str(path) for path in self._hidden if path.is_dir()]
         return [
             *(program, *user, *ALONE),

@@ -31,12 +31,16 @@ _MOST = 500
 """Entries of a folder on the PATH that are looked at."""
 
 
-def needed(argv: Sequence[str], path: str, workspace: Path, home: Path) -> list[Path]:
+def needed(
+    argv: Sequence[str], path: str, workspace: Path, home: Path, own: Sequence[Path] = ()
+) -> list[Path]:
     """The folders and files outside of the system's that this command line, and the programs on
-    that PATH, need to start; none inside another."""
+    that PATH, need to start; none inside another. What lies in the workspace, or in `own`, an
+    agent may have put there: nothing that it names is shown."""
     folders = [Path(word) for word in path.split(":") if word.startswith("/")]
-    outside = [folder for folder in folders if not _inside(folder, SYSTEM) and folder.is_dir()]
-    finder = _Finder(path, home)
+    known = (*SYSTEM, workspace, *own)
+    outside = [folder for folder in folders if not _inside(folder, known) and folder.is_dir()]
+    finder = _Finder(path, home, (workspace, *own))
     for folder in outside:
         finder.add(_installation(folder / "x", home))
         for link in _links(folder):
@@ -49,8 +53,8 @@ def needed(argv: Sequence[str], path: str, workspace: Path, home: Path) -> list[
 
 
 class _Finder:
-    def __init__(self, path: str, home: Path) -> None:
-        self._path, self._home = path, home
+    def __init__(self, path: str, home: Path, own: Sequence[Path]) -> None:
+        self._path, self._home, self._own = path, home, own
         self._seen: set[Path] = set()
         self.found: set[Path] = set()
 
@@ -61,7 +65,7 @@ class _Finder:
     def follow(self, program: Path) -> None:
         """The program, the links on the way to it, and what runs it."""
         program = Path(os.path.normpath(program))
-        if program in self._seen or not program.is_file():
+        if program in self._seen or _inside(program, self._own) or not program.is_file():
             return
         self._seen.add(program)
         place = _installation(program, self._home)

@@ -237,9 +237,10 @@ def test_an_installation_is_found_around_a_program(home: Path, tmp_path: Path) -
     program(tmp_path / "tool/agent")
     program(home / "at-home")
     path = f"{home}/go/bin:relative::/usr/bin:/no/such/folder"
-    found = programs.needed(("agent",), path, tmp_path, home)
+    found = programs.needed(("agent",), path, tmp_path / "work", home)
     assert found == [home / "go"]
-    found = programs.needed((str(tmp_path / "tool/agent"),), path, tmp_path, home)
+    found = programs.needed((str(tmp_path / "tool/agent"),), path, tmp_path / "work", home)
     assert found == [home / "go", tmp_path / "tool"]
-    assert programs.needed((str(home / "at-home"),), "", tmp_path, home) == [home / "at-home"]
-    assert programs.needed(("no-such-agent",), "/usr/bin", tmp_path, home) == []
+    found = programs.needed((str(home / "at-home"),), "", tmp_path / "work", home)
+    assert found == [home / "at-home"]
+    assert programs.needed(("no-such-agent",), "/usr/bin", tmp_path / "work", home) == []
