@@ -12,7 +12,7 @@ from weakref import WeakValueDictionary
 from aiohttp import web
 
 from bot.api import faults
-from bot.api.policies import CALLER, Policy, Route
+from bot.api.policies import CALLER, Caller, Policy, Route
 from core.git.serving import LARGEST_PUSH, LONGEST, SERVICES, Asked, exchange
 from core.house import House
 
@@ -60,10 +60,17 @@ class Git:
         """The one that belongs to whose token it is, and no other."""
         caller = request[CALLER]
         path = caller.folder(self._house) / EXCHANGE
-        own = request.match_info["session"] == caller.session_id
+        own = request.match_info["session"] == caller.session_id and await self._far(caller)
         if not own or path.is_symlink() or not await asyncio.to_thread(os.path.isdir, path):
             raise faults.not_found("There is no such repository for this token.")
         return path
+
+    async def _far(self, caller: Caller) -> bool:
+        """Where a folder is shared, what lies in it may be an agent's: its git configuration
+        would be obeyed here."""
+        sql = "SELECT sandbox FROM sessions WHERE id = ?"
+        (row,) = await self._house.store.read(sql, (caller.session_id,))
+        return not self._house.sandboxes[row["sandbox"]].shares_folder
 
 
 async def _answered(request: web.Request, repository: Path, asked: Asked) -> web.StreamResponse:

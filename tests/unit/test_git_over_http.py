@@ -7,10 +7,13 @@ import os
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
 from core.git import serving
+from core.ports import Sandbox
+from core.sandboxes.host import HostSandbox
 from tests.api_bench import Api, Speaker, short_folder
 from tests.api_bench import serving as served
 
@@ -24,6 +27,10 @@ ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_GLOBAL": 
 def local(*words: str, cwd: Path) -> str:
     return subprocess.run(["git", *words], cwd=cwd, env=ENV, capture_output=True, text=True,
                           check=True).stdout.strip()
+
+
+class Far(HostSandbox):
+    shares_folder = False
 
 
 class Place:
@@ -43,6 +50,11 @@ class Place:
         local("update-ref", "refs/hidden/secret", "HEAD", cwd=seed)
         self.exchange.parent.mkdir(parents=True)
         local("clone", "-q", "--mirror", str(seed), str(self.exchange), cwd=folder)
+
+    async def be(self, sandbox: str) -> None:
+        home = self.agent.api.home
+        cast(dict[str, Sandbox], home.sandboxes)["far"] = Far()
+        await home.store.write(lambda tx: tx.run("UPDATE sessions SET sandbox = ?", (sandbox,)))
 
     @property
     def url(self) -> str:
@@ -79,7 +91,9 @@ class Place:
 async def place(tmp_path: Path) -> AsyncIterator[Place]:
     with short_folder() as folder:
         async with served(folder) as api:
-            yield Place(await api.speaker(), tmp_path)
+            place = Place(await api.speaker(), tmp_path)
+            await place.be("far")
+            yield place
 
 
 async def test_a_clone_and_a_push(place: Place) -> None:
@@ -88,6 +102,12 @@ async def test_a_clone_and_a_push(place: Place) -> None:
     commit = place.commit()
     assert await place.push(BRANCH) == (0, "")
     assert place.head() == commit
+
+
+async def test_what_an_agent_laid_into_a_shared_folder_is_not_served(place: Place) -> None:
+    await place.be("host")
+    status, said = await place.git("ls-remote", place.url)
+    assert status != 0 and BRANCH not in said
 
 
 async def test_the_token_as_a_password(place: Place) -> None:
@@ -239,6 +259,7 @@ async def test_one_that_hangs_takes_nobody_elses_turn(place: Place) -> None:
                       "Content-Length: 5000000\r\n\r\n0094").encode())
         held.append(writer)
     other = Place(await api.speaker(), place.folder / "other")
+    await other.be("far")
     await other.clone()
     assert len(_backends(place.exchange)) <= 3 * 2  # git, http-backend and receive-pack each
     for writer in held:
