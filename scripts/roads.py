@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable
@@ -156,7 +157,7 @@ def asked(machine: Machine) -> bool:
 
 def failing(machine: Machine, chat: Chat) -> None:
     """A command that fails is told where it is critical; mended and retried, it gets done."""
-    prices = machine.base / "prices.csv"
+    prices = machine.base / SHOWN / "prices.csv"
     command = f"sh -c 'cp {prices} . || exit 3'"
     before = chat.last()
     with machine.up():
@@ -180,17 +181,27 @@ def failing(machine: Machine, chat: Chat) -> None:
     expect((machine.demo / "prices.csv").is_file(), "the price list in the repository")
 
 
+SHOWN = "shown"
+
+
 ROADS: tuple[Callable[[Machine, Chat], None], ...] = (quick, waves, telegram, failing)
 
 
 def prepare(base: Path, chat: Chat) -> Machine:
-    """A machine with a scripted agent in the place of Claude Code."""
-    machine = Machine(base, {"FAKE_CLAUDE_SCRIPT": str(base / "play.json")})
-    (base / "play.json").write_text(json.dumps(PLAY))
-    (base / "bin" / "claude").symlink_to(ROOT / "tests" / "fakes" / "claude")
+    """A machine with a scripted agent in the place of Claude Code. Behind their walls agents
+    see the folder SHOWN: the scripted one with its play, and what the roads leave there."""
+    shown = base / SHOWN
+    shown.mkdir()
+    (shown / "play.json").write_text(json.dumps(PLAY))
+    for name in ("claude", "claude_lines.py"):
+        shutil.copy(ROOT / "tests" / "fakes" / name, shown / name)
+    machine = Machine(base, {})
+    (base / "bin" / "claude").symlink_to(shown / "claude")
+    seen = f'mounts = [{{ source = "{shown}", target = "{shown}" }}]\n'
     (base / "config" / "agents.toml").write_text(
         '[agents.claude]\ndriver = "claude"\n'
-        f"environment = {{ FAKE_CLAUDE_SCRIPT = {json.dumps(str(base / 'play.json'))} }}\n"
+        f"environment = {{ FAKE_CLAUDE_SCRIPT = {json.dumps(str(shown / 'play.json'))} }}\n{seen}"
+        f'[agents.shell]\ndriver = "command"\nmax_concurrent_tasks = 4\n{seen}'
     )
     (base / "bullpen.toml").write_text(
         f'[channels]\ncrew = ["console"]\nvibe-critical = ["telegram:{CRITICAL}"]\n'
