@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
 import pytest
 
@@ -65,6 +66,9 @@ async def bench() -> AsyncIterator[Bench]:
         async with serving(folder) as api:
             api.home.doors.far_url = api.url
             bench = Bench(api, await api.speaker("keeper"))
+            cast(dict[str, object], api.home.sandboxes)["elsewhere"] = bench.place
+            await api.home.store.write(
+                lambda tx: tx.run("UPDATE sessions SET sandbox = 'elsewhere'"))
             try:
                 yield bench
             finally:

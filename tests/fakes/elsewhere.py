@@ -29,6 +29,10 @@ class Elsewhere:
     log: Path
     started: list[asyncio.subprocess.Process] = field(default_factory=list)
 
+    @property
+    def shares_folder(self) -> bool:
+        return False
+
     async def begin(self, order: Order, holder: str = "") -> asyncio.subprocess.Process:
         """Start a place for that order: however often, one of them works."""
         afar = Afar(order.folder)

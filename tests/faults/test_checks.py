@@ -111,7 +111,7 @@ def test_sent_back_without_its_workspace_it_fails_and_says_why(house: House) -> 
     assert house.play("/reject 1 again").process.returncode == 1
     assert house.values("SELECT state FROM tasks") == ["failed"], house.picture()
     (why,) = house.values("SELECT failure FROM tasks")
-    assert f"the workspace {workspace} is missing" in why
+    assert f"the workspace {workspace} is gone" in why
     assert why in house.printed()
     assert house.values("SELECT state, outcome FROM sessions") == ["terminated"]
     assert len(house.ledger()) == 1
