@@ -85,7 +85,8 @@ def lasts(left: float, spent: Iterable[tuple[float, int]], at_work: int) -> int 
     time = sum(ms for _, ms in pairs)
     if not pairs or time < _ENOUGH or at_work < 1 or left <= 0:
         return None
-    return round(left * time / (sum(amount for amount, _ in pairs) * at_work))
+    found = left * time / (sum(amount for amount, _ in pairs) * at_work)
+    return round(found) if math.isfinite(found) else None
 
 
 _ENOUGH = 10_000

@@ -308,8 +308,9 @@ async def test_while_a_person_is_asked_silence_is_no_idleness(bench: Bench) -> N
     done = asyncio.create_task(bench.sandbox.ended(order.folder, handle))
     await asyncio.wait({done}, timeout=2.0)
     assert not done.done()
-    await bench.sandbox.note(order.folder, "waiting", "")
     await bench.sandbox.send(order.folder, 1, b"go\n")
+    await bench.said(order, "go")
+    await bench.sandbox.note(order.folder, "waiting", "")
     await asyncio.wait_for(done, PATIENCE)
     assert (await bench.end(order, handle)).reason == "idle_time"
     assert texts(await bench.lines(order)) == ["ready", "go"]

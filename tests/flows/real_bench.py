@@ -45,6 +45,8 @@ def crew(bench: Bench, name: str, sandbox: str, options: Mapping[str, Any],
 def _toml(value: Any) -> str:
     if isinstance(value, Mapping):
         return "{" + ", ".join(f'"{key}" = {_toml(one)}' for key, one in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(_toml(one) for one in value) + "]"
     return str(value).lower() if isinstance(value, bool | int) else f'"{value}"'
 
 

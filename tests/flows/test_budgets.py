@@ -31,7 +31,8 @@ def play(bench: Bench, *prompts: list[dict[str, Any]], agent: str = "", more: st
 
 
 def works(tokens: int) -> list[dict[str, Any]]:
-    return [{"use": tokens}, {"sleep": 600}]
+    """Its result, which an interrupt brings, says of the cost what its messages came to."""
+    return [{"use": tokens}, {"costs": tokens / 1000}, {"sleep": 600}]
 
 
 async def stopped(bench: Bench, live: Live) -> None:
@@ -54,7 +55,8 @@ async def test_at_80_percent_a_gate_opens_and_work_goes_on(bench: Bench) -> None
 
 
 async def test_from_the_gate_on_to_the_end_the_same_card_tells_it(bench: Bench) -> None:
-    play(bench, [{"use": 1700}, {"sleep": 1.5}, {"use": 700}, {"sleep": 600}], DONE)
+    play(bench, [{"use": 1700}, {"sleep": 1.5}, {"use": 700}, {"costs": 2.4},
+                 {"sleep": 600}], DONE)
     async with bench.running() as live:
         await live.say(START, "1.70 of 2 USD spent (85%)", "⚠️ Budget of TASK-001 is used up: "
                        "2.40 of 2 USD spent. Work stops until G-1 is answered.")

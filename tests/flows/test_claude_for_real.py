@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
+import pyte
 import pytest
 
 from tests.fakes.model_server import Fail, ModelServer, Say, Use
@@ -124,7 +125,7 @@ async def test_its_account_rests_at_the_usage_limit_and_it_goes_on_by_itself(
 
 def test_what_it_says_before_its_first_line_is_shown(bench: Bench) -> None:
     found = program("claude", "BULLPEN_TEST_CLAUDE", "Claude Code")
-    crew(bench, "claude", "host", {"program": found, "permission_mode": "nonsense"}, {})
+    crew(bench, "claude", "host", {"program": found, "args": ["--settings", "nonsense.json"]}, {})
     ran = bench.up('/add "Greet"', "/logs 1", status=1)
     ran.said("TASK-001 failed", "nonsense", "log of claude-", "nonsense")
 
@@ -134,13 +135,16 @@ async def test_a_person_talks_to_it_in_a_terminal(hired: Bench, model: ModelServ
     path.write_text(path.read_text().replace("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
     model.plays = {"Second": [Say("The second answer.")], "Greet": [Say("The first answer.")]}
 
-    def screen() -> bytes:
-        found = hired.data.glob("sessions/*/attempts/*/terminal")
-        return b"".join(path.read_bytes() for path in found)
+    def shown() -> str:
+        """Claude draws what changed alone: the words stand on the screen, not in the bytes."""
+        screen = pyte.Screen(80, 24)
+        for path in hired.data.glob("sessions/*/attempts/*/terminal"):
+            pyte.ByteStream(screen).feed(path.read_bytes())
+        return "\n".join(screen.display)
 
     async with hired.running() as live:
         await live.say('/spawn any "Greet" --agent claude --interactive', "TASK-001")
-        await live.until(lambda: b"first" in screen(), "its answer on the screen")
+        await live.until(lambda: "The first answer." in shown(), "its answer on the screen")
         await live.say("/say 1 Second, please", "Told claude")
         await live.until(lambda: "Second, please" in str(model.requests), "what was typed")
         await live.say("/kill 1", "TASK-001 killed")

@@ -248,7 +248,6 @@ outcomes = { default = "done" }
 
 
 def test_what_ended_is_reopened_at_a_step(bench: Bench) -> None:
-    (bench.folder / "config").mkdir()
     bench.configure(TWO_STEPS, "config/workflows/two.toml")
     ran = bench.up("/pause", '/add "One" --run "true" --workflow two', "/cancel 1",
                    "/reopen 1 third", "/reopen 1 second", "/task 1", "/done 1", "/reopen 1",
