@@ -98,6 +98,7 @@ def render(reply: Reply, width: int = 100, colour: bool = False) -> str:
     parts += [_field(name, value, width) for name, value in reply.fields]
     if reply.table is not None:
         parts += _table(reply.table, colour)
+    parts += [_wrapped(clean(line), width) for line in reply.notes]
     if reply.code:
         parts += ["", textwrap.indent(clean(reply.code).rstrip("\n"), "    "), ""]
     for file in reply.attachments:

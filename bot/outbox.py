@@ -264,6 +264,7 @@ def redacted(reply: Reply, redact: Redact) -> Reply:
         lines=tuple(map(redact, reply.lines)),
         fields=tuple((redact(name), redact(value)) for name, value in reply.fields),
         table=_table(reply.table, redact),
+        notes=tuple(map(redact, reply.notes)),
         code=None if reply.code is None else redact(reply.code),
         attachments=tuple(Attachment(redact(a.name), redact(a.text)) for a in reply.attachments),
         buttons=tuple(_button(button, redact) for button in reply.buttons),

@@ -63,6 +63,7 @@ def as_text(reply: Reply) -> str:
     parts = [reply.title, *reply.lines, *(f"{name}: {value}" for name, value in reply.fields)]
     if reply.table is not None:
         parts += table_lines(reply.table)
+    parts += reply.notes
     if reply.code is not None:
         parts += ["", reply.code]
     return clean("\n".join(parts))

@@ -49,7 +49,7 @@ def pieces(reply: Reply) -> list[Reply]:
 def is_file(reply: Reply) -> bool:
     """Whether it is one file with a caption and nothing else."""
     return len(reply.attachments) == 1 and not (
-        reply.lines or reply.fields or reply.table or reply.code or reply.buttons
+        reply.lines or reply.fields or reply.table or reply.notes or reply.code or reply.buttons
     )
 
 
@@ -70,8 +70,17 @@ def fitted(reply: Reply, note: str = "Shortened.") -> Reply:
         if (value := room.take(given, units(name) + 2))
     )
     table = _fitted_table(reply.table, room)
+    notes = room.several(reply.notes)
     code = room.take(reply.code, 2) if reply.code else None
-    return replace(reply, title=title, lines=(*lines, note), fields=fields, table=table, code=code)
+    return replace(
+        reply,
+        title=title,
+        lines=(*lines, note),
+        fields=fields,
+        table=table,
+        notes=notes,
+        code=code,
+    )
 
 
 def _fitted_table(table: Table | None, room: _Room) -> Table | None:
@@ -119,6 +128,7 @@ def defused(reply: Reply) -> Reply:
             tuple(_calm(one_line(cell)) for cell in table.columns),
             tuple(tuple(_calm(one_line(cell)) for cell in row) for row in table.rows),
         ),
+        notes=tuple(_calm(clean(line)) for line in reply.notes),
         code=None if reply.code is None else clean(reply.code),
     )
 
@@ -179,6 +189,7 @@ def _body(reply: Reply) -> Iterator[str]:
     yield from (f"{name}: {value}" for name, value in reply.fields)
     if reply.table is not None:
         yield from table_lines(reply.table)
+    yield from reply.notes
 
 
 def _button_lines(buttons: Sequence[Button]) -> Iterator[str]:

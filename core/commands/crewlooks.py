@@ -47,8 +47,8 @@ async def agents(desk: Desk, command: Command) -> Reply:
     again = "agents " + (f"--role {role} " if role else "")
     return Reply(
         cards.counted(len(crew_), "agent"),
-        tuple(notes),
         table=Table(("agent", "status", "driver", "sandbox", "on"), tuple(rows)),
+        notes=tuple(notes),
         buttons=((Button("More", f"{again}--page {page + 1}"),) if len(crew_) > page * TEN else ()),
     )
 

@@ -41,13 +41,15 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """One message. First line: what and which task. `lines` are paragraphs, `code` a block
-    (diff, log). `key` names a message that a later Reply with the same key replaces."""
+    """One message. First line: what and which task. `lines` are paragraphs, `notes` those that
+    speak of the table and stand below it, `code` a block (diff, log). `key` names a message that
+    a later Reply with the same key replaces."""
 
     title: str
     lines: tuple[str, ...] = ()
     fields: tuple[tuple[str, str], ...] = ()
     table: Table | None = None
+    notes: tuple[str, ...] = ()
     code: str | None = None
     attachments: tuple[Attachment, ...] = ()
     buttons: tuple[Button, ...] = ()

@@ -123,9 +123,9 @@ def test_enabled_it_says_what_its_driver_or_its_sandbox_lacks(bench: Bench) -> N
     ran = bench.up("/agent enable boxed", "/agents", '/spawn boxing "Do it"',
                    "/agent enable deaf", "/agents")
     ran.said("boxed is enabled.", "It can't work yet: no image is configured",
-             "boxed: no image is configured", "boxed", "offline", "Ready, but",
+             "agent", "boxed", "offline", "deaf", "boxed: no image is configured", "Ready, but",
              "deaf is enabled.", "It can't work yet: Codex is not at no-such-codex",
-             "deaf: Codex is not at no-such-codex")
+             "agent", "deaf", "offline", "deaf: Codex is not at no-such-codex")
     assert ".." not in ran.out, ran.out
 
 

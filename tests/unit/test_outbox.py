@@ -255,13 +255,13 @@ async def test_no_secret_leaves_in_any_part_of_a_reply(house: House) -> None:
     await house.start(redact=lambda text: text.replace("hunter2", "•••"))
     await house.owe(
         "hunter2", lines=("a hunter2",), fields=(("hunter2", "hunter2"),), code="hunter2",
-        table=Table(("hunter2",), (("hunter2",),)), extra={"force_reply": "hunter2"},
-        attachments=(Attachment("hunter2", "hunter2"),),
+        table=Table(("hunter2",), (("hunter2",),)), notes=("hunter2",),
+        extra={"force_reply": "hunter2"}, attachments=(Attachment("hunter2", "hunter2"),),
         buttons=(Button("hunter2", "say hunter2", ask="hunter2"),),
     )  # fmt: skip
     await house.outbox.settled()
     (card,) = house.face.cards
-    assert "hunter2" not in card.reply.to_json() and card.reply.to_json().count("•••") == 13
+    assert "hunter2" not in card.reply.to_json() and card.reply.to_json().count("•••") == 14
     rows = await house.store.read("SELECT command FROM buttons")
     assert rows[0]["command"] == "say hunter2", "what a press says stays whole"
 

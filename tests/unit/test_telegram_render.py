@@ -30,6 +30,7 @@ REPLY = st.builds(
             lambda rows: Table(("a", "b"), tuple(rows))
         ),
     ),
+    notes=st.lists(TEXT, max_size=3).map(tuple),
     code=st.one_of(st.none(), TEXT),
     attachments=st.lists(st.builds(Attachment, TEXT, TEXT), max_size=2).map(tuple),
     buttons=st.lists(BUTTON, max_size=5).map(tuple),
