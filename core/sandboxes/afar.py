@@ -15,7 +15,7 @@ How to use it (the engine's part is left to the sandbox):
     end = await afar.settle(end)    # when the container is PROVEN to have ended: brings the
                                     # branch home, and writes exit.json
 
-`read`, `send` and the end then work from the attempt's folder like the host's. Everything in the
+Reading, input and the end then work from the attempt's folder like the host's. Everything in the
 folder is the bot's own: no agent can reach it.
 """
 
@@ -34,8 +34,8 @@ from pathlib import Path
 from typing import Any
 
 from core.errors import Broken
-from core.ports import Exit, Line, Order
-from core.sandboxes import exchange, output
+from core.ports import Exit, Order
+from core.sandboxes import exchange, files
 from core.sandboxes.attempt import Attempt
 from core.sandboxes.endings import joined, told_of
 from core.sandboxes.mirror import Mirror
@@ -49,7 +49,6 @@ WRAP_UP = 60.0
 MOST_FILE, MOST_FILES = 1 << 20, 8 << 20
 """Bytes that are carried along: of one file, and of all."""
 _IDENTITY = "[user]\n\tname = Bullpen agent\n\temail = agent@bullpen.invalid\n"
-_LARGE = 256 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +80,8 @@ class Afar:
             "idle_time": order.idle_time,
             "rooms": [str(room) for room in rooms(order)],
         }
-        _write(self.folder / "freight", packed)
-        _write(self.folder / "afar.json", json.dumps(facts).encode())
+        files.write(self.folder / "freight", packed)
+        files.write(self.folder / "afar.json", json.dumps(facts).encode())
 
     def freight(self) -> bytes:
         """What the carrier is given: gzipped JSON, with the attempt's token in it."""
@@ -140,29 +139,6 @@ class Afar:
         with contextlib.suppress(OSError):
             return (self.folder / "waiting").stat().st_size > 0
         return False
-
-    def note(self, name: str, text: str) -> None:
-        """Word for this side; nothing of it travels."""
-        try:
-            self.attempt.note(name, text)
-        except OSError as error:
-            raise Broken(f"can't leave word in {self.folder}: {error.strerror}") from error
-
-    async def read(self, position: int, limit: int) -> Sequence[Line]:
-        path = self.attempt.output
-        try:
-            if limit > _LARGE:
-                return await asyncio.to_thread(output.read, path, position, limit)
-            return output.read(path, position, limit)
-        except OSError as error:
-            raise Broken(f"{path} can't be read: {error.strerror}") from error
-
-    def send(self, number: int, data: bytes, last: bool) -> None:
-        """Kept for the record: over there it is pulled from the API."""
-        try:
-            self.attempt.send(number, data, last)
-        except OSError as error:
-            raise Broken(f"can't give input to {self.folder}: {error.strerror}") from error
 
 
 def rooms(order: Order) -> list[Path]:
@@ -280,11 +256,3 @@ def _content(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise Broken(f"{path} can't be read: {error.strerror}") from error
-
-
-def _write(path: Path, data: bytes) -> None:
-    new = path.with_name(f"{path.name}.new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(fd, "wb") as file:
-        file.write(data)
-    os.replace(new, path)

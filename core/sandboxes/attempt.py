@@ -13,21 +13,19 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from core.errors import Broken
 from core.ports import Exit, Order
-from core.sandboxes import output
+from core.sandboxes import files, output
 from core.sandboxes.output import clean
 from core.sandboxes.procs import Identity, Signs
 
 REVOKED = "revoked"
 MARKER = "BULLPEN_ATTEMPT"
-LARGEST = 16 << 20
-"""Bytes of a file that is read here; an order may hold a long prompt."""
 _NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
 NOTES = frozenset({"size", "waiting"})
 
@@ -49,29 +47,38 @@ class Attempt:
         Broken when the disk won't have it."""
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            with _opened(self.folder) as folder, contextlib.suppress(FileExistsError):
+            with files.opened(self.folder) as folder, contextlib.suppress(FileExistsError):
                 os.mkdir("input", 0o700, dir_fd=folder)
-            self.send(0, order.first_input, last=not order.input_open)
-            with _opened(self.folder) as folder:
+            self._give(0, order.first_input, last=not order.input_open)
+            with files.opened(self.folder) as folder:
                 with contextlib.suppress(FileExistsError):
                     os.mkfifo("wake", 0o600, dir_fd=folder)
-                _replace(folder, "order.json", json.dumps(_written(order, walls)).encode())
+                files.replace(folder, "order.json", json.dumps(_written(order, walls)).encode())
         except OSError as error:
             raise Broken(f"can't prepare {self.folder}: {error.strerror}") from error
 
     def send(self, number: int, data: bytes, last: bool) -> None:
-        """Leave input for the launcher, once for a number. Raises OSError."""
+        """Leave input for the launcher, once for a number. Raises Broken."""
+        try:
+            self._give(number, data, last)
+        except OSError as error:
+            raise Broken(f"can't give input to {self.folder}: {error.strerror}") from error
+
+    def _give(self, number: int, data: bytes, last: bool) -> None:
         name = f"{number:06d}"
-        with _opened(self.folder) as folder, _opened("input", folder) as inputs:
-            if not any(_exists(inputs, found) for found in (name, f"{name}.last")):
-                _replace(inputs, f"{name}.last" if last else name, data)
+        with files.opened(self.folder) as folder, files.opened("input", folder) as inputs:
+            if not any(files.exists(inputs, found) for found in (name, f"{name}.last")):
+                files.replace(inputs, f"{name}.last" if last else name, data)
 
     def note(self, name: str, text: str) -> None:
-        """Leave word for the launcher. Raises OSError."""
+        """Leave word for the launcher. Raises Broken."""
         if name not in NOTES:
             raise Broken(f"`{name}` is nothing that an attempt can be told")
-        with _opened(self.folder) as folder:
-            _replace(folder, name, text.encode())
+        try:
+            with files.opened(self.folder) as folder:
+                files.replace(folder, name, text.encode())
+        except OSError as error:
+            raise Broken(f"can't tell {self.folder} its {name}: {error.strerror}") from error
 
     def wake(self) -> None:
         """Tell the launcher to look at its input and notes now."""
@@ -123,8 +130,8 @@ class Attempt:
             return
         kept = {name: order.get(name) for name in ("grace", "marker", "seal")}
         try:
-            with _opened(self.folder) as folder:
-                _replace(folder, "order.json", json.dumps(kept).encode())
+            with files.opened(self.folder) as folder:
+                files.replace(folder, "order.json", json.dumps(kept).encode())
         except OSError as error:
             raise Broken(f"{self.folder} can't be cleared: {error.strerror}") from error
 
@@ -158,8 +165,8 @@ class Attempt:
         """Record an end that no launcher has told of. A full disk may keep it from lasting."""
         fields = ("status", "signal", "reason", "error", "at")
         value = {name: getattr(end, name) for name in fields} | {"dropped": 0, "left": []}
-        with contextlib.suppress(OSError), _opened(self.folder) as folder:
-            _replace(folder, "exit.json", json.dumps(value).encode())
+        with contextlib.suppress(OSError), files.opened(self.folder) as folder:
+            files.replace(folder, "exit.json", json.dumps(value).encode())
 
     def signs(self, launcher: Identity) -> Signs | None:
         """How to know this attempt's processes when its launcher is dead; None where the
@@ -175,7 +182,7 @@ class Attempt:
 
     def _json(self, name: str) -> dict[str, Any] | None:
         try:
-            value = json.loads(_content(self.folder / name))
+            value = json.loads(files.content(self.folder / name))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, RecursionError) as error:
@@ -246,50 +253,3 @@ def _number(value: object) -> int | None:
 
 def _line(value: object) -> str | None:
     return clean(value[:500].replace("\n", " ")) if isinstance(value, str) else None
-
-
-@contextlib.contextmanager
-def _opened(path: Path | str, within: int | None = None) -> Iterator[int]:
-    """A folder, itself and not what a link leads to."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(path, flags, dir_fd=within)
-    try:
-        yield fd
-    finally:
-        os.close(fd)
-
-
-def _exists(folder: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True
-
-
-def _content(path: Path) -> bytes:
-    """A regular file of reasonable size. Raises OSError and ValueError."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
-    with open(fd, "rb") as file:
-        facts = os.fstat(fd)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST:
-            raise ValueError("no file, or far too big")
-        return file.read(LARGEST)
-
-
-def _replace(folder: int, name: str, data: bytes) -> None:
-    new = f"{name}.{os.getpid()}.new"
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        fd = os.open(new, flags, 0o600, dir_fd=folder)
-    except FileExistsError:  # of a process with our pid that was killed, or planted
-        os.unlink(new, dir_fd=folder)
-        fd = os.open(new, flags, 0o600, dir_fd=folder)
-    try:
-        with open(fd, "wb") as file:
-            file.write(data)
-        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.unlink(new, dir_fd=folder)
-        raise

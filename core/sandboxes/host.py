@@ -7,10 +7,10 @@ are found by pid, start time and boot id, so a bot that was killed finds them ag
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import os
 import shutil
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -20,14 +20,10 @@ from typing import Any
 
 from core.errors import Broken, Unreachable
 from core.ports import Exit, Line, Order, Ran, Status
-from core.sandboxes import output, procs
+from core.sandboxes import errands, output, procs
 from core.sandboxes.attempt import REVOKED, Attempt, claimant, handle_of, identity
 
 LAUNCHER = Path(__file__).with_name("launcher.py")
-RUN_TAIL = 256 << 10
-"""Bytes of a short command's output that are handed back: its end."""
-
-_LARGE = 256 << 10
 _START_PATIENCE = 60.0
 _STOP_PATIENCE = 30.0
 
@@ -83,40 +79,25 @@ class HostSandbox:
 
     def size(self, folder: Path) -> int:
         try:
-            return os.lstat(f"{folder}/{output.NAME}").st_size
+            there = os.lstat(f"{folder}/{output.NAME}")
         except FileNotFoundError:
             return 0
         except OSError:
             return sys.maxsize
+        return there.st_size if stat.S_ISREG(there.st_mode) else sys.maxsize
 
     async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
         path = f"{folder}/{output.NAME}"  # a Path of it would cost as much as the reading
-        try:
-            new = os.lstat(path).st_size - position
-            if new <= 0:  # asked ten times a second of each session, and mostly so
-                return []
-            if limit > _LARGE and new > _LARGE:
-                return await asyncio.to_thread(output.read, path, position, limit)
-            return output.read(path, position, limit)
-        except FileNotFoundError:
-            return []
-        except OSError as error:
-            raise Broken(f"{path} can't be read: {error.strerror}") from error
+        return await output.reading(path, position, limit)
 
     async def send(self, folder: Path, number: int, data: bytes, last: bool = False) -> None:
         attempt = Attempt(folder)
-        try:
-            attempt.send(number, data, last)
-        except OSError as error:
-            raise Broken(f"can't give input to {folder}: {error.strerror}") from error
+        attempt.send(number, data, last)
         attempt.wake()
 
     async def note(self, folder: Path, name: str, text: str) -> None:
         attempt = Attempt(folder)
-        try:
-            attempt.note(name, text)
-        except OSError as error:
-            raise Broken(f"can't tell {folder} its {name}: {error.strerror}") from error
+        attempt.note(name, text)
         attempt.wake()
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
@@ -136,19 +117,7 @@ class HostSandbox:
         Attempt(folder).forget()
 
     async def run(self, order: Order) -> Ran:
-        starting = asyncio.create_task(self.start(order))
-        try:
-            handle = await asyncio.shield(starting)
-            await self.ended(order.folder, handle)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Broken):
-                await self.stop(order.folder, await starting, force=True)
-            raise
-        end = (await self.status(order.folder, handle)).end
-        if end is None:
-            raise Broken(f"not all of the command in {order.folder} can be ended")
-        lines = await asyncio.to_thread(output.tail, Attempt(order.folder).output, RUN_TAIL)
-        return Ran(end, "".join(line.text + "\n" for line in lines))
+        return await errands.run(self, order)
 
     async def _walls(self, order: Order) -> Sequence[str]:
         """What goes before the agent's command line; none here. Raises Broken for what only

@@ -7,6 +7,7 @@ doubles a line, whoever reads.
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import re
@@ -14,6 +15,7 @@ import stat
 import time
 from pathlib import Path
 
+from core.errors import Broken
 from core.ports import Line
 
 NAME = "output"
@@ -28,6 +30,8 @@ ROOM = 4 << 20
 SPOILT = 1 << 52
 """The position after all that can be read, where somebody has spoilt the output."""
 
+LARGE = 256 << 10
+"""Bytes of output that are not read beside the loop's other work, but in a thread."""
 _NO_FILE = (errno.EINVAL, errno.ELOOP, errno.ENXIO, errno.EACCES, errno.EPERM)
 _STEP = 1 << 20
 _CONTROLS = bytes(set(range(32)) - {9, 10}) + b"\x7f"
@@ -117,6 +121,23 @@ def read(path: Path | str, position: int, limit: int, cap: int | None = None) ->
     finally:
         os.close(fd)
     return parse(data, position)
+
+
+async def reading(
+    path: Path | str, position: int, limit: int, cap: int | None = None
+) -> list[Line]:
+    """As `read`, and no other work waits for it. Raises Broken."""
+    try:
+        there = os.lstat(path)
+        if there.st_size <= position and stat.S_ISREG(there.st_mode):
+            return []  # asked ten times a second of each session, and mostly so
+        if limit > LARGE and there.st_size - position > LARGE:
+            return await asyncio.to_thread(read, path, position, limit, cap)
+        return read(path, position, limit, cap)
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise Broken(f"{path} can't be read: {error.strerror}") from error
 
 
 def mark(text: str) -> Line:

@@ -12,7 +12,8 @@ from typing import cast
 import pytest
 
 from core.ports import Order
-from core.sandboxes.afar import Afar
+from core.sandboxes import output
+from core.sandboxes.attempt import Attempt
 from core.store import inputs, sessions
 from core.worktrees import folder as workspaces
 from tests.api_bench import Api, Speaker, serving, short_folder
@@ -55,7 +56,7 @@ class Bench:
         await workspaces.make(workspaces.Blueprint(bare, BRANCH, head, "main", head), folder)
 
     async def lines(self, order: Order) -> list[str]:
-        return texts(list(await Afar(order.folder).read(0, 1 << 20)))
+        return texts(list(await output.reading(Attempt(order.folder).output, 0, 1 << 20)))
 
 
 @pytest.fixture

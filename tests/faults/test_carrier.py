@@ -16,7 +16,9 @@ import pytest
 
 from core.model import Mount
 from core.ports import Order
+from core.sandboxes import output
 from core.sandboxes.afar import Afar
+from core.sandboxes.attempt import Attempt
 from core.worktrees import folder as workspaces
 from tests.fakes.agents_api import AgentsApi
 from tests.fakes.elsewhere import Elsewhere
@@ -61,7 +63,7 @@ class Bench:
                                                    exclude=("AGENTS.md",)), folder)
 
     async def lines(self, order: Order) -> list[str]:
-        return texts(list(await Afar(order.folder).read(0, 1 << 20)))
+        return texts(list(await output.reading(Attempt(order.folder).output, 0, 1 << 20)))
 
 
 def git(*words: str) -> str:
@@ -128,7 +130,7 @@ async def test_what_lies_ready_is_carried_along_and_what_is_new_comes_back(bench
         '{"key": "dummy"}of its home', "Do it.", "The plan.", "It was cold."]
     assert attempt.artifacts == {"report.md": b"done\n", "outcome.json": b'{"outcome": "ok"}\n'}
     assert attempt.memory == b"It was cold.\nmore\n"
-    marks = texts(list(await Afar(order.folder).read(0, 1 << 20)), "mark")
+    marks = texts(list(await output.reading(Attempt(order.folder).output, 0, 1 << 20)), "mark")
     assert [mark for mark in marks if "link.md" in mark]
     assert not (bench.session / "artifacts/report.md").exists()  # it comes by the API alone
 
@@ -141,7 +143,7 @@ async def test_of_two_places_for_one_attempt_one_works(bench: Bench) -> None:
     second = await bench.place.begin(order, "second")
     assert await second.wait() == 75
     assert first.returncode is None
-    Afar(order.folder).send(1, b"go on\n", True)
+    Attempt(order.folder).send(1, b"go on\n", True)
     assert await first.wait() == 0
     assert (await bench.place.home(order)).status == 0
     assert (order.workspace / "trace").read_text() == "worked\n"
@@ -270,8 +272,8 @@ async def test_much_output_arrives_whole(bench: Bench) -> None:
     began = time.monotonic()
     end = await bench.place.play(order)
     assert end.status == 0
-    afar, position, found = Afar(order.folder), 0, []
-    while lines := await afar.read(position, 1 << 20):
+    path, position, found = Attempt(order.folder).output, 0, []
+    while lines := await output.reading(path, position, 1 << 20):
         found += texts(list(lines))
         position = lines[-1].end
     assert found[:200_000] == [str(n) for n in range(1, 200_001)]

@@ -67,6 +67,23 @@ async def test_a_note_of_another_name_is_refused(attempt: Attempt) -> None:
         await HostSandbox().note(attempt.folder, "exit.json", "{}")
 
 
+@pytest.mark.parametrize("kind", ["link", "folder", "fifo"])
+async def test_an_output_that_was_replaced_is_told_however_much_was_read(
+    attempt: Attempt, precious: Path, kind: str
+) -> None:
+    sandbox, position = HostSandbox(), 1 << 20
+    if kind == "link":
+        attempt.output.symlink_to(precious / "file")
+    elif kind == "folder":
+        attempt.output.mkdir()
+    else:
+        os.mkfifo(attempt.output)
+    assert sandbox.size(attempt.folder) > position
+    (told,) = await sandbox.read(attempt.folder, position, 1 << 20)
+    assert (told.stream, "no more of it can be read" in told.text) == ("mark", True)
+    assert await sandbox.read(attempt.folder, told.end, 1 << 20) == []
+
+
 @pytest.mark.parametrize("kind", ["link", "file"])
 def test_the_bell_is_rung_on_a_fifo_only(attempt: Attempt, precious: Path, kind: str) -> None:
     wake = attempt.folder / "wake"

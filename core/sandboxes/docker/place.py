@@ -15,6 +15,7 @@ from typing import Any
 
 from core.errors import Broken
 from core.ports import Order
+from core.sandboxes import files
 
 FILE = "container.json"
 _LARGEST = 64 << 10
@@ -42,10 +43,8 @@ class Place:
         return json.dumps(known, separators=(",", ":"), sort_keys=True)
 
     def write(self, folder: Path) -> None:
-        """Raises OSError."""
-        new = folder / f"{FILE}.{os.getpid()}.new"
-        new.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        new.rename(folder / FILE)
+        """Raises Broken."""
+        files.write(folder / FILE, json.dumps(asdict(self)).encode())
 
 
 def name_of(order: Order) -> str:

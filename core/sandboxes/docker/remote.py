@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from core.errors import Broken, Unreachable
 from core.ports import Exit, Line, Order, Ran, Status
-from core.sandboxes import output
+from core.sandboxes import errands, output
 from core.sandboxes.afar import Afar
 from core.sandboxes.attempt import REVOKED, Attempt
 from core.sandboxes.docker import building, loading
@@ -26,7 +26,6 @@ from core.sandboxes.docker.containers import Containers, alive, fresh
 from core.sandboxes.docker.engine import FAR, Taken
 from core.sandboxes.docker.following import STOPPING, Follower
 from core.sandboxes.docker.place import Place, name_of, place_in, place_of
-from core.sandboxes.host import RUN_TAIL
 
 _SETTLING = 120.0
 """Seconds for which the way home is waited for after the engine says that it has ended."""
@@ -114,14 +113,14 @@ class DockerRemoteSandbox:
                 raise Unreachable(str(follower.trouble))
 
     async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
-        return await Afar(folder).read(position, limit)
+        return await output.reading(Attempt(folder).output, position, limit)
 
     async def send(self, folder: Path, number: int, data: bytes, last: bool = False) -> None:
-        Afar(folder).send(number, data, last)
+        Attempt(folder).send(number, data, last)
 
     async def note(self, folder: Path, name: str, text: str) -> None:
         """A terminal's size does not get there; that a person is asked need not."""
-        Afar(folder).note(name, text)
+        Attempt(folder).note(name, text)
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
         place = place_of(folder, handle)
@@ -149,19 +148,7 @@ class DockerRemoteSandbox:
         Attempt(folder).forget()
 
     async def run(self, order: Order) -> Ran:
-        starting = asyncio.create_task(self.start(order))
-        try:
-            handle = await asyncio.shield(starting)
-            await self.ended(order.folder, handle)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Broken):
-                await self.stop(order.folder, await starting, force=True)
-            raise
-        end = (await self.status(order.folder, handle)).end
-        if end is None:
-            raise Broken(f"the command in {order.folder} has not ended")
-        lines = await asyncio.to_thread(output.tail, Attempt(order.folder).output, RUN_TAIL)
-        return Ran(end, "".join(line.text + "\n" for line in lines))
+        return await errands.run(self, order)
 
     async def close(self) -> None:
         """Stop following; what runs over there runs on."""
@@ -221,10 +208,7 @@ class DockerRemoteSandbox:
             idle_time=order.idle_time,
         )
         await Afar(order.folder).load(order)
-        try:
-            place.write(order.folder)
-        except OSError as error:
-            raise Broken(f"can't prepare {order.folder}: {error.strerror}") from error
+        place.write(order.folder)
         return place
 
     async def _create(self, order: Order, place: Place) -> None:

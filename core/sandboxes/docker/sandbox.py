@@ -18,7 +18,7 @@ from weakref import WeakValueDictionary
 
 from core.errors import Broken, Unreachable
 from core.ports import Exit, Line, Order, Ran, Status
-from core.sandboxes import output
+from core.sandboxes import errands, output
 from core.sandboxes.attempt import REVOKED, Attempt
 from core.sandboxes.docker import building
 from core.sandboxes.docker.containers import Containers, alive, fresh
@@ -27,9 +27,7 @@ from core.sandboxes.docker.engine import Taken
 from core.sandboxes.docker.holding import Holds
 from core.sandboxes.docker.logs import Mirror
 from core.sandboxes.docker.place import Place, name_of, place_in, place_of
-from core.sandboxes.host import RUN_TAIL
 
-_LARGE = 256 << 10
 _LOOK = 0.1
 """Seconds between two looks for an end in the attempt's folder."""
 _ASK = 2.0
@@ -91,34 +89,23 @@ class DockerSandbox:
             await asyncio.sleep(_LOOK)
 
     async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
-        path, place = Attempt(folder).output, place_in(folder)
+        place = place_in(folder)
         if mirror := self._mirror(folder):
             await mirror.pull(self._containers.engine(mirror.place.engine))
         cap = place.log_cap if place and place.launcher else None
-        try:
-            if limit > _LARGE and path.exists() and path.lstat().st_size - position > _LARGE:
-                return await asyncio.to_thread(output.read, path, position, limit, cap)
-            return output.read(path, position, limit, cap)
-        except OSError as error:
-            raise Broken(f"{path} can't be read: {error.strerror}") from error
+        return await output.reading(Attempt(folder).output, position, limit, cap)
 
     async def send(self, folder: Path, number: int, data: bytes, last: bool = False) -> None:
         if mirror := self._mirror(folder):
             await mirror.send(self._containers.engine(mirror.place.engine), number, data, last)
             return
         attempt = Attempt(folder)
-        try:
-            attempt.send(number, data, last)
-        except OSError as error:
-            raise Broken(f"can't give input to {folder}: {error.strerror}") from error
+        attempt.send(number, data, last)
         attempt.wake()
 
     async def note(self, folder: Path, name: str, text: str) -> None:
         attempt = Attempt(folder)
-        try:
-            attempt.note(name, text)
-        except OSError as error:
-            raise Broken(f"can't tell {folder} its {name}: {error.strerror}") from error
+        attempt.note(name, text)
         attempt.wake()
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
@@ -140,19 +127,7 @@ class DockerSandbox:
         Attempt(folder).forget()
 
     async def run(self, order: Order) -> Ran:
-        starting = asyncio.create_task(self.start(order))
-        try:
-            handle = await asyncio.shield(starting)
-            await self.ended(order.folder, handle)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Broken):
-                await self.stop(order.folder, await starting, force=True)
-            raise
-        end = (await self.status(order.folder, handle)).end
-        if end is None:
-            raise Broken(f"the command in {order.folder} has not ended")
-        lines = await asyncio.to_thread(output.tail, Attempt(order.folder).output, RUN_TAIL)
-        return Ran(end, "".join(line.text + "\n" for line in lines))
+        return await errands.run(self, order)
 
     # -- start -----------------------------------------------------------------------------
 
@@ -176,10 +151,7 @@ class DockerSandbox:
         )
         order = replace(order, env=building.path_inside(order, known.path))
         Attempt(order.folder).prepare(order)
-        try:
-            place.write(order.folder)
-        except OSError as error:
-            raise Broken(f"can't prepare {order.folder}: {error.strerror}") from error
+        place.write(order.folder)
         return place
 
     async def _begin(self, order: Order, place: Place) -> None:

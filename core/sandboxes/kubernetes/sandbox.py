@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import os
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,14 +16,13 @@ from weakref import WeakValueDictionary
 
 from core.errors import Broken, Unreachable
 from core.ports import Exit, Line, Order, Ran, Status
-from core.sandboxes import output
+from core.sandboxes import errands, files, output
 from core.sandboxes.afar import WRAP_UP, Afar
 from core.sandboxes.attempt import REVOKED, Attempt
 from core.sandboxes.kubernetes import manifest
 from core.sandboxes.kubernetes.api import Api, Cluster, Exists, Json, NotFound
 from core.sandboxes.kubernetes.following import STOPPING, Follower, Handle, look
 
-RUN_TAIL = 256 << 10
 _CLAIM = "kubernetes:"
 _SETTLING = 120.0
 """Seconds for which the way home is waited for after the cluster says that it has ended."""
@@ -89,14 +87,14 @@ class KubernetesSandbox:
             await self._follower(folder, Handle.read(handle)).done.wait()
 
     async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
-        return await Afar(folder).read(position, limit)
+        return await output.reading(Attempt(folder).output, position, limit)
 
     async def send(self, folder: Path, number: int, data: bytes, last: bool = False) -> None:
-        Afar(folder).send(number, data, last)
+        Attempt(folder).send(number, data, last)
 
     async def note(self, folder: Path, name: str, text: str) -> None:
         """A terminal's size does not reach a pod; that a person is asked need not."""
-        Afar(folder).note(name, text)
+        Attempt(folder).note(name, text)
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
         where = Handle.read(handle)
@@ -127,19 +125,7 @@ class KubernetesSandbox:
         Attempt(folder).forget()
 
     async def run(self, order: Order) -> Ran:
-        starting = asyncio.create_task(self.start(order))
-        try:
-            handle = await asyncio.shield(starting)
-            await self.ended(order.folder, handle)
-        except asyncio.CancelledError:
-            with contextlib.suppress(Broken):
-                await self.stop(order.folder, await starting, force=True)
-            raise
-        end = (await self.status(order.folder, handle)).end
-        if end is None:
-            raise Broken(f"not all of the command in {order.folder} can be ended")
-        lines = await asyncio.to_thread(output.tail, Attempt(order.folder).output, RUN_TAIL)
-        return Ran(end, "".join(line.text + "\n" for line in lines))
+        return await errands.run(self, order)
 
     async def close(self) -> None:
         """Stop following; what runs in the cluster runs on."""
@@ -163,8 +149,8 @@ class KubernetesSandbox:
         where = self._where(order)
         job = manifest.job(where.job, order, afar.rooms())
         secret = manifest.secret(where.job, order, afar.freight())
-        _write(order.folder / "job.json", {"secret": secret})
-        if not _claim(order.folder, _CLAIM + where.text()):
+        files.write(order.folder / "job.json", json.dumps({"secret": secret}).encode())
+        if not attempt.take(_CLAIM + where.text()):
             raise Broken(f"the attempt in {order.folder} was called off before it started")
         async with self._open(where) as api:
             try:
@@ -172,9 +158,9 @@ class KubernetesSandbox:
             except Unreachable:
                 raise  # it may be there: `find` will tell
             except Broken as error:
-                _call_off(order.folder)
+                attempt.call_off()
                 raise Broken(f"the Job can't be made: {error}") from error
-        _write(order.folder / "handle.json", json.loads(where.text()))
+        files.write(order.folder / "handle.json", where.text().encode())
         return where
 
     async def _create(self, api: Api, where: Handle, order: Order, job: Json, secret: Json) -> None:
@@ -205,10 +191,10 @@ class KubernetesSandbox:
             try:
                 job = await api.get(f"jobs/{where.job}")
             except NotFound:  # a request still on its way would find its lease refused
-                _call_off(folder)
+                attempt.call_off()
                 return None
             await _add_secret(api, json.loads((folder / "job.json").read_bytes())["secret"], job)
-        _write(folder / "handle.json", json.loads(where.text()))
+        files.write(folder / "handle.json", where.text().encode())
         return where
 
     # -- small things ----------------------------------------------------------------------
@@ -257,29 +243,3 @@ def _known(folder: Path) -> Handle | None:
         return Handle.read((folder / "handle.json").read_text("utf-8"))
     except OSError:
         return None
-
-
-def _claim(folder: Path, text: str) -> bool:
-    """Say that it is being started; False when somebody has called it off."""
-    try:
-        os.symlink(text, folder / "claim")
-    except FileExistsError:
-        return Attempt(folder).claim() == text
-    return True
-
-
-def _call_off(folder: Path) -> None:
-    """What was claimed and is not there never will be."""
-    new = folder / "claim.new"
-    with contextlib.suppress(FileNotFoundError):
-        new.unlink()
-    os.symlink(REVOKED, new)
-    os.replace(new, folder / "claim")
-
-
-def _write(path: Path, value: Json) -> None:
-    new = path.with_name(f"{path.name}.new")
-    fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    with open(fd, "w", encoding="utf-8") as file:
-        json.dump(value, file, separators=(",", ":"), sort_keys=True)
-    os.replace(new, path)

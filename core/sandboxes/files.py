@@ -1,0 +1,74 @@
+"""Files of an attempt's folder. An agent in a container can write in there, and plant links and
+fifos: what is opened here follows no link, and what is written is there whole or not at all.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from core.errors import Broken
+
+LARGEST = 16 << 20
+"""Bytes of a file that is read here; an order may hold a long prompt."""
+
+
+def write(path: Path, data: bytes) -> None:
+    """Instead of what is there, and for nobody else to read. Raises Broken."""
+    try:
+        with opened(path.parent) as folder:
+            replace(folder, path.name, data)
+    except OSError as error:
+        raise Broken(f"{path} can't be written: {error.strerror}") from error
+
+
+@contextlib.contextmanager
+def opened(path: Path | str, within: int | None = None) -> Iterator[int]:
+    """A folder, itself and not what a link leads to. Raises OSError."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    fd = os.open(path, flags, dir_fd=within)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
+
+
+def exists(folder: int, name: str) -> bool:
+    """Whether anything of that name is there, be it a link that leads nowhere."""
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def content(path: Path) -> bytes:
+    """A regular file of reasonable size. Raises OSError and ValueError."""
+    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with open(fd, "rb") as file:
+        facts = os.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST:
+            raise ValueError("no file, or far too big")
+        return file.read(LARGEST)
+
+
+def replace(folder: int, name: str, data: bytes) -> None:
+    """Raises OSError; then what was there is there as before."""
+    new = f"{name}.{os.getpid()}.new"
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        fd = os.open(new, flags, 0o600, dir_fd=folder)
+    except FileExistsError:  # of a process with our pid that was killed, or planted
+        os.unlink(new, dir_fd=folder)
+        fd = os.open(new, flags, 0o600, dir_fd=folder)
+    try:
+        with open(fd, "wb") as file:
+            file.write(data)
+        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except OSError:
+        with contextlib.suppress(OSError):
+            os.unlink(new, dir_fd=folder)
+        raise
