@@ -25,7 +25,7 @@ from core.model import (
     Task,
     WorktreeState,
 )
-from core.planning import Match, Needs
+from core.planning import Match, Needs, Record
 from core.sessions.handing import hand_over
 from core.store import claims, clashes, rows, sessions, tasks
 from core.store.claims import Demand, Head
@@ -205,7 +205,7 @@ def _best(tx: Tx, house: House, head: Head, room: Room, told: Place | None = Non
         why = f"the repository `{key.repo}` is not configured any more"
         claims.tell(tx, head.demand, head.id, why, told)
         return None
-    found = _judged(tx, step, key, room)
+    found = _judged(tx, house, step, key, room)
     claims.tell(tx, head.demand, head.id, _nobody(house, head.demand, step, found), told)
     return planning.best(found)
 
@@ -228,21 +228,30 @@ def disabled(house: House, step: Step, needs: Needs) -> str | None:
     fitting = [
         agent
         for agent in rest
-        if planning.match(replace(agent, enabled=True), step, needs, 0).eligible
+        if _match(house, replace(agent, enabled=True), step, needs, 0).eligible
     ]
     return " ".join(str(house.missing(agent)) for agent in fitting[:2]).rstrip(".") or None
 
 
-def _judged(tx: Tx, step: Step, key: claims.Key, room: Room) -> list[Match]:
-    records = claims.records(tx, key.lane)
-    return [
-        _rested(
-            planning.match(agent, step, key.needs, room.load[agent.name], records.get(agent.name)),
-            room,
-        )
+def _judged(tx: Tx, house: House, step: Step, key: claims.Key, room: Room) -> list[Match]:
+    records, load = claims.records(tx, key.lane), room.load
+    found = [
+        _match(house, agent, step, key.needs, load[agent.name], records.get(agent.name))
         for agent in room.agents.values()
         if key.assignee is None or key.assignee == agent.name
     ]
+    return [_rested(one, room) for one in found]
+
+
+def _match(
+    house: House, agent: Agent, step: Step, needs: Needs, load: int, record: Record | None = None
+) -> Match:
+    """As planning judges it; and at a terminal somebody must be able to type to it."""
+    found = planning.match(agent, step, needs, load, record)
+    if needs.terminal and found.eligible and house.untyped(agent) is not None:
+        words = f"{agent.name} can't be typed to at a terminal"
+        return replace(found, score=0, eligible=False, why_not=words)
+    return found
 
 
 def _rested(match: Match, room: Room) -> Match:
@@ -270,4 +279,4 @@ def candidates(tx: Tx, house: House, task: Task, agents: Mapping[str, Agent]) ->
     key = claims.key_of(tx, task)
     free = msgspec.structs.replace(key, assignee=None)
     room = Room(agents, load(tx), len(agents), limits.standing(tx))
-    return planning.ranked(_judged(tx, step, free, room))
+    return planning.ranked(_judged(tx, house, step, free, room))

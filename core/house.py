@@ -12,11 +12,11 @@ from core.audience import Audience
 from core.beats import Beats
 from core.cards.words import sentence
 from core.doors import Doors
-from core.errors import Unclear
+from core.errors import BullpenError, Unclear
 from core.model import Agent, Repo, Role, Step, Task, Workflow
 from core.places import OPEN, WALLED, unkept
 from core.policy import Policy
-from core.ports import Clock, Driver, Forge, Sandbox
+from core.ports import Brief, Clock, Driver, Forge, Sandbox
 from core.prices import Price
 from core.prompts import Prompts
 from core.setup import Configured, Setup
@@ -175,6 +175,24 @@ class House:
         if driver is None:
             return f"{agent.name}: the driver {agent.driver} is not part of this version."
         return driver.missing(agent.options, here=self.place(agent) not in BOXED)
+
+    def untyped(self, agent: Agent) -> str | None:
+        """Why nobody can type to it at a terminal, a sentence; None where a person can."""
+        driver = self.drivers.get(agent.driver)
+        if driver is None:
+            return self.no_driver(agent)
+        nowhere = Path("/nowhere")
+        brief = Brief(
+            *("TASK-000", "", "", nowhere, nowhere, "", nowhere),
+            options=agent.options,
+            interactive=True,
+            sandbox=self.place(agent),
+        )
+        try:
+            typed = driver.plan(brief).pty
+        except BullpenError as error:
+            return str(error)
+        return None if typed else f"{agent.name} can't be typed to in a terminal."
 
     def place(self, agent: Agent) -> str:
         """The sandbox that it runs in: for `auto` bubblewrap where that works, else the host. A

@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
-from core import alone, planning
+from core import alone, dispatch, planning
 from core.artifacts import RAW
+from core.cards.words import sentence
 from core.commands import fields
 from core.commands.desk import Act, Desk
 from core.commands.fitting import must_fit, who_takes_it
 from core.commands.grammar import Command, Form, Option
 from core.commands.reply import Button, Reply
 from core.errors import Refused, Unclear
-from core.model import Agent, Priority, Role, WorktreeState
-from core.ports import Brief
-from core.store import tasks
+from core.model import Agent, Priority, Role, Task, WorktreeState
+from core.store import claims, tasks
 from core.store.database import Tx
 from core.store.tasks import NewTask
 from core.worktrees import listing
@@ -55,6 +54,8 @@ async def spawn(desk: Desk, command: Command) -> Reply | Act:
         task = tasks.get(tx, task.id)
         if wanted.agent is not None:
             must_fit(tx, desk, task, wanted.agent.name)
+        elif wanted.interactive:
+            _must_find_one(tx, desk, task)
         tasks.follow(tx, task.id, desk.place.platform, desk.place.chat, desk.place.message)
         raw = fields.raw(task.title, wanted.prompt)
         desk.house.artifacts.keep(tx, task.id, RAW, raw, desk.actor)
@@ -120,15 +121,23 @@ def _must_be_typed_to(desk: Desk, agent: Agent) -> None:
             f"{agent.name} has no program of its own to type to: give it one in agents.toml, "
             'for instance options.command = "bash -i".'
         )
-    driver = desk.house.drivers.get(agent.driver)
-    nowhere = Path("/nowhere")
-    brief = Brief(
-        *("TASK-000", "", "", nowhere, nowhere, "", nowhere),
-        options=agent.options,
-        interactive=True,
-    )
-    if driver is not None and not driver.plan(brief).pty:
-        raise Unclear(f"{agent.name} can't be typed to in a terminal: leave --interactive away.")
+    why = desk.house.untyped(agent)
+    if why is not None:
+        raise Unclear(f"{why.rstrip('.')}: leave --interactive away.")
+
+
+def _must_find_one(tx: Tx, desk: Desk, task: Task) -> None:
+    """Raises Refused where no agent that is ready takes talk at a terminal, with what would
+    help."""
+    if any(found.eligible for found in dispatch.candidates(tx, desk.house, task, desk.able)):
+        return
+    crew = dispatch.candidates(tx, desk.house, task, desk.house.agents)
+    step, needs = desk.house.step(task), claims.key_of(tx, task).needs
+    could = [desk.house.missing(found.agent) for found in crew if found.eligible]
+    why = " ".join(filter(None, (*could[:2], dispatch.disabled(desk.house, step, needs))))
+    others = "; ".join(found.why_not for found in crew[:3] if found.why_not)
+    words = why or others or "there is no agent"
+    raise Refused(f"Nobody here can be typed to at a terminal: {sentence(words)}")
 
 
 def _unknown_kind(desk: Desk, wanted: Wanted) -> tuple[str, ...]:

@@ -14,12 +14,14 @@ PREFERRED, LANGUAGES, RECORD, LOAD = 40, 15, 25, 20
 @dataclass(frozen=True, slots=True)
 class Needs:
     """What a step of a task asks of an agent. `command`: it is a command to be run, and needs
-    an agent that runs commands."""
+    an agent that runs commands. `terminal`: a person is to type to it (whether one can, its
+    driver knows)."""
 
     skills: frozenset[str] = frozenset()
     preferred: frozenset[str] = frozenset()
     languages: frozenset[str] = frozenset()
     command: bool = False
+    terminal: bool = False
 
     @property
     def words(self) -> str:

@@ -70,7 +70,7 @@ WHERE id = ? AND state = 'ready' AND held IS NULL
 
 _UNDEMANDED = """
 SELECT id, workflow, step, CASE WHEN assigned_step = step THEN assignee END AS assignee, lane,
-       repo, run_command IS NOT NULL AS command
+       repo, run_command IS NOT NULL AS command, interactive
 FROM tasks INDEXED BY tasks_undemanded WHERE state = 'ready' AND demand IS NULL LIMIT 2000
 """
 
@@ -87,6 +87,7 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
     skills: tuple[str, ...] = ()
     preferred: tuple[str, ...] = ()
     languages: tuple[str, ...] = ()
+    terminal: bool = False
 
     @property
     def needs(self) -> Needs:
@@ -95,6 +96,7 @@ class Key(msgspec.Struct, frozen=True, omit_defaults=True):
             frozenset(self.preferred),
             frozenset(self.languages),
             self.command,
+            self.terminal,
         )
 
 
@@ -134,8 +136,8 @@ def key_of(tx: Tx, task: Task) -> Key:
     """What the task asks of an agent at its present step."""
     labels = _labels(tx, [task.id])
     bound = task.assignee if task.assigned_step == task.step else None
-    command = task.run_command is not None
-    return _made(task.workflow, task.step, bound, task.lane, task.repo, command, labels[task.id])
+    how = (task.run_command is not None, task.interactive)
+    return _made(task.workflow, task.step, bound, task.lane, task.repo, how, labels[task.id])
 
 
 def head(tx: Tx, demand: Demand, without: Collection[int] = ()) -> Head | None:
@@ -230,7 +232,7 @@ def _fill(tx: Tx) -> bool:
                 row["assignee"],
                 row["lane"],
                 row["repo"],
-                bool(row["command"]),
+                (bool(row["command"]), bool(row["interactive"])),
                 labels[row["id"]],
             )
         ].append(row["id"])
@@ -259,9 +261,10 @@ def _made(
     assignee: str | None,
     lane: str | None,
     repo: str | None,
-    command: bool,
+    how: tuple[bool, bool],
     labels: dict[str, list[str]],
 ) -> Key:
+    command, terminal = how
     return Key(
         workflow,
         step,
@@ -272,6 +275,7 @@ def _made(
         tuple(labels.get("skill", ())),
         tuple(labels.get("preferred", ())),
         tuple(labels.get("language", ())),
+        terminal,
     )
 
 

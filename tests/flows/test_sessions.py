@@ -79,6 +79,42 @@ ANTHROPIC_API_KEY = "sk-the-key-of-a-test"
     assert bench.states() == {}
 
 
+CODEX = '''
+[agents.codex]
+driver = "codex"
+sandbox = "host"
+'''
+
+
+async def test_at_a_terminal_goes_only_who_can_be_typed_to(bench: Bench) -> None:
+    """The other one would fit better: it takes any step, and has nothing to do."""
+    (bench.folder / "bin" / "codex").symlink_to("/bin/true")
+    bench.configure(CODEX + 'skills = ["x"]\n' + TALKER.replace('"talk"', '"walk", "talk"'),
+                    "config/agents.toml")
+    async with bench.running() as live:
+        await live.say("/spawn talk --interactive", "talker takes it", "talker is on it")
+        await live.say("/spawn talk --interactive", "Whoever fits is busy: talker is busy")
+        await live.say("/candidates 2", "codex doesn't fit: codex can't be typed to at a terminal")
+        await live.say("/assign 2 codex", "It can't go to codex: codex can't be typed to")
+
+
+def test_where_nobody_can_be_typed_to_nothing_is_begun(bench: Bench) -> None:
+    (bench.folder / "bin" / "codex").symlink_to("/bin/true")
+    bench.configure(CODEX + '[agents.claude]\ndriver = "claude"\nsandbox = "host"\n'
+                    'options = { program = "no-such-claude" }\n', "config/agents.toml")
+    bench.up("/spawn talk --interactive").said(
+        "Nobody here can be typed to at a terminal: Claude Code is not at no-such-claude")
+    deaf = CODEX + CODEX.replace("codex]", "claude]")
+    bench.configure(deaf, "config/agents.toml")
+    bench.up("/spawn talk --interactive").said(
+        "Nobody here can be typed to at a terminal: claude can't be typed to at a terminal; "
+        "codex can't be typed to at a terminal; shell only runs commands: ")
+    bench.configure(deaf + TALKER, "config/agents.toml")
+    bench.up("/agent disable talker", "/spawn talk --interactive").said(
+        "Nobody here can be typed to at a terminal: talker is disabled: /agent enable talker.")
+    assert bench.states() == {}
+
+
 def test_a_type_that_nobody_names_is_told(bench: Bench) -> None:
     crew(bench)
     bench.up("/pause", '/spawn nosuchtype "Look around"', '/spawn make "Write"').said(
