@@ -1,10 +1,12 @@
 #!/bin/sh
 # A real Kubernetes for the tests: built once from Debian's source package (about 5 min, offline
-# after the download), kept in .tools/k8s/VERSION. Where that can't be had, the tests that need
-# it are skipped by name; with BULLPEN_REQUIRE_ALL=1 that is a failure.
+# after the download), kept by the package's version in the user's cache, so that another clone
+# doesn't build it again; .tools/k8s/current leads there. Where that can't be had, the tests that
+# need it are skipped by name; with BULLPEN_REQUIRE_ALL=1 that is a failure.
 set -eu
 cd "$(dirname "$0")/.."
 top=$PWD/.tools/k8s
+cache=${XDG_CACHE_HOME:-${HOME:-$top}/.cache}/bullpen-tests/k8s
 parts="kube-apiserver kube-controller-manager kube-scheduler kubelet"
 
 missing() {
@@ -23,9 +25,10 @@ whole() { # FOLDER
     done
 }
 
-# One at a time, whoever asks first.
+# One at a time, whoever asks first, in whichever clone.
 mkdir -p "$top"
-exec 9>"$top/lock"
+mkdir -p "$cache" 2>/dev/null || cache=$top
+exec 9>"$cache/lock"
 flock 9
 
 if whole "$top/current" && command -v etcd >/dev/null 2>&1; then
@@ -34,11 +37,12 @@ fi
 command -v apt-get >/dev/null 2>&1 && [ "$(id -u)" = 0 ] || missing "needs root on Debian"
 
 export DEBIAN_FRONTEND=noninteractive
-needed="golang-go etcd-server dpkg-dev"
-echo "Installing for the tests: $needed …"
-# shellcheck disable=SC2086 # several words are meant
-{ apt-get update -qq || true; apt-get install -y -qq --no-install-recommends $needed; } \
-    >/dev/null 2>"$top/apt.log" || missing "apt-get install $needed failed: $top/apt.log"
+install() { # PACKAGES
+    echo "Installing for the tests: $* …"
+    { apt-get update -qq || true; apt-get install -y -qq --no-install-recommends "$@"; } \
+        >/dev/null 2>"$top/apt.log" || missing "apt-get install $* failed: $top/apt.log"
+}
+command -v etcd >/dev/null 2>&1 || install etcd-server
 
 # The source packages' lists, in a folder of our own: the system's stay as they are.
 build=$top/build
@@ -52,16 +56,30 @@ done
 if [ -f /etc/apt/sources.list ]; then
     sed -n 's/^deb\(-src\)\{0,1\} /deb-src /p' /etc/apt/sources.list >"$build/parts/plain.list"
 fi
-own_apt() {
-    apt-get -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$build/parts" \
+own_apt() { # PROGRAM COMMAND …
+    "$@" -o Dir::Etc::sourcelist=/dev/null -o Dir::Etc::sourceparts="$build/parts" \
         -o Dir::State::lists="$build/lists" -o APT::Sandbox::User=root \
-        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache= "$@"
+        -o Dir::Cache::pkgcache= -o Dir::Cache::srcpkgcache=
+}
+use() { # VERSION
+    ln -sfn "$cache/$1" "$top/current"
+    echo "Kubernetes $1 is in .tools/k8s/current."
+    exit 0
 }
 cd "$build"
+own_apt apt-get update -qq >"$top/source.log" 2>&1 ||
+    missing "apt-get update failed: $top/source.log"
+version=$(own_apt apt-cache showsrc --only-source kubernetes 2>>"$top/source.log" |
+    sed -n 's/^Version: //p' | sort -V | tail -n 1)
+[ -n "$version" ] || missing "there is no source of kubernetes here: $top/source.log"
+if whole "$cache/$version"; then
+    use "$version"
+fi
+
+install golang-go dpkg-dev
 echo "Getting the source of Kubernetes …"
-{ own_apt update -qq; own_apt source -qq kubernetes; } >"$top/source.log" 2>&1 ||
+own_apt apt-get source -qq "kubernetes=$version" >"$top/source.log" 2>&1 ||
     missing "apt-get source kubernetes failed: $top/source.log"
-version=$(sed -n 's/^Version: //p' kubernetes_*.dsc | head -n 1)
 mv "$build"/kubernetes-*/ "$build/gopath/src/k8s.io/kubernetes"
 rm -f kubernetes_*
 
@@ -92,7 +110,6 @@ make_it() {
     done
 }
 (set -e; make_it) >"$top/build.log" 2>&1 || missing "the build failed: $top/build.log"
-mkdir -p "$top/$version"
-mv "$build"/bin/* "$top/$version/"
-ln -sfn "$version" "$top/current"
-echo "Kubernetes $version is in .tools/k8s/current."
+rm -rf "${cache:?}/$version"
+mv "$build/bin" "$cache/$version"
+use "$version"
