@@ -196,7 +196,7 @@ async def _hello(app: App, address: str) -> None:
 
 
 async def _going_on(app: App) -> tuple[str, ...]:
-    """What was begun before, in a line; empty where there is nothing yet."""
+    """What goes on and what waits, in a line of what to type; empty where there is nothing yet."""
     found = await app.store.read(
         "SELECT EXISTS (SELECT 1 FROM tasks) AS any, (SELECT count(*) FROM sessions "
         "WHERE state <> 'terminated' AND state IN ('starting', 'running')) AS working, "
@@ -205,11 +205,13 @@ async def _going_on(app: App) -> tuple[str, ...]:
     working, waiting = found[0]["working"], found[0]["waiting"]
     if not found[0]["any"]:
         return ()
-    sessions = f"{working} session{' goes' if working == 1 else 's go'} on"
-    return (
-        f"{sessions}, {waiting or 'nothing'} wait{'s' if waiting < 2 else ''} for you: "
-        "/status, /inbox      /help lists the rest, Control-C ends.",
-    )
+    said = []
+    if working:
+        said.append(f"{working} session{' goes' if working == 1 else 's go'} on")
+    if waiting:
+        said.append(f"{waiting} wait{'s' if waiting == 1 else ''} for you")
+    standing = f"{', '.join(said)}: " if said else ""
+    return (f"{standing}/status, /inbox      /help lists the rest, Control-C ends.",)
 
 
 async def _pairing(app: App) -> None:

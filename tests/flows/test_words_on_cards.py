@@ -74,8 +74,22 @@ async def test_after_a_crash_the_first_lines_say_what_goes_on(bench: Bench) -> N
         await live._process.wait()
         await live._reading
     async with bench.running() as live:
-        await live.told("1 session goes on, nothing waits for you: /status")
-        assert "Type first" not in live.screen
+        await live.told("\n1 session goes on: /status")
+        assert "Type first" not in live.screen and "waits for you" not in live.screen
+
+
+async def test_the_first_lines_say_what_waits_and_of_nothing_nothing(bench: Bench) -> None:
+    bench.up('/add "Make it" --run "touch made.txt"', '/add "Make more" --run "touch more.txt"')
+    async with bench.running() as live:
+        await live.told("\n2 wait for you: /status, /inbox")
+    bench.up("/approve 1")
+    async with bench.running() as live:
+        await live.told("\n1 waits for you: /status, /inbox")
+    bench.up("/approve 2")
+    async with bench.running() as live:
+        await live.told("/help lists the rest")
+    assert "\n/status, /inbox" in live.screen
+    assert "session" not in live.screen and "wait" not in live.screen, live.screen
 
 
 def test_a_sessions_page_has_no_row_without_words_and_no_answer_twice(bench: Bench) -> None:
