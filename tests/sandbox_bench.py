@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from core.errors import Unreachable
 from core.ports import Exit, Line, Order, Sandbox
 from core.sandboxes.bubblewrap import BubblewrapSandbox
 from core.sandboxes.docker import DockerSandbox
@@ -88,6 +89,24 @@ class Bench:
         assert not status.alive
         assert status.end is not None
         return status.end
+
+    async def back(self, order: Order, handle: str) -> Exit:
+        """How it ended; asked until there is an answer, as the house does."""
+        async with asyncio.timeout(PATIENCE):
+            while True:
+                try:
+                    return await self.end(order, handle)
+                except Unreachable:
+                    await asyncio.sleep(0.1)
+
+    async def lost(self, order: Order, handle: str) -> str:
+        """Wait until it is known that nothing is known, and why."""
+        async with asyncio.timeout(PATIENCE):
+            try:
+                await self.sandbox.ended(order.folder, handle)
+            except Unreachable as error:
+                return str(error)
+        raise AssertionError("it has ended meanwhile")
 
     async def play(self, order: Order) -> tuple[Exit, list[Line]]:
         """Start it, and wait for its end: how that was, and all that it wrote."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -12,13 +13,12 @@ import pytest
 
 from core.errors import Broken, Unreachable
 from core.model import Mount
-from core.ports import Order
 from core.sandboxes.attempt import Attempt
 from core.sandboxes.docker.stream import _unchunked
 from tests import remote_bench
 from tests.fakes.git_world import new_repository, run_git
 from tests.remote_bench import Afar
-from tests.sandbox_bench import ENV, PATIENCE, others_with, some_seconds, texts, until
+from tests.sandbox_bench import ENV, others_with, some_seconds, texts, until
 
 pytestmark = pytest.mark.faults
 
@@ -32,19 +32,12 @@ async def bench(tmp_path: Path) -> AsyncIterator[Afar]:
     assert remote_bench.engine().docker("volume", "ls", "--quiet") == ""
 
 
-async def unreachable(bench: Afar, order: Order, handle: str) -> None:
-    """Wait until it is known that nothing is known."""
-    async with asyncio.timeout(PATIENCE):
-        with pytest.raises(Unreachable, match=r"gives no answer|broken off"):
-            await bench.sandbox.ended(order.folder, handle)
-
-
 async def test_the_way_there_breaks_and_comes_back_and_no_line_is_lost(bench: Afar) -> None:
     order = bench.order("sh", "-c", "for i in $(seq 80); do echo $i; sleep 0.1; done")
     handle = await bench.start(order)
     await bench.said(order, "3")
     bench.sshd.stop()  # type: ignore[union-attr]
-    await unreachable(bench, order, handle)
+    assert re.search("gives no answer|broken off", await bench.lost(order, handle))
     for asked in (bench.sandbox.status(order.folder, handle),
                   bench.sandbox.stop(order.folder, handle),
                   bench.sandbox.start(bench.order("true")),
@@ -55,19 +48,9 @@ async def test_the_way_there_breaks_and_comes_back_and_no_line_is_lost(bench: Af
     assert said == [str(n) for n in range(1, len(said) + 1)]
     bench.sshd.start()  # type: ignore[union-attr]
     assert await bench.sandbox.find(order.folder) == handle
-    end = await back(bench, order, handle)
+    end = await bench.back(order, handle)
     assert (end.status, end.reason) == (0, None)
     assert texts(await bench.lines(order)) == [str(n) for n in range(1, 81)]
-
-
-async def back(bench: Afar, order: Order, handle: str):  # type: ignore[no-untyped-def]
-    """Ask until it answers, as the house does."""
-    async with asyncio.timeout(PATIENCE):
-        while True:
-            try:
-                return await bench.end(order, handle)
-            except Unreachable:
-                await asyncio.sleep(0.1)
 
 
 async def test_the_bot_dies_meanwhile_and_no_line_is_lost_or_doubled(bench: Afar) -> None:

@@ -261,6 +261,7 @@ async def test_an_api_server_that_dies_and_comes_back(bench: Afar) -> None:
     await bench.said(order, "begun")
     bench.cluster.kill("kube-apiserver")
     try:
+        assert "the cluster gives no answer" in await bench.lost(order, handle)
         with pytest.raises(Unreachable):
             await bench.sandbox.status(order.folder, handle)
         with pytest.raises(Unreachable):
@@ -273,7 +274,7 @@ async def test_an_api_server_that_dies_and_comes_back(bench: Afar) -> None:
         await bench.sandbox.send(order.folder, 1, b"on\n", last=True)
     finally:
         bench.cluster.start_api()  # not in a thread: it would end with that
-    end = await bench.end(order, handle)
+    end = await bench.back(order, handle)
     assert (end.status, end.reason) == (2, None)
     assert texts(await bench.lines(order)) == ["begun", "on", *(str(n) for n in range(1, 51))]
     assert await bench.sandbox.find(other.folder) is None

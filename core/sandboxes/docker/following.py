@@ -5,23 +5,24 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from core.errors import Broken, Unreachable
 from core.ports import Exit
-from core.sandboxes.afar import WRAP_UP, Afar
+from core.sandboxes import elsewhere
+from core.sandboxes.afar import WRAP_UP
 from core.sandboxes.docker.containers import Containers, alive, fresh
 from core.sandboxes.docker.ends import ways
 from core.sandboxes.docker.engine import Engine, NotThere
 from core.sandboxes.docker.place import FILE, Place
 from core.sandboxes.docker.stream import Stream, in_thread
+from core.sandboxes.elsewhere import FIRST_PAUSE, LONGEST_PAUSE, meanwhile
 from core.sandboxes.mirror import Gap, Mirror
 from core.sandboxes.output import clean
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 SLACK = 900.0
 """Seconds beside the wall time, for the code and the way home: then nothing is waited for."""
 STOPPING, IDLE, OVERDUE = "stopping", "idle", "overdue"
@@ -29,18 +30,11 @@ _WHY = {STOPPING: "stopped", IDLE: "idle_time", OVERDUE: "wall_time"}
 TAKEN = 75
 
 
-class Follower:
-    """One for an attempt. `done` is set when its end is recorded; `trouble` is why nothing is
-    known just now."""
-
+class Follower(elsewhere.Follower):
     def __init__(self, containers: Containers, folder: Path, place: Place) -> None:
-        self._containers, self._folder, self._place = containers, folder, place
-        self._afar = Afar(folder)
-        self._pause = FIRST_PAUSE
+        super().__init__(folder)
+        self._containers, self._place = containers, place
         self._errors = b""
-        self.done = asyncio.Event()
-        self.trouble: Broken | None = None
-        self.task = asyncio.create_task(self._run())
 
     async def end(self, force: bool, begun: bool) -> None:
         """Have it ended over there: its work is brought home, unless it has none yet."""
@@ -51,19 +45,9 @@ class Follower:
             more = 0.0 if signal == "SIGKILL" else WRAP_UP
             await self._containers.dead_within(self._place, patience + more)
 
-    async def _run(self) -> None:
-        """Whatever fails is tried again: the end is recorded when it is known, and not before."""
-        while not self.done.is_set():
-            try:
-                if await self._turn():
-                    self.done.set()
-                    return
-            except (Broken, OSError) as error:
-                self.trouble = error if isinstance(error, Broken) else Broken(str(error))
-                if not self._folder.exists():  # nobody can want its end any more
-                    return
-            await asyncio.sleep(self._pause)
-            self._pause = min(self._pause * 2, LONGEST_PAUSE)
+    async def _follow(self) -> None:
+        while not await self._turn():
+            await self._rest(2.0, LONGEST_PAUSE)
 
     async def _turn(self) -> bool:
         """Whether it has ended, and all is home."""
@@ -108,7 +92,8 @@ class Follower:
         """Its log from where we are, as long as it lasts; from its beginning where that is not
         enough."""
         since = max(0, mirror.last_at // 1000 - 1)
-        async with self._watched(mirror, lives):
+        limited = lives and (self._place.idle_time or self._place.wall_time)
+        async with meanwhile(self._watch(mirror)) if limited else contextlib.nullcontext():
             try:
                 await self._feed(mirror, since, lives)
             except Gap:
@@ -132,21 +117,8 @@ class Follower:
 
     # -- how long it may ---------------------------------------------------------------------
 
-    @contextlib.asynccontextmanager
-    async def _watched(self, mirror: Mirror, lives: bool) -> AsyncIterator[None]:
-        """Meanwhile see to it that neither its silence nor all of it lasts too long."""
-        if not lives or not (self._place.idle_time or self._place.wall_time):
-            yield
-            return
-        watching = asyncio.create_task(self._watch(mirror))
-        try:
-            yield
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Broken):
-                await watching
-
     async def _watch(self, mirror: Mirror) -> None:
+        """See to it that neither its silence nor all of it lasts too long."""
         idle, mirror.heard = self._place.idle_time, time.monotonic()
         while True:
             await asyncio.sleep(min(1.0, idle / 4 if idle else 1.0))

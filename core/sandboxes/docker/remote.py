@@ -10,15 +10,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import shutil
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 from core.errors import Broken, Unreachable
-from core.ports import Exit, Line, Order, Ran, Status
-from core.sandboxes import errands, output
+from core.ports import Exit, Order, Status
 from core.sandboxes.afar import Afar
 from core.sandboxes.attempt import REVOKED, Attempt
 from core.sandboxes.docker import building, loading
@@ -26,22 +24,18 @@ from core.sandboxes.docker.containers import Containers, alive, fresh
 from core.sandboxes.docker.engine import FAR, Taken
 from core.sandboxes.docker.following import STOPPING, Follower
 from core.sandboxes.docker.place import Place, name_of, place_in, place_of
+from core.sandboxes.elsewhere import Elsewhere
 
-_SETTLING = 120.0
-"""Seconds for which the way home is waited for after the engine says that it has ended."""
 _CLEARING = 10.0
-_LOOK = 0.5
-"""Seconds between two looks whether the way there is open."""
 _BEGIN_PATIENCE = 5.0
 
 
-class DockerRemoteSandbox:
+class DockerRemoteSandbox(Elsewhere[Place, Follower]):
     """`agents_url` tells the address at which containers elsewhere reach Bullpen, once it is
     known. `data`: the data folder, by which containers are known as this Bullpen's. `ssh`: the
     program. `patience`: seconds that one call to an engine may take."""
 
     name = "docker-remote"
-    shares_folder = False
 
     def __init__(
         self,
@@ -50,10 +44,9 @@ class DockerRemoteSandbox:
         ssh: str = "ssh",
         patience: float = 60.0,
     ) -> None:
+        super().__init__()
         self._agents_url, self._ssh = agents_url, ssh
         self._containers = Containers(data, FAR, patience, ssh)
-        self._followers: dict[Path, Follower] = {}
-        self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     def missing(self, container: Mapping[str, Any]) -> str | None:
         image, address = container.get("image"), str(container.get("engine") or "")
@@ -71,56 +64,16 @@ class DockerRemoteSandbox:
             return str(error)
         return engine.problem(image, bool(container.get("pull")))
 
-    async def start(self, order: Order) -> str:
-        async with self._one_at_a_time(order.folder):
-            place = await self._begun(order)
-        self._follower(order.folder, place)
-        return place.handle
-
-    async def find(self, folder: Path) -> str | None:
-        if not folder.exists():
-            return None
-        async with self._one_at_a_time(folder):
-            place = await self._found(folder)
-        if place is None:
-            return None
-        self._follower(folder, place)
-        return place.handle
-
     async def status(self, folder: Path, handle: str) -> Status:
         attempt, place = Attempt(folder), place_of(folder, handle)
         if (end := attempt.end()) is not None:
             await self._cleared(folder)
             return Status(alive=False, end=end)
         state = await self._containers.state(place)
+        self._answers(folder)
         if state is not None and (alive(state) or fresh(state)):
             return Status(alive=alive(state))
-        follower = self._follower(folder, place)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLING):
-                await follower.done.wait()
-        if (end := attempt.end()) is not None:
-            return Status(alive=False, end=end)
-        raise Unreachable(f"its work is not home yet: {follower.trouble or 'the log goes on'}")
-
-    async def ended(self, folder: Path, handle: str) -> None:
-        while Attempt(folder).end() is None:
-            follower = self._follower(folder, place_of(folder, handle))
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_LOOK):
-                    await follower.done.wait()
-            if isinstance(follower.trouble, Unreachable) and not follower.done.is_set():
-                raise Unreachable(str(follower.trouble))
-
-    async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
-        return await output.reading(Attempt(folder).output, position, limit)
-
-    async def send(self, folder: Path, number: int, data: bytes, last: bool = False) -> None:
-        Attempt(folder).send(number, data, last)
-
-    async def note(self, folder: Path, name: str, text: str) -> None:
-        """A terminal's size does not get there; that a person is asked need not."""
-        Attempt(folder).note(name, text)
+        return await self._home(self._follower(folder, place))
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
         place = place_of(folder, handle)
@@ -132,36 +85,16 @@ class DockerRemoteSandbox:
         follower = self._follower(folder, place)
         (folder / STOPPING).touch()
         await follower.end(force, await self._laid_out(folder, place, force))
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLING):
-                await follower.done.wait()
-        end = Attempt(folder).end()
-        if end is None:
-            raise Broken(
-                f"that nothing of the container {place.name} is left can't be proven"
-                f"{f' ({follower.trouble})' if follower.trouble else ''}: look with docker ps"
-            )
-        return end
+        what = f"the container {place.name}"
+        return await self._stopped(follower, 0.0, what, "look with docker ps")
 
     async def forget(self, folder: Path) -> None:
         (folder / "freight").unlink(missing_ok=True)
         Attempt(folder).forget()
 
-    async def run(self, order: Order) -> Ran:
-        return await errands.run(self, order)
-
-    async def close(self) -> None:
-        """Stop following; what runs over there runs on."""
-        tasks = [follower.task for follower in self._followers.values()]
-        self._followers.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     # -- starting --------------------------------------------------------------------------
 
     async def _begun(self, order: Order) -> Place:
-        """The place of a container that has started: now, or before."""
         attempt = Attempt(order.folder)
         if attempt.claim() == REVOKED:
             raise Broken(f"the attempt in {order.folder} was called off before it started")
@@ -257,25 +190,11 @@ class DockerRemoteSandbox:
         while not await self._containers.holds(place, str(folder.absolute() / "order.json")):
             if loop.time() > deadline or not await self._containers.runs(place):
                 return False
-            await asyncio.sleep(_LOOK / 5)
+            await asyncio.sleep(0.1)
         return True
 
-    def _follower(self, folder: Path, place: Place) -> Follower:
-        """The one of that attempt; a new one after a restart."""
-        follower = self._followers.get(folder)
-        if follower is None or (follower.task.done() and not follower.done.is_set()):
-            follower = Follower(self._containers, folder, place)
-            self._followers[folder] = follower
-            follower.task.add_done_callback(lambda task: self._forget(folder, task))
-        return follower
+    def _place(self, folder: Path, handle: str) -> Place:
+        return place_of(folder, handle)
 
-    def _forget(self, folder: Path, task: asyncio.Task[None]) -> None:
-        follower = self._followers.get(folder)
-        if follower is not None and follower.task is task:
-            del self._followers[folder]
-
-    @contextlib.asynccontextmanager
-    async def _one_at_a_time(self, folder: Path) -> AsyncIterator[None]:
-        lock = self._locks.setdefault(folder, asyncio.Lock())
-        async with lock:
-            yield
+    def _followed(self, folder: Path, place: Place) -> Follower:
+        return Follower(self._containers, folder, place)

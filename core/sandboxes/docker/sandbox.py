@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -47,7 +47,7 @@ class DockerSandbox:
     ) -> None:
         self._containers = Containers(data, engine, patience)
         self._holds = Holds(self._containers)
-        self._alone: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
+        self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
         self._mirrors: dict[Path, Mirror] = {}
 
     def missing(self, container: Mapping[str, Any]) -> str | None:
@@ -59,7 +59,7 @@ class DockerSandbox:
         return self._containers.engine(address).problem(image, bool(container.get("pull")))
 
     async def start(self, order: Order) -> str:
-        async with self._one_at_a_time(order.folder):
+        async with self._lock(order.folder):
             place = place_in(order.folder)
             if place is None:
                 _not_revoked(order.folder)
@@ -68,7 +68,7 @@ class DockerSandbox:
         return place.handle
 
     async def find(self, folder: Path) -> str | None:
-        async with self._one_at_a_time(folder):
+        async with self._lock(folder):
             return await self._found(folder)
 
     async def status(self, folder: Path, handle: str) -> Status:
@@ -255,11 +255,9 @@ class DockerSandbox:
     def _mirror_of(self, folder: Path, place: Place) -> Mirror:
         return self._mirrors.setdefault(folder, Mirror(folder, place))
 
-    @contextlib.asynccontextmanager
-    async def _one_at_a_time(self, folder: Path) -> AsyncIterator[None]:
-        lock = self._alone.setdefault(folder, asyncio.Lock())
-        async with lock:
-            yield
+    def _lock(self, folder: Path) -> asyncio.Lock:
+        """Held by one at a time; gone when nobody holds it."""
+        return self._locks.setdefault(folder, asyncio.Lock())
 
 
 def _not_revoked(folder: Path) -> None:

@@ -6,19 +6,19 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from core.errors import Broken, Unreachable
 from core.ports import Exit
-from core.sandboxes.afar import Afar
+from core.sandboxes import elsewhere
+from core.sandboxes.elsewhere import FIRST_PAUSE, meanwhile
 from core.sandboxes.kubernetes import pods as words
 from core.sandboxes.kubernetes.api import Api, Cluster, Json, NotFound
 from core.sandboxes.mirror import Gap, Mirror
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 PATIENCE = 600.0
 """Seconds for which a pod may find no node or no image before it is given up."""
 STOPPING, GIVEN_UP, IDLE = "stopping", "given-up", "idle"
@@ -40,7 +40,8 @@ class Handle:
         except (ValueError, KeyError, TypeError) as error:
             raise Broken(f"{text[:100]!r} is no handle of a Job") from error
 
-    def text(self) -> str:
+    @property
+    def handle(self) -> str:
         return json.dumps(asdict(self), separators=(",", ":"), sort_keys=True)
 
 
@@ -70,48 +71,28 @@ async def look(api: Api, name: str) -> Seen:
     return Seen(job, found["items"])
 
 
-class Follower:
-    """One for an attempt. `done` is set when its end is recorded."""
-
+class Follower(elsewhere.Follower):
     def __init__(self, cluster: Cluster, folder: Path, handle: Handle) -> None:
+        super().__init__(folder)
         self._cluster, self._handle = cluster, handle
-        self._afar = Afar(folder)
-        self._folder = folder
-        self._pause = FIRST_PAUSE
         self._stuck_since: float | None = None
         self._heard = time.monotonic()
-        self.done = asyncio.Event()
-        self.trouble: Broken | None = None
-        self.task = asyncio.create_task(self._run())
 
-    async def _run(self) -> None:
-        """Whatever fails is tried again: the end is recorded when it is known, and not before."""
-        while not self.done.is_set():
-            try:
-                async with self._cluster.open() as api:
-                    while not await self._turn(api):
-                        self.trouble = None
-                        await asyncio.sleep(self._pause)
-                        self._pause = min(self._pause * 1.5, 2.0)
-                self.done.set()
-            except (Broken, OSError) as error:
-                self.trouble = error if isinstance(error, Broken) else Broken(str(error))
-                if not self._folder.exists():  # nobody can want its end any more
-                    return
-                await asyncio.sleep(self._pause)
-                self._pause = min(self._pause * 2, LONGEST_PAUSE)
+    async def _follow(self) -> None:
+        async with self._cluster.open() as api:
+            while not await self._turn(api):
+                await self._rest(1.5, 2.0)
 
     async def _turn(self, api: Api) -> bool:
         """Whether it has ended, and all is home."""
         if self._afar.attempt.end() is not None:
             return True
         seen = await look(api, self._handle.job)
+        self.trouble = None
         pod = words.worker(seen.pods)
         if pod is not None and words.has_logs(pod):
-            with self._afar.mirror() as mirror:
-                if mirror.end is None or not seen.over:
-                    async with self._listening(api, seen.over):
-                        await self._stream(api, pod, mirror)
+            if not await self._hear(api, pod, seen.over):
+                return False
             seen = await look(api, self._handle.job)
             pod = words.worker(seen.pods) or pod
         if seen.over:
@@ -121,16 +102,34 @@ class Follower:
             await self._patience(api, pod)
         return False
 
-    async def _stream(self, api: Api, pod: Json, mirror: Mirror) -> None:
+    async def _hear(self, api: Api, pod: Json, over: bool) -> bool:
+        """Take in its log; False where that broke off, and not because of the cluster: by a
+        silence, or its node."""
+        with self._afar.mirror() as mirror:
+            if over and mirror.end is not None:
+                return True
+            try:
+                await self._listen(api, pod, mirror, over)
+            except Unreachable:
+                if over:
+                    raise
+                await look(api, self._handle.job)
+                return False
+        return True
+
+    async def _listen(self, api: Api, pod: Json, mirror: Mirror, over: bool) -> None:
         """Its log from where we are, as long as it lasts; from its beginning where that is not
-        enough."""
-        since = None
+        enough. Meanwhile see to it that its silence doesn't last too long."""
+        since, idle_time = None, self._afar.facts()["idle_time"]
         if mirror.last_at:
             since = datetime.fromtimestamp(mirror.last_at / 1000 - 1, UTC).strftime("%FT%TZ")
-        try:
-            await self._feed(api, pod, mirror, since)
-        except Gap:
-            await self._feed(api, pod, mirror, None)
+        limited = idle_time is not None and not over
+        watch = meanwhile(self._watch_silence(api, idle_time)) if limited else nullcontext()
+        async with watch:
+            try:
+                await self._feed(api, pod, mirror, since)
+            except Gap:
+                await self._feed(api, pod, mirror, None)
 
     async def _feed(self, api: Api, pod: Json, mirror: Mirror, since: str | None) -> None:
         mirror.begin()
@@ -145,23 +144,8 @@ class Follower:
         except Broken:  # its container has no log (any more)
             return
 
-    @contextlib.asynccontextmanager
-    async def _listening(self, api: Api, over: bool) -> AsyncIterator[None]:
-        """Meanwhile see to it that its silence doesn't last too long."""
-        idle_time = self._afar.facts()["idle_time"]
-        if idle_time is None or over:
-            yield
-            return
-        self._heard = time.monotonic()
-        watching = asyncio.create_task(self._watch_silence(api, idle_time))
-        try:
-            yield
-        finally:
-            watching.cancel()
-            with contextlib.suppress(asyncio.CancelledError, Broken):
-                await watching
-
     async def _watch_silence(self, api: Api, idle_time: float) -> None:
+        self._heard = time.monotonic()
         while time.monotonic() - self._heard < idle_time:
             await asyncio.sleep(min(1.0, idle_time / 4))
             if self._afar.waits():

@@ -6,39 +6,34 @@ cluster; and where a pod is started twice all the same, the attempt's lease lets
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
-from weakref import WeakValueDictionary
 
 from core.errors import Broken, Unreachable
-from core.ports import Exit, Line, Order, Ran, Status
-from core.sandboxes import errands, files, output
+from core.ports import Exit, Order, Status
+from core.sandboxes import files
 from core.sandboxes.afar import WRAP_UP, Afar
 from core.sandboxes.attempt import REVOKED, Attempt
+from core.sandboxes.elsewhere import Elsewhere
 from core.sandboxes.kubernetes import manifest
 from core.sandboxes.kubernetes.api import Api, Cluster, Exists, Json, NotFound
 from core.sandboxes.kubernetes.following import STOPPING, Follower, Handle, look
 
 _CLAIM = "kubernetes:"
-_SETTLING = 120.0
-"""Seconds for which the way home is waited for after the cluster says that it has ended."""
 
 
-class KubernetesSandbox:
+class KubernetesSandbox(Elsewhere[Handle, Follower]):
     """`agents_url` tells the address at which pods reach Bullpen, once it is known."""
 
     name = "kubernetes"
-    shares_folder = False
 
     def __init__(self, agents_url: Callable[[], str | None], kubeconfig: str | None = None) -> None:
+        super().__init__()
         self._agents_url = agents_url
         self._kubeconfig = kubeconfig
-        self._followers: dict[Path, Follower] = {}
-        self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     def missing(self, container: Mapping[str, Any]) -> str | None:
         problem = self._cluster(container).missing()
@@ -50,51 +45,16 @@ class KubernetesSandbox:
             return "api.agents_url is not set: the address at which pods reach Bullpen"
         return None
 
-    async def start(self, order: Order) -> str:
-        async with self._lock(order.folder):
-            handle = await self._ordered(order)
-        self._follower(order.folder, handle)
-        return handle.text()
-
-    async def find(self, folder: Path) -> str | None:
-        if not folder.exists():
-            return None
-        async with self._lock(folder):
-            handle = await self._found(folder)
-        if handle is None:
-            return None
-        self._follower(folder, handle)
-        return handle.text()
-
     async def status(self, folder: Path, handle: str) -> Status:
         attempt, where = Attempt(folder), Handle.read(handle)
         if (end := attempt.end()) is not None:
             return Status(alive=False, end=end)
         async with self._open(where) as api:
             seen = await look(api, where.job)
+        self._answers(folder)
         if not seen.over:
             return Status(alive=True)
-        follower = self._follower(folder, where)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(_SETTLING):
-                await follower.done.wait()
-        if (end := attempt.end()) is not None:
-            return Status(alive=False, end=end)
-        raise Unreachable(f"its work is not home yet: {follower.trouble or 'the log goes on'}")
-
-    async def ended(self, folder: Path, handle: str) -> None:
-        if Attempt(folder).end() is None:
-            await self._follower(folder, Handle.read(handle)).done.wait()
-
-    async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
-        return await output.reading(Attempt(folder).output, position, limit)
-
-    async def send(self, folder: Path, number: int, data: bytes, last: bool = False) -> None:
-        Attempt(folder).send(number, data, last)
-
-    async def note(self, folder: Path, name: str, text: str) -> None:
-        """A terminal's size does not reach a pod; that a person is asked need not."""
-        Attempt(folder).note(name, text)
+        return await self._home(self._follower(folder, where))
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
         where = Handle.read(handle)
@@ -108,36 +68,16 @@ class KubernetesSandbox:
             for pod in (await look(api, where.job)).pods if force else ():
                 await api.delete(f"pods/{pod['metadata']['name']}", "Background", grace=1)
         grace = 0.0 if force else float(Afar(folder).facts()["grace"]) + WRAP_UP
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(grace + _SETTLING):
-                await follower.done.wait()
-        end = Attempt(folder).end()
-        if end is None:
-            raise Broken(
-                f"that nothing of the Job {where.job} is left can't be proven"
-                f"{f' ({follower.trouble})' if follower.trouble else ''}: look at its pods"
-            )
-        return end
+        return await self._stopped(follower, grace, f"the Job {where.job}", "look at its pods")
 
     async def forget(self, folder: Path) -> None:
         for name in ("freight", "job.json"):
             (folder / name).unlink(missing_ok=True)
         Attempt(folder).forget()
 
-    async def run(self, order: Order) -> Ran:
-        return await errands.run(self, order)
-
-    async def close(self) -> None:
-        """Stop following; what runs in the cluster runs on."""
-        tasks = [follower.task for follower in self._followers.values()]
-        self._followers.clear()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
     # -- starting --------------------------------------------------------------------------
 
-    async def _ordered(self, order: Order) -> Handle:
+    async def _begun(self, order: Order) -> Handle:
         attempt, afar = Attempt(order.folder), Afar(order.folder)
         if attempt.claim() == REVOKED:
             raise Broken(f"the attempt in {order.folder} was called off before it started")
@@ -150,7 +90,7 @@ class KubernetesSandbox:
         job = manifest.job(where.job, order, afar.rooms())
         secret = manifest.secret(where.job, order, afar.freight())
         files.write(order.folder / "job.json", json.dumps({"secret": secret}).encode())
-        if not attempt.take(_CLAIM + where.text()):
+        if not attempt.take(_CLAIM + where.handle):
             raise Broken(f"the attempt in {order.folder} was called off before it started")
         async with self._open(where) as api:
             try:
@@ -160,7 +100,7 @@ class KubernetesSandbox:
             except Broken as error:
                 attempt.call_off()
                 raise Broken(f"the Job can't be made: {error}") from error
-        files.write(order.folder / "handle.json", where.text().encode())
+        files.write(order.folder / "handle.json", where.handle.encode())
         return where
 
     async def _create(self, api: Api, where: Handle, order: Order, job: Json, secret: Json) -> None:
@@ -194,7 +134,7 @@ class KubernetesSandbox:
                 attempt.call_off()
                 return None
             await _add_secret(api, json.loads((folder / "job.json").read_bytes())["secret"], job)
-        files.write(folder / "handle.json", where.text().encode())
+        files.write(folder / "handle.json", where.handle.encode())
         return where
 
     # -- small things ----------------------------------------------------------------------
@@ -213,22 +153,11 @@ class KubernetesSandbox:
     def _reach(self, where: Handle) -> Cluster:
         return Cluster(where.namespace, where.context, self._kubeconfig)
 
-    def _follower(self, folder: Path, handle: Handle) -> Follower:
-        """The one of that attempt; a new one after a restart."""
-        follower = self._followers.get(folder)
-        if follower is None or (follower.task.done() and not follower.done.is_set()):
-            follower = Follower(self._reach(handle), folder, handle)
-            self._followers[folder] = follower
-            follower.task.add_done_callback(lambda task: self._forget(folder, task))
-        return follower
+    def _place(self, folder: Path, handle: str) -> Handle:
+        return Handle.read(handle)
 
-    def _forget(self, folder: Path, task: asyncio.Task[None]) -> None:
-        follower = self._followers.get(folder)
-        if follower is not None and follower.task is task:
-            del self._followers[folder]
-
-    def _lock(self, folder: Path) -> asyncio.Lock:
-        return self._locks.setdefault(folder, asyncio.Lock())
+    def _followed(self, folder: Path, place: Handle) -> Follower:
+        return Follower(self._reach(place), folder, place)
 
 
 async def _add_secret(api: Api, secret: Json, job: Json) -> None:

@@ -1,0 +1,75 @@
+"""A scripted cluster: one Job with one pod, and a log that can fail as a node's may."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+
+class Cluster:
+    """`answers`: False: it can't answer anything now. `log`: `fails` (its node gives no answer),
+    `breaks` (in the middle), or all of its bytes. `phase` is the pod's. `asked`: how often the Job
+    was asked for, `heard`: how often its log."""
+
+    def __init__(self) -> None:
+        self.answers, self.phase = True, "Running"
+        self.log: str | bytes = b""
+        self.asked = self.heard = 0
+        self._runner: web.AppRunner | None = None
+
+    async def open(self, folder: Path) -> str:
+        """Begin, and write down the way there: the path of a kubeconfig."""
+        app = web.Application(middlewares=[self._answer])
+        jobs, core = "/apis/batch/v1/namespaces/default/jobs", "/api/v1/namespaces/default"
+        app.router.add_get(f"{jobs}/{{name}}", self._job)
+        app.router.add_delete(f"{jobs}/{{name}}", self._job)
+        app.router.add_get(f"{core}/pods", self._pods)
+        app.router.add_get(f"{core}/pods/{{name}}/log", self._log)
+        self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.1)
+        await self._runner.setup()
+        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
+        file = folder / "kubeconfig"
+        file.write_text(json.dumps({
+            "apiVersion": "v1", "kind": "Config", "current-context": "test", "users": [],
+            "clusters": [{"name": "test", "cluster": {
+                "server": f"http://127.0.0.1:{self._runner.addresses[0][1]}"}}],
+            "contexts": [{"name": "test", "context": {"cluster": "test", "user": ""}}],
+        }))
+        return str(file)
+
+    async def close(self) -> None:
+        assert self._runner is not None
+        await self._runner.cleanup()
+
+    @web.middleware
+    async def _answer(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        self.asked += request.path.endswith("/jobs/one")
+        if not self.answers:
+            return web.json_response({"message": "etcd has no leader"}, status=503)
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
+    async def _job(self, request: web.Request) -> web.Response:
+        return web.json_response({"metadata": {"name": "one"}, "status": {}})
+
+    async def _pods(self, request: web.Request) -> web.Response:
+        state = {"running": {}} if self.phase == "Running" else {"terminated": {"exitCode": 0}}
+        pod = {"metadata": {"name": "one-x"}, "spec": {"containers": [{"image": "bench"}]},
+               "status": {"phase": self.phase, "containerStatuses": [{"state": state}]}}
+        return web.json_response({"items": [pod]})
+
+    async def _log(self, request: web.Request) -> web.StreamResponse:
+        self.heard += 1
+        if isinstance(self.log, bytes):
+            return web.Response(body=self.log)
+        if self.log == "fails":
+            return web.json_response({"message": "dial tcp: no route to host"}, status=500)
+        answer = web.StreamResponse()
+        await answer.prepare(request)
+        await answer.write(b"0 1 o half of ")
+        assert request.transport is not None
+        request.transport.close()
+        return answer

@@ -1,0 +1,90 @@
+"""What is taken for a cluster that is away, and what is not: over a scripted one."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from core.errors import Unreachable
+from core.sandboxes.attempt import Attempt
+from core.sandboxes.kubernetes import KubernetesSandbox
+from core.sandboxes.kubernetes.following import Handle
+from tests.fakes.cluster import Cluster
+from tests.sandbox_bench import PATIENCE, texts, until
+
+pytestmark = pytest.mark.faults
+HANDLE = Handle("one", "default").handle
+END = {"exit": {"status": 3, "signal": None, "reason": None, "error": None, "at": 5}}
+WHOLE = b"0 1 o hello\n12 1 o there\n= " + json.dumps(END).encode() + b"\n"
+
+
+@pytest.fixture
+async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
+    cluster = Cluster()
+    await cluster.open(tmp_path)
+    yield cluster
+    await cluster.close()
+
+
+@pytest.fixture
+async def sandbox(cluster: Cluster, tmp_path: Path) -> AsyncIterator[KubernetesSandbox]:
+    sandbox = KubernetesSandbox(lambda: "http://127.0.0.1:1", str(tmp_path / "kubeconfig"))
+    yield sandbox
+    await sandbox.close()
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """An attempt that has been started."""
+    folder = tmp_path / "attempt"
+    folder.mkdir()
+    facts = {"workspace": str(tmp_path), "branch": "", "log_cap": 1 << 20, "grace": 0.0,
+             "idle_time": None, "rooms": []}
+    (folder / "afar.json").write_text(json.dumps(facts))
+    (folder / "handle.json").write_text(HANDLE)
+    assert Attempt(folder).take("kubernetes:" + HANDLE)
+    return folder
+
+
+@pytest.mark.parametrize("how", ["fails", "breaks"])
+async def test_a_log_that_fails_is_no_cluster_that_is_away(
+    cluster: Cluster, sandbox: KubernetesSandbox, folder: Path, how: str
+) -> None:
+    """As long as it works; and its end is told when all of its log is there, not before."""
+    cluster.log = how
+    waiting = asyncio.ensure_future(sandbox.ended(folder, HANDLE))
+    await until(lambda: cluster.heard > 3, "its log is asked for again and again")
+    assert not waiting.done()
+    assert (await sandbox.status(folder, HANDLE)).alive
+    cluster.phase = "Succeeded"
+    with pytest.raises(Unreachable):
+        await asyncio.wait_for(waiting, PATIENCE)
+    assert Attempt(folder).end() is None
+    cluster.log = WHOLE
+    end = (await sandbox.status(folder, HANDLE)).end
+    assert end is not None
+    assert (end.status, end.reason) == (3, None)
+    assert texts(list(await sandbox.read(folder, 0, 1 << 20))) == ["hello", "there"]
+
+
+async def test_a_cluster_that_is_away_is_told_until_it_answers(
+    cluster: Cluster, sandbox: KubernetesSandbox, folder: Path
+) -> None:
+    """Once it does, nobody is told again of how it was."""
+    cluster.answers = False
+    for _ in range(2):
+        with pytest.raises(Unreachable, match="etcd has no leader"):
+            await sandbox.ended(folder, HANDLE)
+    await until(lambda: cluster.asked > 3, "it is tried, ever more seldom")
+    cluster.answers = True
+    assert (await sandbox.status(folder, HANDLE)).alive
+    waiting = asyncio.ensure_future(sandbox.ended(folder, HANDLE))
+    done, _ = await asyncio.wait({waiting}, timeout=1.5)
+    assert not done
+    cluster.log, cluster.phase = WHOLE, "Succeeded"
+    await asyncio.wait_for(waiting, PATIENCE)
+    assert (await sandbox.status(folder, HANDLE)).end is not None
