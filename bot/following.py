@@ -59,6 +59,7 @@ class _Followed:
         self._after = after
         self._stream = of._redactor.stream()
         self._at: dict[str, int] = {}
+        self._said = views.Said()
         self._running: asyncio.Task[None] | None = None
 
     def start(self) -> None:
@@ -94,7 +95,8 @@ class _Followed:
     def _hear(self, lines: tuple[LogLine, ...]) -> None:
         for line in lines:
             self._at[line.session_id] = line.seq
-        said = [line_words(line) for line in lines if line.text.strip()]
+        anew = [line for line in lines if self._said.anew(line, line.text)]
+        said = [line_words(line) for line in anew if line.text.strip()]
         if said:
             self._say(self._stream.feed("\n".join(said) + "\n"))
 

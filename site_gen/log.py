@@ -8,12 +8,10 @@ from collections.abc import Callable, Iterable, Sequence
 from markupsafe import Markup, escape
 
 from core.redaction import Redactor
-from core.views import LogLine
+from core.views import LogLine, Said
 from site_gen.words import clock
 
 _LOUD = {"tool_call", "error", "question", "file_change", "outcome"}
-_SILENT = {"usage", "finished", "tool_result"}
-"""Kinds of lines that may have no words of their own."""
 _UNSAFE = re.compile(r"[^a-z_]")
 
 
@@ -28,23 +26,11 @@ def log_markup(
         spans = redactor.spans("\n".join(texts))
         if spans:
             texts = list(_clipped(texts, spans))
-        shown = _worth_a_row(lines, texts)
+        said = Said()
+        shown = [one for one in zip(lines, texts, strict=True) if said.anew(*one)]
         return Markup("\n".join(_paragraph(*one) for one in shown))  # noqa: S704 - each is escaped
 
     return made
-
-
-def _worth_a_row(lines: Sequence[LogLine], texts: Sequence[str]) -> Iterable[tuple[LogLine, str]]:
-    """Not what says nothing (figures only), and a result's words only where they were not just
-    said."""
-    said = ""
-    for line, text in zip(lines, texts, strict=True):
-        words = text.strip()
-        if line.kind in _SILENT and (not words or words == said):
-            continue
-        if line.kind == "text" and words:
-            said = words
-        yield line, text
 
 
 def _paragraph(line: LogLine, text: str) -> str:

@@ -94,6 +94,8 @@ async def _shown(desk: Desk, log: _Log, count: int) -> tuple[Reply, int]:
 def _text(desk: Desk, lines: tuple[LogLine, ...], count: int) -> str:
     """The last of them, redacted as one text while they are whole; a secret that covers several
     lines leaves fewer of them."""
+    said = views.Said()
+    lines = tuple(line for line in lines if said.anew(line, line.text))
     whole = desk.house.redact("\n".join(map(line_words, lines))).split("\n")
     asked = sum(line_words(line).count("\n") + 1 for line in lines[-count:])
     return "\n".join(whole[-asked:])

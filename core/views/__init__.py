@@ -56,6 +56,7 @@ from core.views.lists import (
 )
 from core.views.logs import (
     LogLine,
+    Said,
     heard_after,
     heard_from,
     last_log_seq,
@@ -119,6 +120,7 @@ __all__ = [
     "RunPage",
     "RunRow",
     "RunTask",
+    "Said",
     "SessionPage",
     "SessionRow",
     "SessionStory",

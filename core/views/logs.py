@@ -4,12 +4,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from core.views.reading import Db, one, packed
 
 _LINE = "seq, session_id, attempt, iteration, stream, kind, text, at"
+
+_SILENT = {"usage", "finished", "tool_result"}
+"""Kinds of lines that may have no words of their own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +28,24 @@ class LogLine:
     kind: str
     text: str
     at: int
+
+
+@dataclass(slots=True)
+class Said:
+    """Leaves out lines that tell a reader nothing: figures only, and a result's words where they
+    were just said. It remembers what was said last, so that a log may come in parts."""
+
+    last: dict[str, tuple[int, int, str]] = field(default_factory=dict)
+
+    def anew(self, line: LogLine, text: str) -> bool:
+        """Whether the line, shown as `text`, says something that wasn't just said."""
+        words = text.strip()
+        turn = (line.attempt, line.iteration, words)
+        if line.kind in _SILENT and (not words or self.last.get(line.session_id) == turn):
+            return False
+        if line.kind == "text" and words:
+            self.last[line.session_id] = turn
+        return True
 
 
 def log_tail(db: Db, session_id: str, n: int = 50) -> tuple[LogLine, ...]:

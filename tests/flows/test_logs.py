@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 from tests.fakes.telegram_server import TelegramServer
 from tests.flows.bench import Bench
@@ -101,6 +102,32 @@ def test_all_that_an_agent_does_is_in_the_log(bench: Bench) -> None:
     assert [row[0] for row in changed] == ["src/a.py (+2 lines)"], "told once, by the agent itself"
     assert json.loads(changed[0][1])["path"] == "src/a.py"
     bench.up(f"/logs {session} -n 1").said(f"log of {session}")
+
+
+def test_a_result_that_was_just_said_is_not_shown_again(bench: Bench) -> None:
+    crew(bench, [{"say": "I look around."}, {"write": "a.txt", "content": "a"}, {"use": 500},
+                 {"say": "It is done."}])
+    ran = bench.up('/add "Mend it"', "/logs 1", "/logs 1 -n 2")
+    (_, whole), (_, end) = (part.partition("log of claude-")[::2]
+                            for part in re.split(r"\nTASK-001 · (?=log of)", ran.out)[1:])
+    assert whole.count("It is done.") == 1 == end.count("It is done."), ran
+    assert "I look around." in whole
+    shown = re.search(r"\n\n(.*?)\n\n", whole + "\n\n", re.DOTALL)
+    assert shown and shown[1].splitlines()[-1].strip() == "It is done.", whole
+    assert len(re.findall(r"(?m)^    \S", end)) == 2, "figures without words are no lines"
+    kinds = [row[0] for row in bench.log_rows("SELECT kind FROM lines WHERE text = 'It is done.'")]
+    assert kinds == ["text", "finished"], "in the log both stand"
+
+
+async def test_followed_it_is_not_shown_again_either(bench: Bench) -> None:
+    crew(bench, [{"permission": "true"}, {"write": "a.txt", "content": "a"}, {"say": "All good."}])
+    async with bench.running() as live:
+        await live.say('/add "Mend it"', "G-1")
+        await live.say("/logs 1 --follow", "What comes follows here")
+        await live.say("/approve G-1", "TASK-001 is ready for you")
+    kinds = [row[0] for row in bench.log_rows("SELECT kind FROM lines WHERE text = 'All good.'")]
+    assert kinds == ["text", "finished"]
+    assert live.screen.count("TASK-001 │ All good.") == 1
 
 
 def test_a_command_that_changes_files_tells_which(bench: Bench) -> None:
