@@ -21,6 +21,7 @@ from core.sandboxes.attempt import Attempt
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 LOOK = 0.5
 """Seconds between two looks whether the way there is open."""
+CLEARING = 10.0
 SETTLING = 120.0
 """Seconds for which the way home is waited for after the engine says that it has ended."""
 
@@ -177,6 +178,14 @@ class Elsewhere(ABC, Generic[P, F]):
         """A new follower."""
 
     # -- for the engine's part ---------------------------------------------------------------
+
+    async def _over(self, folder: Path) -> Status | None:
+        """Its end, where that is written down: what it ran in is taken away just after."""
+        if (end := Attempt(folder).end()) is None:
+            return None
+        if (follower := self._followers.get(folder)) is not None:
+            await follower.settled(CLEARING)
+        return Status(alive=False, end=end)
 
     def _answers(self, folder: Path) -> None:
         """The engine has just answered."""

@@ -26,7 +26,6 @@ from core.sandboxes.docker.following import STOPPING, Follower
 from core.sandboxes.docker.place import Place, name_of, place_in, place_of
 from core.sandboxes.elsewhere import Elsewhere
 
-_CLEARING = 10.0
 _BEGIN_PATIENCE = 5.0
 
 
@@ -65,10 +64,9 @@ class DockerRemoteSandbox(Elsewhere[Place, Follower]):
         return engine.problem(image, bool(container.get("pull")))
 
     async def status(self, folder: Path, handle: str) -> Status:
-        attempt, place = Attempt(folder), place_of(folder, handle)
-        if (end := attempt.end()) is not None:
-            await self._cleared(folder)
-            return Status(alive=False, end=end)
+        place = place_of(folder, handle)
+        if (over := await self._over(folder)) is not None:
+            return over
         state = await self._containers.state(place)
         self._answers(folder)
         if state is not None and (alive(state) or fresh(state)):
@@ -175,13 +173,6 @@ class DockerRemoteSandbox(Elsewhere[Place, Follower]):
         return await Afar(folder).settle(Exit(reason="stopped"))
 
     # -- parts -----------------------------------------------------------------------------
-
-    async def _cleared(self, folder: Path) -> None:
-        """Its container is taken away just after its end is written down."""
-        if (follower := self._followers.get(folder)) is not None:
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(_CLEARING):
-                    await follower.done.wait()
 
     async def _laid_out(self, folder: Path, place: Place, force: bool) -> bool:
         """Whether the carrier hears signals, and has something that could be lost."""

@@ -46,9 +46,9 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
         return None
 
     async def status(self, folder: Path, handle: str) -> Status:
-        attempt, where = Attempt(folder), Handle.read(handle)
-        if (end := attempt.end()) is not None:
-            return Status(alive=False, end=end)
+        where = Handle.read(handle)
+        if (over := await self._over(folder)) is not None:
+            return over
         async with self._open(where) as api:
             seen = await look(api, where.job)
         self._answers(folder)
