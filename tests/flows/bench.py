@@ -185,6 +185,11 @@ class Bench:
         with contextlib.closing(sqlite3.connect(self.data / "logs.db")) as db:
             return db.execute(sql, params).fetchall()
 
+    def output(self) -> str:
+        """All that agents have said, as their attempts' own files have it."""
+        found = sorted((self.data / "sessions").glob("*/attempts/*/output"))
+        return "".join(path.read_text("utf-8", "replace") for path in found)
+
     def value(self, sql: str, *params: Any) -> Any:
         found = self.rows(sql, *params)
         return found[0][0] if found else None

@@ -2,83 +2,46 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-import signal
-import sys
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
 
+from tests.flows import afar_bench
 from tests.flows.bench import Bench
 from tests.k8s_ground import Ground, ground
-from tests.sandbox_bench import until
 
+pytestmark = pytest.mark.slow
 CREW = """
-[agents.podder]
-driver = "command"
 sandbox = "kubernetes"
-types = ["work"]
 container = { image = "bench" }
-[agents.shell]
-driver = "command"
-enabled = false
 """
 
 
-@pytest.fixture
-def cluster(bench: Bench, free_port: int) -> Ground:
+@pytest.fixture(autouse=True)
+def cluster(bench: Bench, free_port: int) -> Iterator[Ground]:
+    """Nothing of an agent is left in it."""
     cluster = ground()
-    bench.configure(CREW, "config/agents.toml")
-    bench.configure(
-        f'[api]\nagents_url = "http://127.0.0.1:{free_port}"\nagents_host = "127.0.0.1"\n'
-        f"agents_port = {free_port}\n"
-        f'[repos.shop]\nsource = "{bench.repo}"\ncheck = "test -s greeting.txt && git log -1"\n'
-    )
+    afar_bench.configure(bench, "podder", CREW, port=free_port)
     bench.environment["KUBECONFIG"] = cluster.kubeconfig
-    return cluster
+    yield cluster
+    mine = [row["id"][-8:] for row in bench.rows("SELECT id FROM sessions")]
+    found = [one["metadata"] for kind in ("jobs", "pods") for one in cluster.items(kind)]
+    left = [one["name"] for one in found if "deletionTimestamp" not in one]
+    assert mine
+    assert not [name for name in left if any(digits in name for digits in mine)]
 
 
-@pytest.mark.slow
-def test_code_goes_into_a_job_and_a_merged_change_comes_out(bench: Bench, cluster: Ground) -> None:
-    ran = bench.up(
-        '/add "Add a greeting" --run "sh -c \'pwd; hostname; echo hello > greeting.txt\'"',
-        "/approve 1", repo=None)
-    ran.said("Ready. podder takes it", "greeting.txt +1", "✅ TASK-001 done · merged")
-    assert bench.file("greeting.txt") == "hello\n"
-    assert bench.states() == {1: "done"}
-    (receipt,) = bench.rows("SELECT checks FROM receipts")[:1]
-    assert [check["passed"] for check in json.loads(receipt["checks"])] == [True]
-    _nothing_left(cluster)
+def test_code_goes_into_a_job_and_a_merged_change_comes_out(bench: Bench) -> None:
+    afar_bench.it_is_done_checked_and_merged(bench, "podder", "pwd; hostname")
 
 
-def _nothing_left(cluster: Ground) -> None:
-    for kind in ("jobs", "pods"):
-        for one in cluster.items(kind):
-            assert "deletionTimestamp" in one["metadata"] or "coding" not in one["metadata"]["name"]
+async def test_a_bot_killed_meanwhile_goes_on_with_it(bench: Bench) -> None:
+    await afar_bench.a_bot_killed_meanwhile_goes_on_with_it(bench)
 
 
-@pytest.mark.slow
-async def test_a_bot_killed_meanwhile_goes_on_with_it(bench: Bench, cluster: Ground) -> None:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "bot.cli", "up", "--data", str(bench.data), cwd=bench.folder,
-        env=bench.environment, stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
-        stderr=asyncio.subprocess.DEVNULL)
-    assert process.stdin is not None
-    process.stdin.write(
-        b'/add "Add a greeting" --run "sh -c \'for i in 1 2 3 4 5 6 7 8; do echo at $i; sleep 1;'
-        b" done; echo hello > greeting.txt'\"\n")
-    await process.stdin.drain()
-    await until(lambda: any(b"at 2" in path.read_bytes() for path in _outputs(bench)), "it works")
-    process.send_signal(signal.SIGKILL)
-    await process.wait()
-    ran = await asyncio.to_thread(bench.up, "/approve 1", repo=None)
-    ran.said("✅ TASK-001 done · merged")
-    assert bench.file("greeting.txt") == "hello\n"
-    assert bench.rows("SELECT count(*) AS n FROM attempts")[0]["n"] == 1
-    said = b"".join(path.read_bytes() for path in _outputs(bench)).decode()
-    assert [said.count(f"o at {n}\n") for n in range(1, 9)] == [1] * 8
-
-
-def _outputs(bench: Bench) -> list[Path]:
-    return list((bench.data / "sessions").glob("*/attempts/*/output"))
+async def test_a_cluster_that_is_away_meanwhile_is_said_and_gone_on_with(
+    bench: Bench, cluster: Ground
+) -> None:
+    """Its API server dies while the agent works, and comes back once that has been told."""
+    await afar_bench.an_absence_is_said_and_gone_on_with(
+        bench, lambda: cluster.kill("kube-apiserver"), cluster.start_api)

@@ -146,9 +146,9 @@ async def test_at_a_terminal_a_line_is_typed_and_it_ends_by_itself(bench: Bench)
     crew(bench)
     async with bench.running() as live:
         await live.say("/spawn talk --interactive --agent talker", "talker is on it")
-        await live.until(lambda: "at a terminal" in log(bench), "its first words")
+        await live.until(lambda: "at a terminal" in bench.output(), "its first words")
         await live.say("/say 1 apples", "Told talker")
-        await live.until(lambda: "heard apples" in log(bench), "its answer")
+        await live.until(lambda: "heard apples" in bench.output(), "its answer")
         await live.say("/session " + bench.value("SELECT id FROM sessions"), "at a terminal")
         await live.say("/say 1 enough", "TASK-001 done")
     assert bench.states() == {1: "done"}
@@ -159,7 +159,7 @@ async def test_what_is_typed_to_ends_with_the_task(bench: Bench) -> None:
     crew(bench)
     async with bench.running() as live:
         await live.say("/spawn talk --interactive", "talker is on it")
-        await live.until(lambda: "at a terminal" in log(bench), "its first words")
+        await live.until(lambda: "at a terminal" in bench.output(), "its first words")
         await live.say("/done 1", "marked done")
         await live.until(lambda: bench.value("SELECT state FROM sessions") == "terminated", "over")
     assert bench.states() == {1: "done"}
@@ -169,7 +169,7 @@ async def test_sure_waits_for_nobody(bench: Bench) -> None:
     crew(bench)
     async with bench.running(BULLPEN_LIMITS__GRACE_SECONDS="3600") as live:
         await live.say('/spawn wait "Stand there"', "mule is on it")
-        await live.until(lambda: "begun" in log(bench), "its first words")
+        await live.until(lambda: "begun" in bench.output(), "its first words")
         await live.say("/kill 1 --sure", "TASK-001 killed.")
         await live.until(lambda: bench.value("SELECT state FROM sessions") == "terminated", "over")
     assert bench.value("SELECT exit_signal FROM attempts") == 9
@@ -179,17 +179,11 @@ async def test_what_goes_on_is_told_what_else_waits_for_its_agent(bench: Bench) 
     crew(bench)
     async with bench.running() as live:
         await live.say('/spawn wait "Stand there"', "mule is on it")
-        await live.until(lambda: "begun" in log(bench), "its first words")
+        await live.until(lambda: "begun" in bench.output(), "its first words")
         await live.say('/spawn wait "Stand here" --agent mule', "TASK-002")
         await live.say("/pause 1", "TASK-001 is paused")
         await live.say("/pause", "The queue is paused")
         await live.say("/resume 1", "TASK-001 goes on", "Ready for mule, too: TASK-002")
-
-
-def log(bench: Bench) -> str:
-    """All that agents have said, as their attempts' own files have it."""
-    found = sorted((bench.data / "sessions").glob("*/attempts/*/output"))
-    return "".join(path.read_text("utf-8", "replace") for path in found)
 
 
 async def test_an_agent_that_can_be_interrupted_is_asked_before_it_is_told_to_go(
@@ -203,9 +197,9 @@ async def test_an_agent_that_can_be_interrupted_is_asked_before_it_is_told_to_go
     async with bench.running(BULLPEN_LIMITS__GRACE_SECONDS="3600",
                              BULLPEN_LIMITS__INTERRUPT_SECONDS="3600") as live:
         await live.say('/add "Write" --agent claude', "claude is on it")
-        await live.until(lambda: "I begin" in log(bench), "its first words")
+        await live.until(lambda: "I begin" in bench.output(), "its first words")
         await live.say("/kill 1", "TASK-001 killed.")
         await live.until(lambda: bench.value("SELECT state FROM sessions") == "terminated", "over")
     (end,) = bench.rows("SELECT exit_status, exit_signal, exit_reason FROM attempts")
     assert tuple(end) == (1, None, None), "it ended by itself"
-    assert "interrupted" in log(bench)
+    assert "interrupted" in bench.output()
