@@ -58,11 +58,12 @@ class Attempt:
             raise Broken(f"can't prepare {self.folder}: {error.strerror}") from error
 
     def send(self, number: int, data: bytes, last: bool) -> None:
-        """Leave input for the launcher, once for a number. Raises Broken."""
+        """Leave input for the launcher, once for a number, and tell it. Raises Broken."""
         try:
             self._give(number, data, last)
         except OSError as error:
             raise Broken(f"can't give input to {self.folder}: {error.strerror}") from error
+        self.wake()
 
     def _give(self, number: int, data: bytes, last: bool) -> None:
         name = f"{number:06d}"
@@ -71,7 +72,7 @@ class Attempt:
                 files.replace(inputs, f"{name}.last" if last else name, data)
 
     def note(self, name: str, text: str) -> None:
-        """Leave word for the launcher. Raises Broken."""
+        """Leave word for the launcher, and tell it. Raises Broken."""
         if name not in NOTES:
             raise Broken(f"`{name}` is nothing that an attempt can be told")
         try:
@@ -79,6 +80,7 @@ class Attempt:
                 files.replace(folder, name, text.encode())
         except OSError as error:
             raise Broken(f"can't tell {self.folder} its {name}: {error.strerror}") from error
+        self.wake()
 
     def wake(self) -> None:
         """Tell the launcher to look at its input and notes now."""

@@ -91,14 +91,10 @@ class HostSandbox:
         return await output.reading(path, position, limit)
 
     async def send(self, folder: Path, number: int, data: bytes, last: bool = False) -> None:
-        attempt = Attempt(folder)
-        attempt.send(number, data, last)
-        attempt.wake()
+        Attempt(folder).send(number, data, last)
 
     async def note(self, folder: Path, name: str, text: str) -> None:
-        attempt = Attempt(folder)
-        attempt.note(name, text)
-        attempt.wake()
+        Attempt(folder).note(name, text)
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
         attempt, launcher = Attempt(folder), identity(handle)

@@ -99,14 +99,10 @@ class DockerSandbox:
         if mirror := self._mirror(folder):
             await mirror.send(self._containers.engine(mirror.place.engine), number, data, last)
             return
-        attempt = Attempt(folder)
-        attempt.send(number, data, last)
-        attempt.wake()
+        Attempt(folder).send(number, data, last)
 
     async def note(self, folder: Path, name: str, text: str) -> None:
-        attempt = Attempt(folder)
-        attempt.note(name, text)
-        attempt.wake()
+        Attempt(folder).note(name, text)
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
         place, mirror = place_of(folder, handle), self._mirror(folder)
