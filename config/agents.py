@@ -24,7 +24,7 @@ from config.settings import OneOrMore, Section, Tokens, Usd
 from config.sources import Layers, read_toml
 from core.commands import amounts
 from core.errors import Unclear
-from core.model import Agent, AgentRole, Trigger
+from core.model import Agent, AgentRole, DriverName, SandboxName, Trigger
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9-]{0,62}")
 _EVENT = re.compile(r"[a-z]+(\.[a-z]+)+")
@@ -95,8 +95,8 @@ def _readable(value: str) -> str:
 class AgentTable(Section):
     """One `[agents.NAME]`."""
 
-    driver: Literal["command", "claude", "codex", "acp", "model"]
-    sandbox: Literal["auto", "host", "bubblewrap", "docker", "kubernetes"] = "auto"
+    driver: DriverName
+    sandbox: SandboxName = "auto"
     role: AgentRole = AgentRole.WORKER
     types: tuple[Word, ...] = ()
     mode: Literal["ephemeral", "persistent"] = "ephemeral"

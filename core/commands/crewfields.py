@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, get_args
 
 from core.commands.grammar import Command, Option
 from core.errors import Unclear
+from core.model import AgentRole, DriverName, SandboxName
+
+
+def _either(names: Sequence[str]) -> str:
+    return f"{', '.join(names[:-1])} or {names[-1]}"
+
 
 OPTIONS = (
-    Option("driver", help="how to talk to it: claude, codex, acp, model or command"),
-    Option("role", help="worker, director or steward"),
+    Option("driver", help=f"how to talk to it: {_either(get_args(DriverName))}"),
+    Option("role", help=_either(list(AgentRole))),
     Option("type", many=True, help="a kind of step it takes"),
     Option("mode", help="ephemeral or persistent"),
     Option("model", help="what its driver is told"),
     Option("account", help="whose usage limit it shares"),
-    Option("sandbox", help="where it runs: auto, bubblewrap, docker, kubernetes or host"),
+    Option("sandbox", help=f"where it runs: {_either(get_args(SandboxName))}"),
     Option("skill", many=True, help="what it can do"),
     Option("lang", many=True, help="a language it knows"),
     Option("tag", many=True, help="a word for your own order"),

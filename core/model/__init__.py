@@ -6,9 +6,11 @@ bytes. Rows of the store are turned into these by `core.store`; nothing here kno
 
 from core.model.crew import (
     Agent,
+    DriverName,
     Limits,
     Mount,
     Repo,
+    SandboxName,
     Step,
     Trigger,
     Workflow,
@@ -72,6 +74,7 @@ __all__ = [
     "Change",
     "Check",
     "DeliveryState",
+    "DriverName",
     "Event",
     "FileChange",
     "Gate",
@@ -90,6 +93,7 @@ __all__ = [
     "Role",
     "Run",
     "RunState",
+    "SandboxName",
     "Session",
     "SessionOutcome",
     "SessionState",

@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from core.model.states import AgentRole, StepKind, TaskState
+
+DriverName = Literal["command", "claude", "codex", "acp", "model"]
+"""How an agent can be talked to; `bot.app` has an adapter for each."""
+SandboxName = Literal["auto", "host", "bubblewrap", "docker", "kubernetes"]
+"""Where an agent can be told to run; `auto` is what works here."""
 
 
 @dataclass(frozen=True, slots=True)

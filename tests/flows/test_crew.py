@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import signal
+from typing import get_args
 
+from bot.app import _drivers
+from core.model import DriverName, SandboxName
 from tests.flows.bench import Bench
 
 MAKES = 'options = { command = "true" }'
@@ -127,6 +131,25 @@ def test_enabled_it_says_what_its_driver_or_its_sandbox_lacks(bench: Bench) -> N
              "deaf is enabled.", "It can't work yet: Codex is not at no-such-codex",
              "agent", "deaf", "offline", "deaf: Codex is not at no-such-codex")
     assert ".." not in ran.out, ran.out
+
+
+def test_help_names_every_driver_and_sandbox_and_each_of_them_is_there(bench: Bench) -> None:
+    drivers, places = get_args(DriverName), get_args(SandboxName)
+    assert set(_drivers()) == set(drivers), "what is built in is named, and the reverse"
+    bench.configure('[agents.d-model]\ndriver = "model"\nmodel = "m"\n'
+                    'environment = { ANTHROPIC_API_KEY = "of-nobody" }\n', "config/agents.toml")
+    told = [name for name in drivers if name != "model"]  # a key is not said in a chat
+    ran = bench.up("/help agent", *(f"/agent add d-{name} --driver {name}" for name in told),
+                   *(f"/agent add s-{name} --driver command --sandbox {name}" for name in places),
+                   "/agents", "/agents --page 2")
+    (driver,) = re.findall(r"--driver.* how to talk to it: (.*)", ran.out)
+    (place,) = re.findall(r"--sandbox.* where it runs: (.*)", ran.out)
+    assert re.split(r", | or ", driver) == list(drivers)
+    assert re.split(r", | or ", place) == list(places)
+    ran.said(*(f"d-{name} is registered" for name in told),
+             *(f"s-{name} is registered" for name in places), "12 agents",
+             "d-model")
+    assert "not part of this version" not in ran.out
 
 
 def test_what_is_sent_back_to_a_disabled_agent_says_that_it_waits(bench: Bench) -> None:
