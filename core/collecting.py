@@ -20,7 +20,7 @@ from core.checks import ARTIFACT
 from core.errors import Unclear
 from core.handed import MISSING, MOST, OUTCOME, REFUSED, NotTaken, artifacts_folder, opened, read
 from core.house import House
-from core.model import Actor, Check, Event, Session, SessionState, Severity, Step, Task, task_ref
+from core.model import Actor, Check, Session, SessionState, Severity, Step, Task, task_ref
 from core.store import sessions
 from core.store.database import Tx
 
@@ -131,13 +131,4 @@ def tell(tx: Tx, house: House, session: Session, refused: Sequence[str]) -> None
         (session.task_id, REFUSED, session.id, text),
     ):
         return
-    tx.emit(
-        Event(
-            REFUSED,
-            text,
-            Severity.WARNING,
-            task_id=session.task_id,
-            agent=session.agent,
-            session_id=session.id,
-        )
-    )
+    sessions.tell(tx, session, REFUSED, text, Severity.WARNING)

@@ -14,7 +14,6 @@ from core.errors import BullpenError, Refused
 from core.house import House
 from core.model import (
     Agent,
-    Event,
     IterationState,
     Place,
     Session,
@@ -125,16 +124,7 @@ def _go_on(tx: Tx, session: Session) -> Session:
     tx.run("UPDATE tasks SET hold = NULL WHERE id = ? AND hold IS NOT NULL", (session.task_id,))
     if session.worktree_state is not WorktreeState.CREATING:  # held while it was being made
         session = sessions.set_worktree(tx, session, WorktreeState.ACTIVE)
-    tx.emit(
-        Event(
-            "session.resumed",
-            f"{session.agent} goes on",
-            Severity.DEBUG,
-            task_id=session.task_id,
-            agent=session.agent,
-            session_id=session.id,
-        )
-    )
+    sessions.tell(tx, session, "session.resumed", f"{session.agent} goes on", Severity.DEBUG)
     return session
 
 

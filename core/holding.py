@@ -51,15 +51,12 @@ def _hold_session(tx: Tx, session: Session, reason: str) -> None:
         if gate.session_id == session.id and gate.kind in (GateKind.PERMISSION, GateKind.QUESTION):
             gates.cancel(tx, gate, WORDS[reason])
     tx.run("UPDATE sessions SET held_for = ? WHERE id = ?", (reason, session.id))
-    tx.emit(
-        Event(
-            "session.suspending",
-            f"{session.agent} is being stopped: {WORDS[reason]}",
-            Severity.DEBUG,
-            task_id=session.task_id,
-            agent=session.agent,
-            session_id=session.id,
-        )
+    sessions.tell(
+        tx,
+        session,
+        "session.suspending",
+        f"{session.agent} is being stopped: {WORDS[reason]}",
+        Severity.DEBUG,
     )
 
 

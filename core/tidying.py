@@ -9,7 +9,7 @@ from core.errors import Broken, BullpenError, Unreachable
 from core.git import guarded
 from core.house import House
 from core.killpoints import kill_point
-from core.model import Event, Session, Task, WorktreeState
+from core.model import Session, Task, WorktreeState
 from core.sessions.starting import reload
 from core.store import sessions
 from core.store.database import Tx
@@ -74,13 +74,5 @@ def _kept(tx: Tx, session_id: str, why: str) -> None:
     session = sessions.get(tx, session_id)
     if session.worktree_state is WorktreeState.CLEANING:
         session = sessions.set_worktree(tx, session, WorktreeState.ARCHIVED)
-    tx.emit(
-        Event(
-            "worktree.kept",
-            f"The workspace of {session.id} is kept: {why}",
-            task_id=session.task_id,
-            session_id=session.id,
-            agent=session.agent,
-        )
-    )
+    sessions.tell(tx, session, "worktree.kept", f"The workspace of {session.id} is kept: {why}")
     tx.run("UPDATE sessions SET kept = ? WHERE id = ?", (why, session_id))

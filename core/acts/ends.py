@@ -103,15 +103,7 @@ def force(tx: Tx, found: Sequence[Session]) -> list[Session]:
     stopping = [one for one in found if one.state is SessionState.TERMINATING]
     for session in stopping:
         tx.update("sessions", {"id": session.id}, forced=1)
-        tx.emit(
-            Event(
-                "session.terminating",
-                f"{session.id} is ended by force",
-                task_id=session.task_id,
-                session_id=session.id,
-                agent=session.agent,
-            )
-        )
+        sessions.tell(tx, session, "session.terminating", f"{session.id} is ended by force")
     return stopping
 
 
@@ -144,12 +136,4 @@ def stop_session(tx: Tx, session: Session, why: str) -> None:
         sessions.move(
             tx, session, SessionState.TERMINATING, outcome=SessionOutcome.KILLED.value, reason=why
         )
-        tx.emit(
-            Event(
-                "session.terminating",
-                f"{session.id} is being stopped: {why}",
-                task_id=session.task_id,
-                session_id=session.id,
-                agent=session.agent,
-            )
-        )
+        sessions.tell(tx, session, "session.terminating", f"{session.id} is being stopped: {why}")

@@ -13,7 +13,7 @@ from core.commands.grammar import Command, gate_id, task_id
 from core.commands.reply import Button, Reply
 from core.errors import Refused, Unclear
 from core.killpoints import kill_point
-from core.model import Event, Gate, GateKind, SessionState
+from core.model import Gate, GateKind, SessionState
 from core.planning.budgets import Amount
 from core.store import gates, inputs, sessions, tasks
 from core.store.database import Tx
@@ -174,15 +174,7 @@ async def say(desk: Desk, command: Command) -> Reply | Act:
         by = desk.actor.name or desk.actor.user_id
         heard = None if session.interactive else command.text
         inputs.owe(tx, session.id, data, said=heard, by=by)
-        tx.emit(
-            Event(
-                "task.edited",
-                f"{by} to {session.agent}: {words}",
-                task_id=session.task_id,
-                session_id=session.id,
-                agent=session.agent,
-            )
-        )
+        sessions.tell(tx, session, "task.edited", f"{by} to {session.agent}: {words}")
         return Reply(f"Told {session.agent}.", silent=True)
 
     return act

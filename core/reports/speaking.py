@@ -9,7 +9,6 @@ from core.errors import Refused
 from core.model import (
     Attempt,
     AttemptState,
-    Event,
     Iteration,
     IterationState,
     Session,
@@ -50,17 +49,7 @@ def emit(
     payload: Mapping[str, Any] | None = None,
     severity: Severity = Severity.DEBUG,
 ) -> None:
-    tx.emit(
-        Event(
-            kind,
-            text,
-            severity,
-            task_id=session.task_id,
-            agent=session.agent,
-            session_id=session.id,
-            payload=payload or {},
-        )
-    )
+    sessions.tell(tx, session, kind, text, severity, payload)
 
 
 def one_line(text: str, most: int) -> str:

@@ -11,7 +11,6 @@ from core.model import (
     AgentEvent,
     AgentEventKind,
     Attempt,
-    Event,
     GateKind,
     IterationState,
     Role,
@@ -59,16 +58,7 @@ def absorb(
 def tell(tx: Tx, session: Session, progress: str) -> None:
     """The newest lines, redacted: the last of them is news, all are shown in the live message."""
     tx.run("UPDATE sessions SET tail = ? WHERE id = ?", (progress, session.id))
-    tx.emit(
-        Event(
-            "task.progress",
-            progress.rpartition("\n")[2],
-            Severity.DEBUG,
-            task_id=session.task_id,
-            agent=session.agent,
-            session_id=session.id,
-        )
-    )
+    sessions.tell(tx, session, "task.progress", progress.rpartition("\n")[2], Severity.DEBUG)
 
 
 def _one(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentEvent) -> None:

@@ -111,16 +111,13 @@ def _succeeded(tx: Tx, session_id: str, verdict: Verdict, tail: list[str]) -> No
     session = sessions.move(tx, session, SessionState.SUSPENDED, held_for=None)
     sessions.set_worktree(tx, session, WorktreeState.SUSPENDED)
     _nothing_to_rest_for(tx, tasks.get(tx, session.task_id))
-    tx.emit(
-        Event(
-            "iteration.completed",
-            f"{session.agent} has a result for {task_ref(session.task_id)}",
-            Severity.DEBUG,
-            task_id=session.task_id,
-            agent=session.agent,
-            session_id=session.id,
-            payload={"iteration": iteration.number},
-        )
+    sessions.tell(
+        tx,
+        session,
+        "iteration.completed",
+        f"{session.agent} has a result for {task_ref(session.task_id)}",
+        Severity.DEBUG,
+        {"iteration": iteration.number},
     )
 
 
@@ -159,16 +156,7 @@ def _rest(
     session = sessions.move(tx, session, SessionState.SUSPENDED, **values)
     if session.worktree_state is WorktreeState.ACTIVE:
         sessions.set_worktree(tx, session, WorktreeState.SUSPENDED)
-    tx.emit(
-        Event(
-            "session.suspended",
-            words,
-            severity,
-            task_id=session.task_id,
-            agent=session.agent,
-            session_id=session.id,
-        )
-    )
+    sessions.tell(tx, session, "session.suspended", words, severity)
 
 
 def _failed(

@@ -18,7 +18,6 @@ from core.killpoints import kill_point
 from core.model import (
     Attempt,
     AttemptState,
-    Event,
     Session,
     SessionState,
     Severity,
@@ -158,16 +157,13 @@ class Keeper:
         )
         iteration = sessions.get_iteration(tx, self._id)
         words = f"{session.agent} works on {task_ref(session.task_id)}"
-        tx.emit(
-            Event(
-                "session.started",
-                words,
-                Severity.DEBUG,
-                task_id=session.task_id,
-                agent=session.agent,
-                session_id=session.id,
-                payload={"attempt": attempt.number, "iteration": iteration.number},
-            )
+        sessions.tell(
+            tx,
+            session,
+            "session.started",
+            words,
+            Severity.DEBUG,
+            {"attempt": attempt.number, "iteration": iteration.number},
         )
 
     async def _never_started(self, reason: str) -> None:

@@ -7,7 +7,7 @@ import asyncio
 
 from core.cards.words import duration
 from core.house import House
-from core.model import Event, Session, SessionOutcome, SessionState, Severity
+from core.model import Session, SessionOutcome, SessionState, Severity
 from core.store import sessions
 from core.store.database import Tx
 from core.waiting import woken
@@ -45,7 +45,7 @@ class Reach:
         if since is None:
             tx.update("sessions", {"id": session.id}, unreachable_since=tx.now)
             words = f"{session.id} can't be reached ({why}): it may go on, and is asked again"
-            _tell(tx, session, "session.unreachable", words, Severity.WARNING)
+            sessions.tell(tx, session, "session.unreachable", words, Severity.WARNING)
         elif session.state in _THERE and tx.now - since >= self._house.policy.lost_after * 1000:
             _lose(tx, session, tx.now - since)
 
@@ -55,7 +55,7 @@ class Reach:
             return
         tx.update("sessions", {"id": session.id}, unreachable_since=None)
         words = f"{session.id} answers again"
-        _tell(tx, session, "session.reachable", words, Severity.WARNING)
+        sessions.tell(tx, session, "session.reachable", words, Severity.WARNING)
 
 
 def _lose(tx: Tx, session: Session, away: int) -> None:
@@ -67,17 +67,4 @@ def _lose(tx: Tx, session: Session, away: int) -> None:
         f"{session.id} counts as lost: {reason}. Its task is tried again once it is proven gone; "
         f"where you know that it is: /kill {session.id} --sure"
     )
-    _tell(tx, session, "session.terminating", words, Severity.WARNING)
-
-
-def _tell(tx: Tx, session: Session, kind: str, words: str, severity: Severity) -> None:
-    tx.emit(
-        Event(
-            kind,
-            words,
-            severity,
-            task_id=session.task_id,
-            agent=session.agent,
-            session_id=session.id,
-        )
-    )
+    sessions.tell(tx, session, "session.terminating", words, Severity.WARNING)

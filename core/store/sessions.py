@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
 
 from core import lifecycle
@@ -126,18 +127,28 @@ def end(tx: Tx, session: Session, outcome: SessionOutcome, reason: str | None) -
         session = set_worktree(tx, session, WorktreeState.ARCHIVED)
     elif session.worktree_state is WorktreeState.CREATING:
         session = set_worktree(tx, session, WorktreeState.CLEANING)
-    tx.emit(
-        Event(
-            "session.ended",
-            f"{session.id} ended: {reason or outcome.value}",
-            Severity.DEBUG if outcome is SessionOutcome.COMPLETED else Severity.INFO,
-            task_id=session.task_id,
-            agent=session.agent,
-            session_id=session.id,
-            payload={"outcome": outcome.value},
-        )
+    tell(
+        tx,
+        session,
+        "session.ended",
+        f"{session.id} ended: {reason or outcome.value}",
+        Severity.DEBUG if outcome is SessionOutcome.COMPLETED else Severity.INFO,
+        payload={"outcome": outcome.value},
     )
     return session
+
+
+def tell(
+    tx: Tx,
+    session: Session,
+    kind: str,
+    words: str,
+    severity: Severity = Severity.INFO,
+    payload: Mapping[str, Any] | None = None,
+) -> None:
+    """An event of that session, its task and its agent."""
+    task, more = session.task_id, payload or {}
+    tx.emit(Event(kind, words, severity, task, session.agent, session.id, payload=more))
 
 
 # -- attempts ------------------------------------------------------------------------------
