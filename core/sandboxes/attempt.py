@@ -118,15 +118,15 @@ class Attempt:
 
     def call_off(self) -> None:
         """What was claimed and is not there never will be."""
-        new = self.folder / "claim.new"
-        with contextlib.suppress(FileNotFoundError):
-            new.unlink()
+        new = self.folder / files.unguessed("claim")
         os.symlink(REVOKED, new)
         os.replace(new, self.folder / "claim")
 
     def forget(self) -> None:
         """Keep no more of the order than it takes to know what it left running: its environment
         holds keys. Raises Broken."""
+        with contextlib.suppress(OSError), files.opened(self.folder) as folder:
+            files.sweep(folder, "order.json")
         order = self._json("order.json")
         if order is None or "env" not in order:
             return

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -55,15 +56,25 @@ def content(path: Path) -> bytes:
         return file.read(LARGEST)
 
 
+def unguessed(name: str) -> str:
+    """What it is called until it is whole: nobody can have put anything there."""
+    return f"{name}.{secrets.token_hex(16)}.new"
+
+
+def sweep(folder: int, name: str) -> None:
+    """Remove what never became whole of that name. Raises OSError."""
+    with os.scandir(folder) as found:
+        for entry in found:
+            if entry.name.startswith(f"{name}.") and entry.name.endswith(".new"):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.name, dir_fd=folder)
+
+
 def replace(folder: int, name: str, data: bytes) -> None:
     """Raises OSError; then what was there is there as before."""
-    new = f"{name}.{os.getpid()}.new"
+    new = unguessed(name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    try:
-        fd = os.open(new, flags, 0o600, dir_fd=folder)
-    except FileExistsError:  # of a process with our pid that was killed, or planted
-        os.unlink(new, dir_fd=folder)
-        fd = os.open(new, flags, 0o600, dir_fd=folder)
+    fd = os.open(new, flags, 0o600, dir_fd=folder)
     try:
         with open(fd, "wb") as file:
             file.write(data)

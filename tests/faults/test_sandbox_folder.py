@@ -13,6 +13,7 @@ from core.errors import Broken
 from core.ports import Exit, Order
 from core.sandboxes import output
 from core.sandboxes.attempt import Attempt
+from core.sandboxes.docker.place import Place, place_in
 from core.sandboxes.host import HostSandbox
 
 
@@ -60,6 +61,45 @@ async def test_a_note_replaces_a_link_and_not_what_it_leads_to(
     await HostSandbox().note(attempt.folder, "size", "80x24")
     assert (attempt.folder / "size").read_text() == "80x24"
     assert untouched(precious)
+
+
+async def test_no_name_that_an_agent_can_guess_is_in_the_way(
+    tmp_path: Path, attempt: Attempt, precious: Path
+) -> None:
+    """Folders, which can't be replaced; links, which must not be followed."""
+    inputs = attempt.folder / "input"
+    for mine in ("order.json", "size", "claim", "exit.json", "container.json"):
+        for name in (f"{mine}.{os.getpid()}.new", f"{mine}.new", f".{mine}.new"):
+            (attempt.folder / name).mkdir()
+            (attempt.folder / name / "full").touch()
+    (inputs / f"000001.{os.getpid()}.new").mkdir()
+    (attempt.folder / "container.json").symlink_to(precious / "file")
+    before = set(attempt.folder.iterdir())
+    await HostSandbox().send(attempt.folder, 1, b"data")
+    await HostSandbox().note(attempt.folder, "size", "80x24")
+    assert attempt.take("a-container")
+    attempt.call_off()
+    Place("c", "unix:///s", "id", True, 1.0, 1, 1).write(attempt.folder)
+    attempt.forget()
+    attempt.bury(Exit(reason="gone"))
+    assert (attempt.claim(), attempt.end()) == ("revoked", Exit(reason="gone"))
+    assert place_in(attempt.folder) is not None and untouched(precious)
+    assert "env" not in json.loads((attempt.folder / "order.json").read_text())
+    left = {path.name for path in set(attempt.folder.iterdir()) - before}
+    assert left == {"size", "claim", "exit.json"}, "nothing unfinished stays"
+
+
+def test_no_key_stays_in_an_order_that_was_never_whole(attempt: Attempt) -> None:
+    """As a kill leaves it, between the writing of its words and its being there."""
+    for name in ("order.json.123.new", "order.json.0123456789abcdef.new"):
+        (attempt.folder / name).write_text('{"env": {"KEY": "of-somebody"}}')
+    attempt.forget()
+    assert "of-somebody" not in "".join(
+        path.read_text() for path in attempt.folder.iterdir() if path.is_file())
+    (attempt.folder / "order.json").unlink()
+    (attempt.folder / "order.json.0123.new").write_text('{"env": {"KEY": "of-somebody"}}')
+    attempt.forget()
+    assert not list(attempt.folder.glob("order.json*"))
 
 
 async def test_a_note_of_another_name_is_refused(attempt: Attempt) -> None:
