@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 import shutil
-import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,7 +11,7 @@ import msgspec
 
 from core.drivers import acp_wire, known
 from core.drivers.command import split_command
-from core.drivers.common import installed
+from core.drivers.common import installed, no_interpreter, own_program
 from core.drivers.ending import ending
 from core.errors import Unclear
 from core.model import AgentEvent
@@ -21,6 +19,7 @@ from core.ports import Brief, Exit, Line, Plan, Verdict
 
 _PACKAGE = "core.drivers.acp_bridge"
 _HERE = Path(__file__).resolve()
+_BRIDGE = _HERE.parent / "acp_bridge" / "__main__.py"
 _EXAMPLE = 'options.command, for instance command = "opencode acp"'
 
 
@@ -62,12 +61,8 @@ class AcpDriver:
             return None
         if shutil.which(program) is None:
             return f"{program} is not installed, or not on the PATH: install it or say its path"
-        if python := options.get("python"):
-            found = shutil.which(str(python))
-            return None if found else f"There is no Python at {python}: correct options.python"
-        if importlib.util.find_spec("acp") is None:
-            return "The library of the protocol is missing: pip install agent-client-protocol"
-        return None
+        lacking = "The library of the protocol is missing: pip install agent-client-protocol"
+        return no_interpreter(options, "acp", lacking)
 
     def plan(self, brief: Brief) -> Plan:
         """Raises Unclear where options.command is missing or can't be read."""
@@ -76,7 +71,7 @@ class AcpDriver:
             "BULLPEN_PROMPT_FILE": str(brief.prompt_file),
             "BULLPEN_ARTIFACTS": str(brief.artifacts),
         }
-        argv, readable = _interpreter(brief.options)
+        argv, readable = own_program(brief.options, _PACKAGE, _BRIDGE, _HERE.parents[1])
         command = _command(brief.options)
         return Plan(
             argv=(*argv, *_flags(brief), "--", *command),
@@ -127,18 +122,6 @@ def _command(options: Mapping[str, Any]) -> tuple[str, ...]:
     if isinstance(command, list | tuple) and command and all(isinstance(w, str) for w in command):
         return tuple(command)
     raise Unclear(f"Say how the agent is started as an ACP server: {_EXAMPLE}.")
-
-
-def _interpreter(options: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[Path, ...]]:
-    """The words that start the bridge, and what they read. Isolated (-I): a module in the
-    workspace must not stand in for one of the interpreter's."""
-    if python := options.get("python"):
-        found = Path(shutil.which(str(python)) or str(python))
-        places = {found.absolute().parent.parent, found.resolve().parent.parent} - {Path("/")}
-        return (str(python), "-I", "-m", _PACKAGE), tuple(sorted(places))
-    bridge = _HERE.parent / "acp_bridge" / "__main__.py"
-    places = {Path(sys.prefix), Path(sys.base_prefix), _HERE.parents[1]}
-    return (sys.executable, "-I", str(bridge)), tuple(sorted(places))
 
 
 def _flags(brief: Brief) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from core.drivers import codex_wire, known
-from core.drivers.common import MCP_SERVER, PATIENCE, WAY_BACK, by_result, further, installed
+from core.drivers.common import MCP_SERVER, PATIENCE, WAY_BACK, Deaf, by_result, further, installed
 from core.errors import Unclear
 from core.model import AgentEvent
 from core.ports import Brief, Exit, Line, Plan, Verdict
@@ -32,7 +32,7 @@ _OPTIONS = {
 }
 
 
-class CodexDriver:
+class CodexDriver(Deaf):
     """Starts `codex exec --json`, with the prompt as its whole input: it can't be asked or told
     anything while it runs, and asks for no leave. `exec resume` goes on with its thread.
 
@@ -87,15 +87,6 @@ class CodexDriver:
 
     def parse(self, line: Line) -> Sequence[AgentEvent]:
         return codex_wire.events(line)
-
-    def say(self, text: str) -> bytes | None:
-        return None
-
-    def answer(self, request: Mapping[str, Any], allow: bool, text: str) -> bytes | None:
-        return None
-
-    def interrupt(self) -> bytes | None:
-        return None
 
     def verdict(self, last: AgentEvent | None, end: Exit | None) -> Verdict:
         return by_result(last, end)

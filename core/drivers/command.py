@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from core.drivers import known
+from core.drivers.common import Deaf
 from core.drivers.ending import ending
 from core.errors import Unclear
 from core.model import AgentEvent, AgentEventKind
@@ -40,7 +41,7 @@ def split_command(text: str) -> tuple[str, ...]:
 _OPTIONS = {"command": known.command, "shell": known.flag}
 
 
-class CommandDriver:
+class CommandDriver(Deaf):
     """Runs the task's own command (`--run`), or `options["command"]` (a line or a list).
 
     `{task}` `{title}` `{prompt_file}` `{workspace}` `{artifacts}` are filled in after the
@@ -83,15 +84,6 @@ class CommandDriver:
 
     def parse(self, line: Line) -> Sequence[AgentEvent]:
         return (AgentEvent(AgentEventKind.TEXT, line.text),)
-
-    def say(self, text: str) -> bytes | None:
-        return None
-
-    def answer(self, request: Mapping[str, Any], allow: bool, text: str) -> bytes | None:
-        return None
-
-    def interrupt(self) -> bytes | None:
-        return None
 
     def verdict(self, last: AgentEvent | None, end: Exit | None) -> Verdict:
         """By the exit alone: a command says no more than that."""

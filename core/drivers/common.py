@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,19 @@ PATIENCE = 7 * 86_400
 
 _LONGEST = 100_000
 """Bytes of one argument: Linux takes 128 KiB."""
+
+
+class Deaf:
+    """The part of a driver whose agent takes one prompt, and no word more while it runs."""
+
+    def say(self, text: str) -> bytes | None:
+        return None
+
+    def answer(self, request: Mapping[str, Any], allow: bool, text: str) -> bytes | None:
+        return None
+
+    def interrupt(self) -> bytes | None:
+        return None
 
 
 def argument(words: str) -> str:
@@ -69,3 +84,25 @@ def _package(program: Path) -> Path:
         if folder.name == "node_modules":
             return folder
     return program
+
+
+def own_program(
+    options: Mapping[str, Any], module: str, file: Path, read: Path
+) -> tuple[tuple[str, ...], tuple[Path, ...]]:
+    """The words that start a program of Bullpen's own in the sandbox, and what they read: by
+    `options["python"]`, else by the bot's own interpreter. Isolated (-I): a module in the
+    workspace must not stand in for one of the interpreter's."""
+    if python := options.get("python"):
+        found = Path(shutil.which(str(python)) or str(python))
+        places = {found.absolute().parent.parent, found.resolve().parent.parent} - {Path("/")}
+        return (str(python), "-I", "-m", module), tuple(sorted(places))
+    places = {Path(sys.prefix), Path(sys.base_prefix), read}
+    return (sys.executable, "-I", str(file)), tuple(sorted(places))
+
+
+def no_interpreter(options: Mapping[str, Any], library: str, words: str) -> str | None:
+    """What such a program lacks on this machine; `words`, where it is that library."""
+    if python := options.get("python"):
+        found = shutil.which(str(python))
+        return None if found else f"There is no Python at {python}: correct options.python"
+    return words if importlib.util.find_spec(library) is None else None

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
-import shutil
-import sys
 from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,14 +9,14 @@ from typing import Any
 import msgspec
 
 from core.drivers import known
-from core.drivers.common import by_result
+from core.drivers.common import Deaf, by_result, no_interpreter, own_program
 from core.drivers.loose import Table, decoded, number, string
 from core.errors import Unclear
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Brief, Exit, Line, Plan, Verdict
 
 _PROGRAM = "core.drivers.model_call_run"
-_HERE = Path(__file__).resolve()
+_FILE = Path(__file__).resolve().with_name("model_call_run.py")
 _KEYS = {"anthropic": "ANTHROPIC_API_KEY", "openai": "OPENAI_API_KEY"}
 _LAST = 2**53
 
@@ -39,7 +36,7 @@ _OPTIONS = {
 }
 
 
-class ModelCallDriver:
+class ModelCallDriver(Deaf):
     """Starts `model_call_run`, which makes the call and outlives the bot like any agent.
 
     Options: `api` (`anthropic`: the Messages API; `openai`: chat completions, as many servers
@@ -66,20 +63,14 @@ class ModelCallDriver:
         )
 
     def missing(self, options: Mapping[str, Any], here: bool = True) -> str | None:
-        if not here:
-            return None
-        if python := options.get("python"):
-            found = shutil.which(str(python))
-            return None if found else f"There is no Python at {python}: correct options.python"
-        if importlib.util.find_spec("aiohttp") is None:
-            return "The library for HTTP is missing: pip install aiohttp"
-        return None
+        lacking = "The library for HTTP is missing: pip install aiohttp"
+        return no_interpreter(options, "aiohttp", lacking) if here else None
 
     def plan(self, brief: Brief) -> Plan:
         """Raises Unclear for options that can't be read, and where no model is named."""
         if brief.interactive:
             raise Unclear("A model call has no talk at a terminal: it is one question, one answer.")
-        argv, readable = _interpreter(brief.options)
+        argv, readable = own_program(brief.options, _PROGRAM, _FILE, _FILE)
         job = msgspec.json.encode(_job(brief))
         return Plan(argv=argv, first_input=job, readable=readable)
 
@@ -88,29 +79,8 @@ class ModelCallDriver:
         translate = _TRANSLATE.get(string(value.get("model_call")))
         return translate(value) if translate else (AgentEvent(AgentEventKind.TEXT, line.text),)
 
-    def say(self, text: str) -> bytes | None:
-        return None
-
-    def answer(self, request: Mapping[str, Any], allow: bool, text: str) -> bytes | None:
-        return None
-
-    def interrupt(self) -> bytes | None:
-        return None
-
     def verdict(self, last: AgentEvent | None, end: Exit | None) -> Verdict:
         return by_result(last, end)
-
-
-def _interpreter(options: Mapping[str, Any]) -> tuple[tuple[str, ...], tuple[Path, ...]]:
-    """The words that start it, and what they read. Isolated (-I): a module in the workspace
-    must not stand in for one of the interpreter's."""
-    if python := options.get("python"):
-        found = Path(shutil.which(str(python)) or str(python))
-        places = {found.absolute().parent.parent, found.resolve().parent.parent} - {Path("/")}
-        return (str(python), "-I", "-m", _PROGRAM), tuple(sorted(places))
-    program = _HERE.with_name("model_call_run.py")
-    places = {Path(sys.prefix), Path(sys.base_prefix), program}
-    return (sys.executable, "-I", str(program)), tuple(sorted(places))
 
 
 def _job(brief: Brief) -> dict[str, Any]:
