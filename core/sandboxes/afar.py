@@ -27,6 +27,7 @@ import contextlib
 import gzip
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -201,16 +202,16 @@ def _files(order: Order) -> list[dict[str, Any]]:
     for target, source in mounted(order):
         if target not in elsewhere:
             found[target] = source
-    files, size = [], 0
+    roots = [*_homes(order), *order.writable, *(mount.source for mount in order.mounts)]
+    carried, size = [], 0
     for target, source in sorted(found.items()):
-        data = _content(source)
+        data, mode = _content(source, roots)
         size += len(data)
         if size > MOST_FILES:
             raise Broken(f"more than {MOST_FILES >> 20} MB of files would have to be carried along")
-        mode = 0o600 | (source.stat().st_mode & 0o100)
         text = base64.b64encode(data).decode("ascii")
-        files.append({"path": str(target), "data": text, "mode": mode})
-    return files
+        carried.append({"path": str(target), "data": text, "mode": 0o600 | (mode & 0o100)})
+    return carried
 
 
 def mounted(order: Order) -> Iterator[tuple[Path, Path]]:
@@ -249,10 +250,27 @@ def _plain(folder: Path) -> Iterator[Path]:
                 yield path
 
 
-def _content(path: Path) -> bytes:
+def _content(path: Path, roots: Sequence[Path]) -> tuple[bytes, int]:
+    """What a file holds, and its mode. Below one of `roots` an agent may have been at work, and no
+    link is followed; elsewhere it is the user's own. Raises Broken, also for what is no file."""
+    root = min((root for root in roots if root in path.parents), default=None)
+    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
     try:
-        if path.stat().st_size > MOST_FILE:
-            raise Broken(f"{path} is larger than {MOST_FILE >> 20} MB: too much to carry along")
-        return path.read_bytes()
+        with contextlib.ExitStack() as folders:
+            within = None
+            if root is not None:
+                flags |= os.O_NOFOLLOW
+                within = folders.enter_context(files.opened(root.resolve()))
+                for part in path.relative_to(root).parts[:-1]:
+                    within = folders.enter_context(files.opened(part, within))
+            fd = os.open(path if within is None else path.name, flags, dir_fd=within)
+            with open(fd, "rb") as file:
+                facts = os.fstat(fd)
+                if not stat.S_ISREG(facts.st_mode):
+                    raise Broken(f"{path} can't be read: it is no file")
+                data = file.read(MOST_FILE + 1)
     except OSError as error:
         raise Broken(f"{path} can't be read: {error.strerror}") from error
+    if len(data) > MOST_FILE:
+        raise Broken(f"{path} is larger than {MOST_FILE >> 20} MB: too much to carry along")
+    return data, facts.st_mode

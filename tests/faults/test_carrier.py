@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import gzip
+import json
 import os
 import shutil
 import signal
@@ -14,10 +17,11 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import Broken
 from core.model import Mount
 from core.ports import Order
 from core.sandboxes import output
-from core.sandboxes.afar import Afar
+from core.sandboxes.afar import MOST_FILE, Afar, _content
 from core.sandboxes.attempt import Attempt
 from core.worktrees import folder as workspaces
 from tests.fakes.agents_api import AgentsApi
@@ -265,6 +269,51 @@ async def test_the_token_of_one_opens_no_other_repository(bench: Bench) -> None:
     refs = git("--git-dir", str(order.folder / "exchange.git"), "for-each-ref",
                "--format=%(refname)").splitlines()
     assert refs == ["refs/heads/bullpen/T-0001", "refs/heads/main"]
+
+
+@pytest.mark.parametrize("deep", [False, True])
+async def test_no_link_leads_what_is_carried_along_out_of_its_folder(
+    bench: Bench, deep: bool
+) -> None:
+    """Also one that was put there between the look and the reading."""
+    order = await bench.order("true")
+    secret = bench.base / "secret/keys.md"
+    secret.parent.mkdir()
+    secret.write_text("of-somebody")
+    planted = order.writable[0] / "notes" if deep else bench.session / "notes.md"
+    planted.symlink_to(secret.parent if deep else secret)
+    if deep:
+        with pytest.raises(Broken, match=r"keys\.md can't be read"):
+            _content(planted / "keys.md", [order.writable[0]])
+    else:
+        with pytest.raises(Broken, match=r"notes\.md can't be read"):
+            await Afar(order.folder).load(order)
+        planted.unlink()
+    await Afar(order.folder).load(order)
+    freight = json.loads(gzip.decompress(Afar(order.folder).freight()))
+    carried = [base64.b64decode(file["data"]) for file in freight["files"]]
+    assert b"of-somebody" not in carried
+
+
+async def test_only_files_are_carried_along_and_a_user_s_own_link_leads_to_one(
+    bench: Bench,
+) -> None:
+    order = await bench.order("true")
+    (bench.base / "kept").write_text("the user's")
+    (bench.base / "login").symlink_to(bench.base / "kept")
+    os.mkfifo(bench.base / "pipe")
+    for source in (bench.base / "pipe", Path("/dev/zero")):
+        with pytest.raises(Broken, match=f"{source} can't be read: it is no file"):
+            await Afar(order.folder).load(replace(order, mounts=(Mount(source, "~/x"),)))
+    with open(bench.base / "large", "wb") as file:
+        file.truncate(MOST_FILE + 1)
+    with pytest.raises(Broken, match="larger than 1 MB"):
+        await Afar(order.folder).load(
+            replace(order, mounts=(Mount(bench.base / "large", "~/x"),)))
+    await Afar(order.folder).load(replace(order, mounts=(Mount(bench.base / "login", "~/x"),)))
+    freight = json.loads(gzip.decompress(Afar(order.folder).freight()))
+    assert {Path(file["path"]).name: base64.b64decode(file["data"])
+            for file in freight["files"]}["x"] == b"the user's"
 
 
 async def test_much_output_arrives_whole(bench: Bench) -> None:
