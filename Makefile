@@ -2,6 +2,8 @@
 
 PYTHON ?= python3
 export PYTHON
+# Each start of the bot would compile all its modules again.
+export PYTHONDONTWRITEBYTECODE :=
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 .PHONY: help run test test-docker test-k8s lint roads bench clean system venv dev compared

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,15 @@ from tests import docker_ground
 from tests.needs import missing, need
 
 __all__ = ["need"]
+
+# The tests start the bot some thousand times: it needn't be compiled each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """`-n auto`: one more than there are cores, since many tests wait for a time to pass."""
+    return len(os.sched_getaffinity(0)) + 1
 
 
 @pytest.fixture
