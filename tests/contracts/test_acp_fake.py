@@ -23,13 +23,6 @@ DRIVER = AcpDriver()
 K = AgentEventKind
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    for name in ("home", "artifacts", "workspace"):
-        (tmp_path / name).mkdir()
-    return tmp_path / "workspace"
-
-
 async def run(
     workspace: Path, acts: list[Any], react: React = when_finished, prompt: str = "Do it.",
     options: dict[str, Any] | None = None, agent: dict[str, Any] | None = None, **more: Any

@@ -14,6 +14,7 @@ from core.drivers.acp import AcpDriver
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Exit, Line
 from tests.agent_bench import FIXTURES, recorded
+from tests.damaged import JSON_VALUES, replaced
 
 ACP = FIXTURES / "acp"
 K = AgentEventKind
@@ -59,32 +60,15 @@ def test_a_change_is_told_with_its_lines(name: str) -> None:
     assert "hello" in asked.text and "greeting.txt" in asked.text
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6)
-
-
 @given(
     row=st.sampled_from([row["text"] for name in NAMES for row in recorded(name, ACP)
                          if row["stream"] == "out"]),
-    where=st.randoms(use_true_random=False), value=json_values)
+    where=st.randoms(use_true_random=False), value=JSON_VALUES)
 def test_a_damaged_line_never_breaks_the_parser(row: str, where: Any, value: Any) -> None:
-    damaged = json.dumps(_replaced(json.loads(row), where, value), separators=(",", ":"))
+    damaged = json.dumps(replaced(json.loads(row), where, value), separators=(",", ":"))
     for event in AcpDriver().parse(Line("out", 0, damaged, 1)):
         assert isinstance(event.text, str)
         json.dumps(dict(event.data))
-
-
-def _replaced(value: Any, where: Any, new: Any) -> Any:
-    """The value with something at a random place in it replaced."""
-    if not isinstance(value, dict | list) or not value or where.random() < 0.2:
-        return new
-    if isinstance(value, list):
-        at = where.randrange(len(value))
-        return [_replaced(x, where, new) if i == at else x for i, x in enumerate(value)]
-    key = where.choice(sorted(value))
-    return {**value, key: _replaced(value[key], where, new)}
 
 
 @pytest.mark.parametrize(("words", "at"), [

@@ -28,14 +28,6 @@ DRIVER = ClaudeDriver()
 ASKING = (AgentEventKind.PERMISSION_REQUEST, AgentEventKind.QUESTION)
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    (tmp_path / "home").mkdir()
-    folder = tmp_path / "workspace"
-    folder.mkdir()
-    return folder
-
-
 async def run(
     workspace: Path,
     prompt: str,

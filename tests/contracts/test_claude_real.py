@@ -6,7 +6,6 @@ BULLPEN_TEST_CLAUDE names the program where it isn't on the PATH.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -18,7 +17,7 @@ from core.drivers.claude import ClaudeDriver
 from core.model import AgentEvent, AgentEventKind
 from tests.agent_bench import Played, React, brief, play, when_finished
 from tests.fakes.model_server import Fail, ModelServer, Say, Turn, Use
-from tests.needs import need
+from tests.flows import real_bench
 
 DRIVER = ClaudeDriver()
 ASKING = Path(__file__).parents[1] / "fakes" / "asking_mcp.py"
@@ -39,18 +38,7 @@ QUESTIONS = {
 
 @pytest.fixture
 def program() -> str:
-    found = shutil.which(os.environ.get("BULLPEN_TEST_CLAUDE", "claude"))
-    need("Claude Code", found is not None, "npm install -g @anthropic-ai/claude-code")
-    assert found is not None
-    return found
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    (tmp_path / "home").mkdir()
-    folder = tmp_path / "workspace"
-    folder.mkdir()
-    return folder
+    return real_bench.program("claude", "BULLPEN_TEST_CLAUDE", "Claude Code")
 
 
 async def run(

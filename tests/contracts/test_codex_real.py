@@ -6,7 +6,6 @@ BULLPEN_TEST_CODEX names the program where it isn't on the PATH.
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +18,7 @@ from core.model import AgentEventKind
 from tests.agent_bench import Played, brief, play
 from tests.fakes.model_server import Fail, Say, Turn, Use
 from tests.fakes.responses_server import ResponsesServer
-from tests.needs import need
+from tests.flows import real_bench
 
 DRIVER = CodexDriver()
 ASKING = Path(__file__).parents[1] / "fakes" / "asking_mcp.py"
@@ -27,17 +26,7 @@ ASKING = Path(__file__).parents[1] / "fakes" / "asking_mcp.py"
 
 @pytest.fixture
 def program() -> str:
-    found = shutil.which(os.environ.get("BULLPEN_TEST_CODEX", "codex"))
-    need("Codex", found is not None, "npm install -g @openai/codex")
-    assert found is not None
-    return found
-
-
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    for name in ("home", "artifacts", "workspace"):
-        (tmp_path / name).mkdir()
-    return tmp_path / "workspace"
+    return real_bench.program("codex", "BULLPEN_TEST_CODEX", "Codex")
 
 
 async def run(

@@ -1,7 +1,4 @@
-"""What every sandbox promises, run over a Docker engine behind ssh.
-
-The suite is the others'; what can't be said of a place that shares no folder is left out by name.
-"""
+"""What every sandbox promises, run over a Docker engine behind ssh."""
 
 from __future__ import annotations
 
@@ -12,23 +9,11 @@ import pytest
 
 from core.ports import Sandbox
 from core.sandboxes.docker import DockerRemoteSandbox
-from tests.contracts import test_sandbox_contract as suite
+from tests.contracts import elsewhere
 from tests.remote_bench import Afar
 from tests.sandbox_bench import Bench, until
 
-ELSEWHERE = {
-    "test_it_can_work_here": "it needs an image and an address: below",
-    "test_a_missing_workspace_is_named": "over there the workspace is made anew",
-    "test_a_folder_starts_one_process_however_often_it_is_asked":
-        "it looks into the workspace: see tests/faults/test_docker_remote.py",
-    "test_what_cannot_start_says_why_in_one_line": "its programs lie in a folder of this machine",
-    "test_a_terminal_is_its_input_and_output": "the size of a terminal does not get there",
-}
-"""Tests of the suite that look at what is not shared, and why they are not run."""
-
-for _name, _test in vars(suite).items():
-    if _name.startswith("test_") and _name not in ELSEWHERE:
-        globals()[_name] = _test
+globals().update(elsewhere.promised())
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import string
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from core.drivers.model_call import ModelCallDriver
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Driver, Exit, Line
 from tests.agent_bench import FIXTURES, RECORDED, brief, recorded
+from tests.damaged import JSON_VALUES, replaced
 
 CODEX = FIXTURES / "codex"
 DRIVERS: list[Driver] = [CommandDriver(), ClaudeDriver(), AcpDriver(), CodexDriver(),
@@ -105,13 +105,6 @@ def test_json_that_is_not_known_is_kept_as_text(driver: Driver, text: str) -> No
     assert [(e.kind, e.text) for e in driver.parse(Line("out", 0, text, 1))] == [("text", text)]
 
 
-json_values = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(string.printable),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=3),
-    max_leaves=6,
-)
-
-
 def _lines(folder: Path) -> list[str]:
     rows = [row for path in sorted(folder.glob("*.jsonl")) for row in recorded(path.stem, folder)]
     return [row["text"] for row in rows if row["stream"] == "out"]
@@ -122,25 +115,14 @@ RECORDINGS: list[tuple[Driver, list[str]]] = [
 
 
 @pytest.mark.parametrize(("driver", "lines"), RECORDINGS, ids=[d.name for d, _ in RECORDINGS])
-@given(data=st.data(), where=st.randoms(use_true_random=False), value=json_values)
+@given(data=st.data(), where=st.randoms(use_true_random=False), value=JSON_VALUES)
 def test_a_damaged_line_never_breaks_the_parser(
     driver: Driver, lines: list[str], data: Any, where: Any, value: Any
 ) -> None:
-    damaged = _replaced(json.loads(data.draw(st.sampled_from(lines))), where, value)
+    damaged = replaced(json.loads(data.draw(st.sampled_from(lines))), where, value)
     for event in driver.parse(Line("out", 0, json.dumps(damaged), 1)):
         assert isinstance(event.text, str)
         json.dumps(dict(event.data))
-
-
-def _replaced(value: Any, where: Any, new: Any) -> Any:
-    """The value with something at a random place in it replaced."""
-    if not isinstance(value, dict | list) or not value or where.random() < 0.2:
-        return new
-    if isinstance(value, list):
-        at = where.randrange(len(value))
-        return [_replaced(x, where, new) if i == at else x for i, x in enumerate(value)]
-    key = where.choice(sorted(value))
-    return {**value, key: _replaced(value[key], where, new)}
 
 
 # -- input --------------------------------------------------------------------------------

@@ -1,7 +1,4 @@
-"""What every sandbox promises, run over Kubernetes: a real cluster, a scripted kubelet as its node.
-
-The suite is the others'; what can't be said of a place that shares no folder is left out by name.
-"""
+"""What every sandbox promises, over a real Kubernetes cluster with a scripted kubelet."""
 
 from __future__ import annotations
 
@@ -13,24 +10,12 @@ import pytest
 
 from core.ports import Order, Sandbox
 from core.sandboxes.kubernetes import KubernetesSandbox
-from tests.contracts import test_sandbox_contract as suite
+from tests.contracts import elsewhere
 from tests.fakes.agents_api import AgentsApi
 from tests.k8s_ground import ground
 from tests.sandbox_bench import Bench
 
-ELSEWHERE = {
-    "test_it_can_work_here": "it needs an image and an address: below",
-    "test_a_missing_workspace_is_named": "over there the workspace is made anew",
-    "test_a_folder_starts_one_process_however_often_it_is_asked":
-        "it looks into the workspace: see tests/faults/test_kubernetes.py",
-    "test_what_cannot_start_says_why_in_one_line": "its programs lie in a folder of this machine",
-    "test_a_terminal_is_its_input_and_output": "the size of a terminal does not get there",
-}
-"""Tests of the suite that look at what is not shared, and why they are not run."""
-
-for _name, _test in vars(suite).items():
-    if _name.startswith("test_") and _name not in ELSEWHERE:
-        globals()[_name] = _test
+globals().update(elsewhere.promised())
 
 
 @dataclass

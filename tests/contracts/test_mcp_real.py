@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from core.store import gates, sessions
 from tests.agent_bench import brief, play
 from tests.api_bench import Speaker, serving, short_folder
 from tests.fakes.model_server import ModelServer, Say, Use
+from tests.flows import real_bench
 from tests.house_bench import ANN, HERE
 from tests.needs import need
 
@@ -32,8 +32,7 @@ async def agent() -> AsyncIterator[Speaker]:
 
 
 async def test_claude_asks_and_reports(agent: Speaker, tmp_path: Path) -> None:
-    program = shutil.which(os.environ.get("BULLPEN_TEST_CLAUDE", "claude"))
-    need("Claude Code", program is not None, "npm install -g @anthropic-ai/claude-code")
+    program = real_bench.program("claude", "BULLPEN_TEST_CLAUDE", "Claude Code")
     need("the MCP extra", bool(mcp_command()), "make dev")
     for name in ("home", "workspace"):
         (tmp_path / name).mkdir()

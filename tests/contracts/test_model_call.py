@@ -69,13 +69,6 @@ class Api:
                             content_type="application/json")
 
 
-@pytest.fixture
-def workspace(tmp_path: Path) -> Path:
-    for name in ("artifacts", "workspace"):
-        (tmp_path / name).mkdir()
-    return tmp_path / "workspace"
-
-
 async def run(api: Api, workspace: Path, options: dict[str, Any] | None = None,
               **told: Any) -> Played:
     async with api:
