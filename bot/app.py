@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from pathlib import Path
 
@@ -83,6 +84,7 @@ async def build(
         options.config, options.data, options.repo, redactor, repositories, _drivers()
     )
     house = _house(await taken(sources, configuration), data, store, clock)
+    await asyncio.to_thread(house.artifacts.sweep)
     for fault in (await crew.adopt(house, house.current.configured)).faults:
         log.warning("changed by hand, but left out", fault=fault)
     orchestrator = Orchestrator(house, settings.tick_seconds)

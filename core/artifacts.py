@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import re
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.errors import Broken, Refused, Unclear
+from core.killpoints import kill_point
 from core.model import ENDED, Actor, Event, Severity, Task, task_ref
 from core.store import tasks
 from core.store.database import Tx
@@ -70,7 +72,21 @@ class Artifacts:
         files = tuple(folder / secrets.token_hex(8) for _ in range(2))
         for path in files:
             write_atomically(path, data)
+        kill_point("after-staging")
         return Staged((files[0], files[1]), hashlib.sha256(data).hexdigest(), len(data))
+
+    def sweep(self) -> None:
+        """Remove what a bot that died had staged: before anything is staged, and not where a link
+        leads to."""
+        flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+        with contextlib.suppress(OSError):  # none: nothing was ever staged
+            folder = os.open(self.root / ".incoming", flags)
+            try:
+                for name in os.listdir(folder):
+                    with contextlib.suppress(OSError):
+                        os.unlink(name, dir_fd=folder)
+            finally:
+                os.close(folder)
 
     def keep(self, tx: Tx, task_id: int, name: str, data: bytes | Staged, author: Actor) -> int:
         """Store a new version; returns its number. The newest stands under the plain name,

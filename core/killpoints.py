@@ -11,6 +11,7 @@ import signal
 POINTS = (
     "before-intake",  # an update has arrived and is not stored
     "after-intake",  # stored, not confirmed, not executed
+    "after-staging",  # an artifact's content is on the disk, and nothing refers to it
     "after-claim",  # committed; nothing prepared
     "after-workspace",  # made; its branch not in the rows
     "after-spawn",  # the process runs; its handle not in the rows

@@ -22,7 +22,7 @@ def house(tmp_path: Path) -> Iterator[House]:
 
 
 POINTS = (
-    "before-intake:2", "after-intake", "after-intake:2", "after-claim",
+    "before-intake:2", "after-intake", "after-staging", "after-intake:2", "after-claim",
     "after-workspace", "after-spawn", "after-log", "after-exit", "after-receipt",
     "after-collect", "in-approval", "after-approval", "after-post", "after-merge", "after-removal",
 )  # fmt: skip
@@ -43,3 +43,30 @@ def test_the_road_ends_as_if_nothing_had_happened(house: House, point: str) -> N
     assert house.printed().count("G-1 approved. It is being merged.") == 1, house.picture()
     assert len(house.answers()) == len(commands), "one answer each"
     house.check()
+
+
+def test_what_was_on_its_way_to_be_kept_is_swept_at_the_next_start(house: House) -> None:
+    incoming = house.data / "tasks" / ".incoming"
+    killed = house.play(house.command("greet"), kill_at="after-staging")
+    assert killed.process.returncode == -9, killed.text()
+    assert len(list(incoming.iterdir())) == 2
+    (incoming / ".0123456789abcdef.tmp").write_bytes(b"half wri")
+    precious = house.base / "precious"
+    precious.write_text("kept")
+    (incoming / "a-link").symlink_to(precious)
+    again = house.play()
+    assert again.process.returncode == 0, house.picture()
+    assert not list(incoming.iterdir()) and precious.read_text() == "kept"
+    assert house.values("SELECT state FROM tasks") == ["review"], house.picture()
+    (tasks,) = (house.data / "tasks" / "active").iterdir()
+    assert "greet" in (tasks / "artifacts" / "raw-input.md").read_text()
+
+
+def test_a_folder_of_someone_else_s_is_not_swept(house: House) -> None:
+    others = house.base / "others"
+    others.mkdir()
+    (others / "file").write_text("kept")
+    (house.data / "tasks").mkdir(parents=True)
+    (house.data / "tasks" / ".incoming").symlink_to(others)
+    assert house.play("/status").process.returncode == 0, house.picture()
+    assert (others / "file").read_text() == "kept"
