@@ -64,6 +64,18 @@ print("%s ends" % name, file=sys.stderr, flush=True)
 sys.exit(status)
 '''
 
+CHORE = """
+name = "chore"
+title = "Work that nobody has to look at"
+
+[[steps]]
+id = "work"
+kind = "agent"
+type = "any"
+outcomes = { default = "done" }
+"""
+"""A workflow."""
+
 
 @dataclass
 class Bot:

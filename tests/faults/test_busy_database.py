@@ -17,13 +17,6 @@ pytestmark = pytest.mark.faults
 SAID = "waits until it can be stored"
 
 
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path / "house")
-    yield house
-    house.clean()
-
-
 @contextmanager
 def held(house: House) -> Iterator[None]:
     """Another process writes at the database, and doesn't come to an end."""

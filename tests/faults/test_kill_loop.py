@@ -10,7 +10,6 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -23,13 +22,6 @@ AGENTS = 10
 KILLS = int(os.environ.get("BULLPEN_TEST_KILLS", "6"))
 SLOW = (1, 2, 3)
 """Agents that end only while no bot runs."""
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path / "house")
-    yield house
-    house.clean()
 
 
 @pytest.fixture

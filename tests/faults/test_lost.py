@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,13 +13,6 @@ from tests.bot_bench import House, merges
 from tests.sandbox_bench import lives
 
 pytestmark = pytest.mark.faults
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path / "house")
-    yield house
-    house.clean()
 
 
 def go_on(house: House) -> Path:

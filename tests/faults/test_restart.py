@@ -12,7 +12,6 @@ import os
 import shutil
 import signal
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -34,13 +33,6 @@ sandbox = "host"
 options = {{ program = "{program}" }}
 environment = {{ FAKE_CLAUDE_SCRIPT = "{script}" }}
 """
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path / "house")
-    yield house
-    house.clean()
 
 
 def restart_machine(house: House) -> None:

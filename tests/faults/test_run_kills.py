@@ -10,25 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from tests.bot_bench import House
+from tests.bot_bench import CHORE, House
 
 pytestmark = pytest.mark.faults
 
 WAVES = 4
 WIDTH = 4
 KILLS = int(os.environ.get("BULLPEN_TEST_KILLS", "6"))
-
-CHORE = """
-name = "chore"
-title = "Work that nobody has to look at"
-
-[[steps]]
-id = "work"
-kind = "agent"
-type = "any"
-outcomes = { default = "done" }
-"""
-
 
 @pytest.fixture
 def house(tmp_path: Path) -> Iterator[House]:

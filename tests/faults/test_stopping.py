@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -25,13 +23,6 @@ open(sys.argv[1] + str(os.getpid()), "w").close()
 time.sleep(1000)
 """
 """An agent that asks nothing of TERM, and a child that has left its process group."""
-
-
-@pytest.fixture
-def house(tmp_path: Path) -> Iterator[House]:
-    house = House(tmp_path / "house")
-    yield house
-    house.clean()
 
 
 def working(house: House, *commands: str) -> Bot:

@@ -5,22 +5,13 @@ from __future__ import annotations
 
 from collections import Counter
 
+from tests.bot_bench import CHORE
 from tests.flows.bench import Bench, Live
 
 SIZES = (8, 8, 8, 8, 7, 1)
 BROKEN = 20
 """A task of the third wave."""
 
-CHORE = """
-name = "chore"
-title = "Work that nobody has to look at"
-
-[[steps]]
-id = "work"
-kind = "agent"
-type = "any"
-outcomes = { default = "done" }
-"""
 WORK = """
 echo begin $1 >> {ledger}
 if [ $1 -le 8 ]; then  # those of the first wave wait for each other
