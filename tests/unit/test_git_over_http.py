@@ -13,7 +13,7 @@ import pytest
 
 from core.git import serving
 from core.ports import Sandbox
-from core.sandboxes.host import HostSandbox
+from core.sandboxes.kubernetes import KubernetesSandbox
 from tests.api_bench import Api, Speaker, short_folder
 from tests.api_bench import serving as served
 
@@ -27,10 +27,6 @@ ENV = {"PATH": os.environ["PATH"], "HOME": "/nonexistent", "GIT_CONFIG_GLOBAL": 
 def local(*words: str, cwd: Path) -> str:
     return subprocess.run(["git", *words], cwd=cwd, env=ENV, capture_output=True, text=True,
                           check=True).stdout.strip()
-
-
-class Far(HostSandbox):
-    shares_folder = False
 
 
 class Place:
@@ -53,7 +49,7 @@ class Place:
 
     async def be(self, sandbox: str) -> None:
         home = self.agent.api.home
-        cast(dict[str, Sandbox], home.sandboxes)["far"] = Far()
+        cast(dict[str, Sandbox], home.sandboxes)["far"] = KubernetesSandbox(lambda: None)
         await home.store.write(lambda tx: tx.run("UPDATE sessions SET sandbox = ?", (sandbox,)))
 
     @property

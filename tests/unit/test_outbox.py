@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
 
+from bot.clock import SystemClock
 from bot.outbox import Backoff, Outbox, redacted
 from bot.pacing import Pace
 from core.commands.reply import Attachment, Button, Reply, Table
@@ -21,21 +21,11 @@ from tests.fakes.face import FakeFace
 QUICK = Backoff(first=0.01, most=0.02, trouble=0.01, wind_down=0.2)
 
 
-class RealTime:
-    """Pauses pass by themselves."""
-
-    def now(self) -> int:
-        return int(time.time() * 1000)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-
 class House:
     """A store, a face and an outbox; `restart` is a new process on the same table."""
 
     def __init__(self, folder: Path) -> None:
-        self.clock = RealTime()
+        self.clock = SystemClock()
         self.store = Store(folder, self.clock.now)
         self.face = FakeFace()
         self.outbox: Outbox

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from pathlib import Path
 
+from bot.clock import SystemClock
 from bot.outbox import Backoff, Outbox
 from bot.telegram.face import TelegramFace
 from core.commands.reply import Button, Reply
@@ -15,23 +15,15 @@ from core.store.database import Store
 from tests.fakes.telegram_server import TOKEN, TelegramServer
 
 
-class Clock:
-    def now(self) -> int:
-        return int(time.time() * 1000)
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-
 async def test_a_review_card_gets_through_cut_lines_and_a_flood(data_dir: Path) -> None:
     diff = "".join(f"+line {n}\n" for n in range(2000))
     card = Reply("Ready for you", code=diff, buttons=(Button("Approve", "approve G-1", gate=1),))
     async with TelegramServer() as server, contextlib.AsyncExitStack() as stack:
-        store = await Store(data_dir, Clock().now).open()
+        store = await Store(data_dir, SystemClock().now).open()
         stack.push_async_callback(store.close)
         face = TelegramFace(TOKEN, server.url)
         stack.push_async_callback(face.close)
-        outbox = Outbox(store, {"telegram": face}, Clock(), backoff=Backoff(0.01, 0.02))
+        outbox = Outbox(store, {"telegram": face}, SystemClock(), backoff=Backoff(0.01, 0.02))
         await store.write(
             lambda tx: deliveries.owe(tx, platform="telegram", chat="100", reply=card, urgency=0)
         )

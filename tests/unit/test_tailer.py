@@ -2,96 +2,94 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 import structlog
 
-from core.errors import Broken, Unreachable
+from core.drivers.command import CommandDriver
+from core.errors import Unreachable
 from core.house import House
 from core.lifecycle import Situation
 from core.model import AgentEvent
 from core.ports import Line
-from core.sandboxes.host import HostSandbox
 from core.sessions.tailer import Tailer
 from core.store import logs
 from core.store.database import Store
 from tests.fakes.clock import FakeClock
+from tests.fakes.sandbox import CutOff
 from tests.house_bench import bring, house
 
-LINES = [Line("out", 1, text, at) for at, text in enumerate(["one", "odd", "odd too", "last"], 1)]
+SAID = ["one", "odd", "odd too", "last"]
 
 
-class Stumbles:
-    """A driver that can't read what is odd; all else is as it is with the one it wraps."""
-
-    def __init__(self, driver: Any) -> None:
-        self._driver = driver
+class Stumbling(CommandDriver):
+    """A driver that can't read what is odd."""
 
     def parse(self, line: Line) -> Sequence[AgentEvent]:
         if "odd" in line.text:
             raise OverflowError("int too large")
-        found: Sequence[AgentEvent] = self._driver.parse(line)
-        return found
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._driver, name)
+        return super().parse(line)
 
 
-class Scripted(HostSandbox):
-    """A sandbox whose processes have said these lines."""
+class Session:
+    """One at work in a sandbox that can be cut off."""
 
-    async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
-        return [line for line in LINES if line.end > position]
+    def __init__(self, home: House, sandbox: CutOff, name: str) -> None:
+        self.home, self.sandbox, self.name = home, sandbox, name
+        self.output = home.attempt_folder(name, 1) / "output"
+        self.output.parent.mkdir(parents=True)
+
+    def says(self, *lines: str) -> None:
+        with self.output.open("a") as file:
+            file.writelines(f"1 o {line}\n" for line in lines)
+
+    async def drain(self) -> None:
+        """As after a restart."""
+        await (await Tailer.at(self.home, self.name, lambda: None)).drain()
+
+    async def said(self) -> list[str]:
+        return await self.home.store.logs.write(lambda tx: logs.tail(tx, self.name, 10))
 
 
 @pytest.fixture
-async def home(tmp_path: Path) -> AsyncIterator[House]:
+async def session(tmp_path: Path) -> AsyncIterator[Session]:
     store = await Store(tmp_path / "data", FakeClock().now).open()
-    plain = house(store, tmp_path)
-    drivers: Mapping[str, Any] = {n: Stumbles(one) for n, one in plain.drivers.items()}
-    yield replace(plain, drivers=drivers, sandboxes={"host": Scripted()})
+    plain, sandbox = house(store, tmp_path), CutOff()
+    home = replace(plain, drivers=dict.fromkeys(plain.drivers, Stumbling()),
+                   sandboxes={"host": sandbox})
+    task = await store.write(lambda tx: bring(tx, home, Situation.WORKING))
+    (row,) = await store.read("SELECT id FROM sessions WHERE task_id = ?", (task.id,))
+    yield Session(home, sandbox, row["id"])
     await store.close()
 
 
-async def test_a_line_that_breaks_the_driver_is_kept_as_text(home: House) -> None:
-    task = await home.store.write(lambda tx: bring(tx, home, Situation.WORKING))
-    (row,) = await home.store.read("SELECT id FROM sessions WHERE task_id = ?", (task.id,))
-    tailer = await Tailer.at(home, row["id"], lambda: None)
+async def test_a_line_that_breaks_the_driver_is_kept_as_text(session: Session) -> None:
+    session.says(*SAID)
     with structlog.testing.capture_logs() as told:
-        await tailer.drain()
-    said = await home.store.logs.write(lambda tx: logs.tail(tx, row["id"], 10))
-    assert said == ["one", "odd", "odd too", "last"]
+        await session.drain()
+    assert await session.said() == SAID
     assert [one["event"] for one in told] == ["a line could not be read"]
-    (attempt,) = await home.store.read("SELECT position FROM attempts")
-    assert attempt["position"] == len(LINES)
+    (attempt,) = await session.home.store.read("SELECT position FROM attempts")
+    assert attempt["position"] == session.output.stat().st_size
 
 
-class Lost(HostSandbox):
-    """What it said can't be read any more."""
-
-    why: Exception = Broken("output: Input/output error")
-
-    async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
-        if position < 2:
-            return [line for line in LINES[:2] if line.end > position]
-        raise self.why
-
-
-async def test_an_output_that_is_lost_ends_with_a_mark_and_holds_no_end_up(home: House) -> None:
-    lost = Lost()
-    home = replace(home, sandboxes={"host": lost})
-    task = await home.store.write(lambda tx: bring(tx, home, Situation.WORKING))
-    (row,) = await home.store.read("SELECT id FROM sessions WHERE task_id = ?", (task.id,))
-    lost.why = Unreachable("no answer")
+async def test_an_output_that_is_lost_ends_with_a_mark_and_holds_no_end_up(
+    session: Session,
+) -> None:
+    session.says(*SAID[:2])
+    await session.drain()
+    session.says(*SAID[2:])
+    session.sandbox.cut()
     with pytest.raises(Unreachable):
-        await (await Tailer.at(home, row["id"], lambda: None)).drain()
-    lost.why = Broken("output: Input/output error")
-    for _ in range(2):  # again after a restart
-        await (await Tailer.at(home, row["id"], lambda: None)).drain()
-    said = await home.store.logs.write(lambda tx: logs.tail(tx, row["id"], 10))
-    assert said[:2] == ["one", "odd"]
-    assert said[2:] == ["the rest of the output can't be read: output: Input/output error"]
+        await session.drain()
+    session.sandbox.mend()
+    assert await session.said() == SAID[:2]
+    session.output.parent.rename(session.output.parent.with_name("away"))
+    session.output.parent.touch()
+    for _ in range(2):
+        await session.drain()
+    lost = f"the rest of the output can't be read: {session.output} can't be read: Not a directory"
+    assert await session.said() == [*SAID[:2], lost]
