@@ -48,7 +48,8 @@ def events(line: Line) -> _Events:
 
 def _started(value: Table, line: Line) -> _Events:
     model, agent = string(value.get("model")), string(value.get("agent"))
-    data = {"driver_session": string(value.get("session")), "model": model}
+    afresh = {"afresh": True} if value.get("resumed") is False else {}
+    data = {"driver_session": string(value.get("session")), "model": model, **afresh}
     goes_on = " and goes on" if value.get("resumed") is True else ""
     words = f"{agent or 'The agent'} started{goes_on}{f' ({model})' if model else ''}"
     return (AgentEvent(AgentEventKind.STARTED, words, data),)

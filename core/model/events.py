@@ -49,7 +49,8 @@ class AgentEventKind(StrEnum):
 class AgentEvent(msgspec.Struct, frozen=True):
     """One thing an agent said or did, translated at the wall.
 
-    `text` is what a person reads. `data` by kind: started `{driver_session, model}` · text
+    `text` is what a person reads. `data` by kind: started `{driver_session, model}` (with `afresh`
+    it is known to begin a conversation, whatever it was told to go on with) · text
     `{closing: True}` (its closing words so far, where its result brings none along) ·
     tool_call `{id, name, input}` · tool_result `{id, is_error}` · file_change
     `{path, added, removed}` · usage `{tokens_in, tokens_out, cost_usd}` (what this session

@@ -20,6 +20,7 @@ from core.model import (
     task_ref,
 )
 from core.sessions import usage
+from core.sessions.wording import lost_words
 from core.store import gates, inputs, sessions
 from core.store.database import Tx
 
@@ -63,7 +64,7 @@ def tell(tx: Tx, session: Session, progress: str) -> None:
 
 def _one(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentEvent) -> None:
     if event.kind is K.STARTED:
-        _began(tx, house, session, event)
+        _began(tx, house, session, attempt, event)
     elif event.kind is K.USAGE:
         usage.take_in(tx, house, session, attempt, event)
     elif event.kind in (K.PERMISSION_REQUEST, K.QUESTION):
@@ -76,8 +77,11 @@ def _one(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentE
         _finished(tx, session, attempt, event)
 
 
-def _began(tx: Tx, house: House, session: Session, event: AgentEvent) -> None:
-    """How to go on with its conversation, and which model answers, as it says itself."""
+def _began(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentEvent) -> None:
+    """How to go on with its conversation, and which model answers, as it says itself. `afresh`:
+    it goes on with none; where it was to, that is told."""
+    if event.data.get("afresh") and sessions.goes_on(tx, attempt):
+        sessions.tell(tx, session, "session.resumed", lost_words(session), Severity.WARNING)
     agent = house.agents.get(session.agent)
     model = event.data.get("model") or session.model or (agent.model if agent else None)
     tx.run(

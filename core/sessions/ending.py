@@ -21,6 +21,7 @@ from core.model import (
     task_ref,
 )
 from core.ports import Exit, Verdict
+from core.sessions.wording import lost_words
 from core.store import gates, runs, sessions, tasks
 from core.store.database import Tx
 from core.store.inputs import was_owed
@@ -137,9 +138,8 @@ def _interrupted(tx: Tx, session: Session, attempt: Attempt) -> None:
 def _begin_anew(tx: Tx, session: Session) -> None:
     """Its conversation is lost, its work is not: a fresh one, which is told all that was said,
     goes on in the same worktree. That begins one, so it can't be lost again."""
-    words = f"{session.agent}'s conversation is lost: it is told everything again, and goes on"
     why = "your conversation so far is lost; what you have done is in this folder"
-    _rest(tx, session, words, Severity.INFO, cut_off=why, held_for=None)
+    _rest(tx, session, lost_words(session), Severity.WARNING, cut_off=why, held_for=None)
 
 
 def _rest(

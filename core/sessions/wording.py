@@ -1,11 +1,11 @@
-"""What an agent has done to a file, in the words of the log and the card."""
+"""What an agent has done to a file, and what has become of its conversation, in words."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from pathlib import PurePath
 
-from core.model import AgentEvent, AgentEventKind, FileChange
+from core.model import AgentEvent, AgentEventKind, FileChange, Session, task_ref
 
 
 def file_words(path: str, added: int, removed: int) -> str:
@@ -14,6 +14,14 @@ def file_words(path: str, added: int, removed: int) -> str:
         return f"{path} (+{added} −{removed})"
     number = added or removed
     return f"{path} ({'+' if added else '−'}{number} line{'' if number == 1 else 's'})"
+
+
+def lost_words(session: Session) -> str:
+    """That it begins a conversation anew, since the old one is gone."""
+    return (
+        f"{task_ref(session.task_id)} · {session.agent}'s conversation is lost: it is told "
+        "everything again, and goes on"
+    )
 
 
 def worded(event: AgentEvent, workspace: str) -> AgentEvent:

@@ -57,9 +57,27 @@ def test_a_permission_is_denied_and_the_agent_hears_why(bench: Bench) -> None:
     assert said[-1].startswith("You may not do this: Run echo") and "the other one" in said[-1]
 
 
+LOST = "⚠️ TASK-001 · fake's conversation is lost: it is told everything again, and goes on"
+
+
+@pytest.mark.parametrize("loads", [True, False])
+def test_a_conversation_that_is_begun_anew_is_told(bench: Bench, loads: bool) -> None:
+    bench.up('/add "Write a note"')
+    for memory in (bench.data / "sessions").glob("*/home/.fake-acp/*.json"):
+        memory.unlink()
+    configure(bench, loads=loads, resumes=False)
+    ran = bench.up("/reject 1 name the author", "/approve 1")
+    ran.said("sent back to fake", LOST, "TASK-001 is ready for you", "done · merged")
+    assert ran.out.count("conversation is lost") == 1, ran
+    (memory,) = (bench.data / "sessions").glob("*/home/.fake-acp/*.json")
+    heard = " ".join(words for who, words in json.loads(memory.read_text()) if who == "user")
+    assert "Write a note" in heard and "name the author" in heard
+
+
 def test_a_rejected_change_goes_on_in_the_same_conversation(bench: Bench) -> None:
     ran = bench.up('/add "Write a note"', "/reject 1 name the author", "/approve 1")
     ran.said("TASK-001 is ready for you", "sent back to fake", "G-2 · TASK-001", "done · merged")
+    assert "conversation is lost" not in ran.out
     (memory,) = (bench.data / "sessions").glob("*/home/.fake-acp/*.json")
     users = [words for who, words in json.loads(memory.read_text()) if who == "user"]
     assert "name the author" in users[-1] and "Write a note" not in users[-1]

@@ -6,7 +6,9 @@ import json
 import shutil
 import stat
 
+from tests.fakes.telegram_server import TelegramServer
 from tests.flows.bench import Bench
+from tests.flows.telegram_bench import bot, button, shown
 
 FRESH = """#!/bin/sh
 for word in "$@"; do
@@ -39,11 +41,13 @@ def test_it_goes_on_afresh_in_the_same_worktree_and_says_so(bench: Bench) -> Non
     first = bench.value("SELECT driver_session FROM sessions")
     lose(bench)
     ran = bench.up("/reject 1 name the author", "/logs 1", "/approve 1")
-    ran.said("sent back to claude", "TASK-001 is ready for you",
-             "done · merged")
+    ran.said("sent back to claude", "⚠️ TASK-001 · claude's conversation is lost: it is told "
+             "everything again, and goes on", "TASK-001 is ready for you", "done · merged")
+    assert ran.out.count("conversation is lost") == 1, ran
     said = [row["text"] for row in bench.rows("SELECT text FROM events "
                                                  "WHERE type = 'session.suspended'")]
-    assert said == ["claude's conversation is lost: it is told everything again, and goes on"]
+    assert said == ["TASK-001 · claude's conversation is lost: it is told everything again, "
+                    "and goes on"]
     (told,) = conversation(bench)
     assert "Write a note" in told and "name the author" in told
     assert "Your answer then" in told and "conversation so far is lost" in told
@@ -53,6 +57,20 @@ def test_it_goes_on_afresh_in_the_same_worktree_and_says_so(bench: Bench) -> Non
     assert resumed == [None, first, None]
     assert bench.value("SELECT attempts FROM tasks") == 0, "it is no retry"
     assert "No conversation found" in str(bench.log_rows("SELECT group_concat(text) FROM lines"))
+
+
+async def test_a_chat_is_told_below_what_it_asked_for(
+    bench: Bench, telegram: TelegramServer
+) -> None:
+    bench.install_claude()
+    async with bot(bench, telegram):
+        await telegram.says('/add "Write a note"')
+        asked = await shown(telegram, "Write a note")
+        await button(telegram, "Approve & merge")
+        lose(bench)
+        await telegram.says("/reject 1 name the author")
+        told = await shown(telegram, "claude's conversation is lost: it is told everything again")
+    assert told.reply_to == asked.reply_to and told.reply_to, "in the task's thread"
 
 
 def test_what_says_so_of_a_conversation_of_its_own_begins_no_other(bench: Bench) -> None:
