@@ -34,11 +34,13 @@ async def last_words(house: House, session_id: str) -> list[str]:
 def judged(
     house: House, session: Session, driver: Driver, last: AgentEvent | None, end: Exit
 ) -> Verdict:
-    """A result that is there stands, whatever ended the process after it."""
-    if end.reason == "gone":
+    """A result that is there stands, whatever ended the process after it; of a place that shares
+    no folder, only if the work has come home."""
+    verdict = _typed(end) if session.interactive else driver.verdict(last, end)
+    home = house.sandboxes[session.sandbox].shares_folder
+    if end.reason == "gone" and not (verdict.ok and home):
         why = f": {end.error}" if end.error else ""
         return Verdict(False, f"its process is gone without a trace of an end (lost){why}")
-    verdict = _typed(end) if session.interactive else driver.verdict(last, end)
     if verdict.ok or end.reason not in _WORDS:
         return verdict
     return Verdict(False, limit_words(house, session, end.reason), verdict.summary)

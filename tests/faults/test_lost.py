@@ -114,6 +114,36 @@ def test_lost_twice_is_lost_for_good(house: House) -> None:
     house.check()
 
 
+RESULT = """#!/bin/sh
+read line
+echo '{"type":"system","subtype":"init","session_id":"s1","model":"m"}'
+echo one begun >> %s/begun
+echo x > made.txt
+echo '{"type":"result","subtype":"success","is_error":false,"result":"Ready","num_turns":1}'
+exec sleep 600
+"""
+
+
+def test_a_result_stands_though_its_launcher_died_after_it(house: House) -> None:
+    agent = house.base / "claude"
+    agent.write_text(RESULT % house.base)
+    agent.chmod(0o755)
+    (house.base / "config" / "agents.toml").write_text(
+        f'[agents.claude]\ndriver = "claude"\nsandbox = "host"\n'
+        f'options = {{ program = "{agent}" }}\n')
+    bot = house.start(BULLPEN_LIMITS__GRACE_SECONDS="60")
+    bot.says('/add "Write" --agent claude')
+    house.until(lambda: house.values("SELECT 1 FROM lines WHERE kind = 'finished'",
+                                     file="logs.db"), "its result")
+    house.until(lambda: house.values("SELECT 1 FROM attempts WHERE state = 'running'"), "runs")
+    (handle,) = house.values("SELECT handle FROM attempts")
+    os.kill(json.loads(handle)["pid"], signal.SIGKILL)
+    house.until(lambda: house.values("SELECT 1 FROM gates WHERE state = 'open'"), "its review")
+    assert house.values("SELECT exit_reason FROM attempts") == ["gone"]
+    assert (house.base / "begun").read_text().split() == ["one", "begun"], "done once"
+    bot.kill()
+
+
 def test_an_agent_that_was_killed_is_no_lost_one(house: House) -> None:
     """Its launcher saw the end, and says which signal it was."""
     bot = house.start()
