@@ -295,6 +295,3 @@ def sendbacks(tx: Tx, session_id: str) -> int:
             "SELECT count(*) FROM iterations WHERE session_id = ? AND cause = 'qa'", (session_id,)
         )
     )
-
-
-# -- inputs --------------------------------------------------------------------------------

@@ -154,13 +154,19 @@ async def test_a_command_is_not_run_when_that_is_denied(kit: Kit, bench: Bench) 
     assert "Make none." in prompts, "the reason reached the model"
 
 
+async def at_its_command(bench: Bench, kit: Kit, model: Any, seconds: str) -> Attempt:
+    """It was allowed to run its command, and does."""
+    attempt = await Attempt(bench, kit, model).start()
+    await attempt.answer(True)
+    await until(lambda: bool(others_with(f"time.sleep({seconds})")), "the command runs")
+    return attempt
+
+
 @each
 async def test_an_interrupt_ends_a_command_and_the_turn(kit: Kit, bench: Bench) -> None:
     seconds = some_seconds()
     async with serving(kit, [kit.runs(waits(seconds)), Say("Slept.")]) as model:
-        attempt = await Attempt(bench, kit, model).start()
-        await attempt.answer(True)
-        await until(lambda: bool(others_with(f"time.sleep({seconds})")), "the command runs")
+        attempt = await at_its_command(bench, kit, model, seconds)
         await attempt.send(DRIVER.interrupt())
         await attempt.finish()
         await until(lambda: not others_with(f"time.sleep({seconds})"), "the command's end")
@@ -235,9 +241,7 @@ async def test_a_usage_limit_is_told(kit: Kit, bench: Bench) -> None:
 async def test_nothing_is_left_of_it(force: bool, kit: Kit, bench: Bench) -> None:
     seconds = some_seconds()
     async with serving(kit, [kit.runs(f"setsid {waits(seconds)}"), Say("Slept.")]) as model:
-        attempt = await Attempt(bench, kit, model).start()
-        await attempt.answer(True)
-        await until(lambda: bool(others_with(f"time.sleep({seconds})")), "the command runs")
+        attempt = await at_its_command(bench, kit, model, seconds)
         end = await bench.sandbox.stop(attempt.order.folder, attempt.handle, force=force)
     assert end.reason == "stopped"
     assert not others_with(f"time.sleep({seconds})") and not others_with(str(bench.base) + "/")
@@ -247,9 +251,7 @@ async def test_nothing_is_left_of_it(force: bool, kit: Kit, bench: Bench) -> Non
 async def test_its_end_in_the_middle_of_its_work_is_told(kit: Kit, bench: Bench) -> None:
     seconds = some_seconds()
     async with serving(kit, [kit.runs(waits(seconds)), Say("Slept.")]) as model:
-        attempt = await Attempt(bench, kit, model).start()
-        await attempt.answer(True)
-        await until(lambda: bool(others_with(f"time.sleep({seconds})")), "the command runs")
+        attempt = await at_its_command(bench, kit, model, seconds)
         os.kill(agent_of(bench), signal.SIGKILL)
         await attempt.until(K.FINISHED)
         await bench.end(attempt.order, attempt.handle)

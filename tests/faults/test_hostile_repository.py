@@ -341,12 +341,7 @@ async def test_no_checkout_writes_a_git_folder(stage: Stage, name: str) -> None:
     tree = _mktree(inside, f"040000 tree {config}\t{last}")
     for folder in folders:
         tree = _mktree(inside, f"040000 tree {tree}\t{folder}")
-    parent = run_git(inside, "rev-parse", "HEAD")
-    evil = run_git(inside, "commit-tree", tree, "-p", parent, "-m", "evil")
-    run_git(inside, "update-ref", f"refs/heads/{BRANCH}", evil)
-    with pytest.raises(BullpenError):
-        await stage.world.collect()
-    assert await stage.world.repositories.head(stage.world.repo, BRANCH) == stage.world.start
+    await _refused(stage, tree)
 
 
 async def test_a_link_out_of_the_tree_stays_a_link(stage: Stage, tmp_path: Path) -> None:
@@ -367,12 +362,7 @@ async def test_a_tree_that_holds_a_git_folder_is_not_taken_in(stage: Stage) -> N
     env_tree = f"100644 blob {blob}\tconfig"
     inner = _mktree(inside, env_tree)
     outer = _mktree(inside, f"040000 tree {inner}\t.git")
-    parent = run_git(inside, "rev-parse", "HEAD")
-    evil = run_git(inside, "commit-tree", outer, "-p", parent, "-m", "evil")
-    run_git(inside, "update-ref", f"refs/heads/{BRANCH}", evil)
-    with pytest.raises(BullpenError):
-        await stage.world.collect()
-    assert await stage.world.repositories.head(stage.world.repo, BRANCH) == stage.world.start
+    await _refused(stage, outer)
 
 
 async def test_odd_names_are_only_names(stage: Stage) -> None:
@@ -402,6 +392,17 @@ async def test_a_session_id_never_becomes_a_path(stage: Stage, session: str) -> 
     with pytest.raises(BullpenError, match="is no safe name"):
         await world.repositories.collect(world.repo, BRANCH, world.workspace, session, world.start)
     assert SESSION in str(world.workspace)
+
+
+async def _refused(stage: Stage, tree: str) -> None:
+    """The branch stands at that tree over there, and is not taken in."""
+    inside = stage.world.workspace
+    parent = run_git(inside, "rev-parse", "HEAD")
+    evil = run_git(inside, "commit-tree", tree, "-p", parent, "-m", "evil")
+    run_git(inside, "update-ref", f"refs/heads/{BRANCH}", evil)
+    with pytest.raises(BullpenError):
+        await stage.world.collect()
+    assert await stage.world.repositories.head(stage.world.repo, BRANCH) == stage.world.start
 
 
 def _mktree(folder: Path, line: str) -> str:

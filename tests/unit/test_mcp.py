@@ -116,38 +116,37 @@ async def test_a_human_is_asked_and_waited_for(agent: Speaker) -> None:
     assert await agent.api.value("SELECT options FROM gates") == '["red", "blue"]'
 
 
+async def answered_by_another(api: Api, port: int, asking: asyncio.Task[Any]) -> None:
+    """A bot comes up at the same address, and a person answers."""
+    again = Server(api.home.data, "127.0.0.1", port, api.home)
+    await again.start()
+    try:
+        await answer(api, "that")
+        assert words(await asyncio.wait_for(asking, 60)) == "that"
+    finally:
+        await again.close()
+
+
 async def test_a_question_outlives_the_bot(agent: Speaker) -> None:
     """It is asked once, however often the bot goes and comes back."""
     api = agent.api
-    host, port = api.url[7:].split(":")
+    port = int(api.url.rpartition(":")[2])
     async with tools(agent) as client:
         asking = asyncio.create_task(client.call_tool("ask_human", {"question": "Which?"}))
         while not await api.home.store.read("SELECT 1 FROM gates"):
             await asyncio.sleep(0.01)
         await api.server.close()
-        again = Server(api.home.data, host, int(port), api.home)
-        await again.start()
-        try:
-            await answer(api, "that")
-            assert words(await asyncio.wait_for(asking, 60)) == "that"
-        finally:
-            await again.close()
+        await answered_by_another(api, port, asking)
     assert await api.value("SELECT count(*) FROM gates") == 1
 
 
 async def test_asked_while_the_bot_is_away(agent: Speaker) -> None:
     api = agent.api
-    host, port = api.url[7:].split(":")
+    port = int(api.url.rpartition(":")[2])
     await api.server.close()
     async with tools(agent) as client:
         asking = asyncio.create_task(client.call_tool("ask_human", {"question": "Which?"}))
-        again = Server(api.home.data, host, int(port), api.home)
-        await again.start()
-        try:
-            await answer(api, "that")
-            assert words(await asyncio.wait_for(asking, 60)) == "that"
-        finally:
-            await again.close()
+        await answered_by_another(api, port, asking)
 
 
 async def test_a_question_of_an_ended_attempt_is_over(agent: Speaker) -> None:
