@@ -15,6 +15,9 @@ from core.model import Agent
 
 SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH(?!OR(?!I))", re.IGNORECASE)
 """Variables with such a name hold what nobody may see."""
+_FIGURE_NAME = re.compile(r"(MAX|LIMIT|BUDGET|TIMEOUT|TTL|MS|COUNT)(_|$)|_TOKENS$", re.IGNORECASE)
+_SETTING = re.compile(r"\d{1,9}|on|off|true|false|yes|no|none|auto|default", re.IGNORECASE)
+"""What is a figure or a switch, and stands in many a line that people must be able to read."""
 _LARGEST, _MOST_FILES = 64 << 10, 200
 _SHORTEST = 12
 """Characters of a value in a file that is taken for a secret: shorter ones are words."""
@@ -58,7 +61,7 @@ def _content(path: Path) -> str:
 def secrets_of(agent: Agent) -> Iterator[str]:
     """Every value of its own that must not be seen."""
     for name, value in agent.environment.items():
-        if SECRET_NAME.search(name) or name in agent.credentials:
+        if name in agent.credentials or (SECRET_NAME.search(name) and not _harmless(name, value)):
             yield value
     for mount in agent.mounts:
         if mount.source.is_dir():
@@ -66,6 +69,12 @@ def secrets_of(agent: Agent) -> Iterator[str]:
                 yield from _named(_text(path))
         else:
             yield from _values(_text(mount.source))
+
+
+def _harmless(name: str, value: str) -> bool:
+    """A setting of which nothing is told: `MAX_THINKING_TOKENS = "32000"`, `USE_AUTH = "true"`."""
+    setting = _SETTING.fullmatch(value.strip())
+    return bool(setting) and (not value.strip().isdigit() or bool(_FIGURE_NAME.search(name)))
 
 
 def _files(folder: Path) -> Iterator[Path]:

@@ -205,16 +205,16 @@ def _nobody(house: House, demand: Demand, step: Step, found: list[Match]) -> str
     name = demand.key.assignee
     if name is None or found:
         lacking = planning.lacking(found, demand.key.needs)
-        return lacking and (disabled(house, step, demand.key.needs) or lacking)
+        return lacking and (absent(house, step, demand.key.needs) or lacking)
     agent = house.agents.get(name)
     if agent is None:
         return f"it is for {name}, who is no longer configured: /assign gives it to another"
     return f"it is for {name}: {house.missing(agent) or 'that agent is not here now'}".rstrip(".")
 
 
-def disabled(house: House, step: Step, needs: Needs) -> str | None:
-    """Who could do it, but is disabled; None where there is no such agent."""
-    rest = [agent for _, agent in sorted(house.agents.items()) if not agent.enabled]
+def absent(house: House, step: Step, needs: Needs) -> str | None:
+    """Who could do it, but is disabled or can't work here; None where there is no such agent."""
+    rest = [agent for _, agent in sorted(house.agents.items()) if house.missing(agent)]
     fitting = [
         agent
         for agent in rest

@@ -71,4 +71,5 @@ class Doors:
 
 
 def hashed(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+    """Of whatever bytes came as a token."""
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()

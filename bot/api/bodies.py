@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import tempfile
 from typing import Any, TypeVar
 
 import msgspec
@@ -56,17 +57,19 @@ async def whole(request: web.Request, most: int) -> bytes:
         raise faults.invalid("The body is to be sent as it is, not packed.", 415)
     if (request.content_length or 0) > most:
         raise too_large(most)
-    data = bytearray()
-    try:
-        patience = request.app[PATIENCE]
-        async with asyncio.timeout(patience if most <= LARGEST else 4 * patience):
-            async for chunk in request.content.iter_any():
-                data += chunk
-                if len(data) > most:
-                    raise too_large(most)
-    except TimeoutError:
-        raise faults.invalid("The body took too long to come.", 408) from None
-    return bytes(data)
+    patience = request.app[PATIENCE]
+    # What comes slowly, or stops coming, waits on the disk and not in memory.
+    with tempfile.SpooledTemporaryFile(LARGEST) as data:
+        try:
+            async with asyncio.timeout(patience if most <= LARGEST else 4 * patience):
+                async for chunk in request.content.iter_any():
+                    data.write(chunk)
+                    if data.tell() > most:
+                        raise too_large(most)
+        except TimeoutError:
+            raise faults.invalid("The body took too long to come.", 408) from None
+        data.seek(0)
+        return data.read()
 
 
 def too_large(most: int) -> faults.ApiError:

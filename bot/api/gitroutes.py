@@ -7,12 +7,12 @@ import contextlib
 import os
 from collections.abc import AsyncIterator
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 from aiohttp import web
 
 from bot.api import faults
 from bot.api.policies import CALLER, Caller, Policy, Route
+from bot.api.rooms import Rooms
 from core.git.serving import LARGEST_PUSH, LONGEST, SERVICES, Asked, exchange
 from core.house import House
 
@@ -25,7 +25,7 @@ class Git:
     def __init__(self, house: House) -> None:
         self._house = house
         self._room = asyncio.Semaphore(AT_ONCE)
-        self._rooms: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        self._rooms = Rooms(OF_ONE)
 
     def routes(self) -> tuple[Route, ...]:
         git = "/git/{session}.git"
@@ -49,7 +49,7 @@ class Git:
 
     async def _exchange(self, request: web.Request, asked: Asked) -> web.StreamResponse:
         repository = await self._repository(request)
-        own = self._rooms.setdefault(request[CALLER].session_id, asyncio.Semaphore(OF_ONE))
+        own = self._rooms.of(request[CALLER].session_id)
         try:
             async with asyncio.timeout(LONGEST), own, self._room:
                 return await _answered(request, repository, asked)

@@ -16,6 +16,7 @@ from aiohttp import web
 from bot.api import bodies, faults
 from bot.api.bell import Bell
 from bot.api.policies import CALLER, Policy, Route
+from bot.api.rooms import Rooms
 from core import memory, reports
 from core.artifacts import LARGEST, check_name
 from core.errors import Unclear
@@ -25,6 +26,9 @@ from core.store import doors, sessions, tasks
 from core.store.database import Tx
 
 T = TypeVar("T")
+
+UPLOADS = 2
+"""Artifacts of one session that are taken in at a time."""
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):
@@ -62,6 +66,7 @@ class Session:
     def __init__(self, house: House, bell: Bell) -> None:
         self._house = house
         self._bell = bell
+        self._uploads = Rooms(UPLOADS)
 
     def routes(self) -> tuple[Route, ...]:
         api = "/api/session"
@@ -95,21 +100,23 @@ class Session:
 
     async def question(self, request: web.Request) -> web.Response:
         said = await bodies.json_of(request, Question)
-        key = request.headers.get("Idempotency-Key", said.key)
+        key = _key(request, said.key)
         gate = await self._act(request, reports.question, said.text, said.options, key)
         return web.json_response({"gate": _gate(gate)}, status=201)
 
     async def permission(self, request: web.Request) -> web.Response:
         said = await bodies.json_of(request, Permission)
         bodies.shallow(said.input)
-        key = request.headers.get("Idempotency-Key", said.key)
+        key = _key(request, said.key)
         gate = await self._act(request, reports.permission, said.tool, said.input, key)
         return web.json_response({"gate": _gate(gate)}, status=201)
 
     async def put_artifact(self, request: web.Request) -> web.Response:
         name = check_name(request.match_info["name"])
-        data = await bodies.whole(request, LARGEST)
-        version = await reports.artifact(self._house, _attempt(request), name, data)
+        attempt = _attempt(request)
+        async with self._uploads.of(attempt.session_id):
+            data = await bodies.whole(request, LARGEST)
+            version = await reports.artifact(self._house, attempt, name, data)
         return web.json_response({"name": name, "version": version})
 
     async def _act(self, request: web.Request, act: Callable[..., T], *words: Any) -> T:
@@ -221,6 +228,14 @@ def _attempt(request: web.Request) -> Attempt:
     if attempt is None:  # a policy lets no errand get here
         raise faults.unauthorized()
     return attempt
+
+
+def _key(request: web.Request, said: str) -> str:
+    """What makes a request the same as an earlier one."""
+    key = request.headers.get("Idempotency-Key", said)
+    if not key.isprintable():
+        raise faults.invalid("`Idempotency-Key` is made of printable characters.")
+    return key
 
 
 def _gate(gate: Gate) -> dict[str, Any]:

@@ -123,6 +123,13 @@ def test_a_type_that_nobody_names_is_told(bench: Bench) -> None:
     assert "names the type" not in ran.out
 
 
+def test_who_could_do_it_and_is_not_installed_is_named(bench: Bench) -> None:
+    """The shipped crew on a machine without its program; nobody names the types that it does."""
+    ran = bench.up("/pause", '/spawn research "Look around"', "/resume", "/task 1")
+    ran.said("names the type `research` (they name ", "TASK-001 waits: ", "Claude Code is not")
+    assert "takes such a step" not in ran.out
+
+
 def test_one_session_with_all_there_is_to_know(bench: Bench) -> None:
     crew(bench)
     bench.up('/spawn make "Write this down"')
