@@ -21,17 +21,18 @@ from typing import Any
 from core.errors import Broken
 from core.ports import Exit, Order
 from core.sandboxes import files, output
-from core.sandboxes.output import clean
+from core.sandboxes.endings import told_of
 from core.sandboxes.procs import Identity, Signs
 
 REVOKED = "revoked"
 MARKER = "BULLPEN_ATTEMPT"
-_NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO)
+_NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM)
+_MOST_PID, _LONGEST_HANDLE = 1 << 31, 1000
 NOTES = frozenset({"size", "waiting"})
 
 
 class Planted(Broken):
-    """A file that the launcher can't have written."""
+    """A file that the launcher can't have written, or that was closed to us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,8 +141,10 @@ class Attempt:
     def handle(self) -> str | None:
         """The handle that the launcher has written, if it has."""
         with contextlib.suppress(Broken):  # a power cut may leave it empty; the claim will do
-            value = self._json("handle.json")
-            return None if value is None else json.dumps(value, separators=(",", ":"))
+            if (value := self._json("handle.json")) is not None:
+                handle = json.dumps(value, separators=(",", ":"))
+                identity(handle)
+                return handle if len(handle) < _LONGEST_HANDLE else None
         return None
 
     def end(self) -> Exit | None:
@@ -152,9 +155,7 @@ class Attempt:
             return Exit(reason="gone", error=str(planted))
         if value is None:
             return None
-        status, number, at = (_number(value.get(key)) for key in ("status", "signal", "at"))
-        reason, error = (_line(value.get(key)) for key in ("reason", "error"))
-        return Exit(status, number, reason, error, at or 0)
+        return told_of(value)
 
     def left(self) -> list[int]:
         """What could not be killed at the end, by pid."""
@@ -171,16 +172,24 @@ class Attempt:
             files.replace(folder, "exit.json", json.dumps(value).encode())
 
     def signs(self, launcher: Identity) -> Signs | None:
-        """How to know this attempt's processes when its launcher is dead; None where the
-        folder is gone."""
-        order = self._json("order.json")
-        if order is None:
+        """How to know this attempt's processes when its launcher is dead; None where nothing
+        says so any more."""
+        order = self._ordered()
+        try:
+            return Signs(int(order["seal"]), f"{MARKER}={order['marker']}", launcher.start)
+        except (KeyError, TypeError, ValueError):
             return None
-        return Signs(order["seal"], f"{MARKER}={order['marker']}", launcher.start)
 
     def grace(self) -> float:
         """Seconds between TERM and KILL."""
-        return float((self._json("order.json") or {"grace": 0})["grace"])
+        grace = self._ordered().get("grace")
+        return float(grace) if isinstance(grace, (int, float)) and 0 <= grace < 1e6 else 0.0
+
+    def _ordered(self) -> dict[str, Any]:
+        """The order; nothing where it is not there, or not ours any more."""
+        with contextlib.suppress(Planted):
+            return self._json("order.json") or {}
+        return {}
 
     def _json(self, name: str) -> dict[str, Any] | None:
         try:
@@ -201,16 +210,23 @@ def identity(handle: str) -> Identity:
     """The launcher that a handle names. Raises Broken for a handle of another kind."""
     try:
         value = json.loads(handle)
-        return Identity(value["pid"], value["start"], value["boot"])
-    except (ValueError, KeyError, TypeError) as error:
+        return _identity(value["pid"], value["start"], value["boot"])
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Broken(f"{handle!r} is no handle of a process on this machine") from error
+
+
+def _identity(pid: object, start: object, boot: object) -> Identity:
+    """Raises ValueError for what no process can have."""
+    if type(pid) is int and type(start) is int and 0 < pid < _MOST_PID and isinstance(boot, str):
+        return Identity(pid, start, boot)
+    raise ValueError(pid)
 
 
 def claimant(claim: str) -> Identity:
     """The launcher that a claim names."""
     try:
         pid, start, boot = claim.split(":", 2)
-        return Identity(int(pid), int(start), boot)
+        return _identity(int(pid), int(start), boot)
     except ValueError as error:
         raise Planted(f"{claim[:100]!r} names no process") from error
 
@@ -247,11 +263,3 @@ def _seal(name: str) -> int:
     again finds the same processes."""
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest()
     return (1 << 60) + (int.from_bytes(digest[:8], "big") >> 4)
-
-
-def _number(value: object) -> int | None:
-    return value if type(value) is int else None
-
-
-def _line(value: object) -> str | None:
-    return clean(value[:500].replace("\n", " ")) if isinstance(value, str) else None

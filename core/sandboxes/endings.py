@@ -1,7 +1,9 @@
-"""The end of an attempt elsewhere: what was told over there, and what the engine knows besides."""
+"""The end of an attempt, as somebody tells of it who may be the agent itself; and what an engine
+knows besides."""
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,16 +15,26 @@ _LIMITS = frozenset({"wall_time", "idle_time", "memory"})
 
 
 def told_of(value: Mapping[str, Any]) -> Exit:
-    """An end that came from over there: an agent may have written it."""
-    status, signal, at = (value.get(key) for key in ("status", "signal", "at"))
+    """An end in the launcher's words. An agent may have written it: what can't be is left out."""
     reason, error = (value.get(key) for key in ("reason", "error"))
     return Exit(
-        status if type(status) is int else None,
-        signal if type(signal) is int else None,
-        clean(reason)[:500] if isinstance(reason, str) else None,
-        clean(error)[:500] if isinstance(error, str) else None,
-        at if type(at) is int else 0,
+        _number(value.get("status"), 255),
+        _number(value.get("signal"), 64),
+        _line(reason),
+        _line(error),
+        _number(value.get("at"), time.time_ns() // 1_000_000) or 0,
     )
+
+
+def _number(value: object, most: int) -> int | None:
+    return value if type(value) is int and 0 <= value <= most else None
+
+
+def _line(value: object) -> str | None:
+    if not isinstance(value, str):
+        return None
+    whole = value[:500].encode("utf-8", "replace").decode()
+    return clean(whole.replace("\n", " "))
 
 
 def joined(told: Exit, known: Exit) -> Exit:

@@ -74,8 +74,7 @@ class HostSandbox:
         return await _status(Attempt(folder), handle, "gone")
 
     async def ended(self, folder: Path, handle: str) -> None:
-        if Attempt(folder).end() is None:
-            await procs.gone(identity(handle))
+        await procs.gone(identity(handle))  # whatever the agent itself may have told of an end
 
     def size(self, folder: Path) -> int:
         try:
@@ -191,10 +190,10 @@ def _private(path: str, flags: int) -> int:
 
 async def _status(attempt: Attempt, handle: str, reason: str) -> Status:
     """As the port says; `reason` is the end's where the launcher left none itself."""
-    end, alive = attempt.end(), procs.alive(identity(handle))
-    end = end or (None if alive else attempt.end())  # it may have ended between the two
-    if end is not None or alive:
-        return Status(alive=end is None, end=end)
+    if procs.alive(identity(handle)):
+        return Status(alive=True)
+    if (end := attempt.end()) is not None:
+        return Status(alive=False, end=end)
     if await _left(attempt, handle):
         return Status(alive=True)
     restarted = None if identity(handle).boot == procs.boot_id() else "the machine was restarted"

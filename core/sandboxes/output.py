@@ -25,6 +25,9 @@ STREAMS = {b"o": "out", b"O": "out", b"e": "err", b"E": "err", b"m": "mark"}
 LONGEST = 4 << 20
 """Bytes that a record may have: a megabyte of text and its head, with much to spare."""
 
+DIGITS = 14
+"""That a time in ms has until the year 5138; no launcher writes more."""
+
 ROOM = 4 << 20
 """Bytes that the launcher may need beside the log cap: marks, and the last lines."""
 SPOILT = 1 << 52
@@ -82,7 +85,9 @@ def parse(data: bytes, position: int) -> list[Line]:
         position += len(record) + 1
         parts = record.split(b" ", 2)
         stream = STREAMS.get(parts[1]) if len(parts) == 3 else None
-        if stream is None or not parts[0].isdigit():  # somebody else has written here
+        if (
+            stream is None or not parts[0].isdigit() or len(parts[0]) > DIGITS
+        ):  # somebody else has written here
             parts, stream = [b"0", b"o", record], "out"
         text = parts[2].decode("utf-8", "replace")
         lines.append(Line(stream, int(parts[0]), clean(text) if suspect else text, position))

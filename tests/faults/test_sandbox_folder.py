@@ -5,16 +5,19 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from core.errors import Broken
 from core.ports import Exit, Order
-from core.sandboxes import output
-from core.sandboxes.attempt import Attempt
+from core.sandboxes import output, procs
+from core.sandboxes.attempt import Attempt, identity
 from core.sandboxes.docker.place import Place, place_in
 from core.sandboxes.host import HostSandbox
+from core.sandboxes.procs import Identity
+from tests.sandbox_bench import Bench
 
 
 @pytest.fixture
@@ -183,6 +186,60 @@ def test_the_values_of_an_end_are_of_their_kinds(attempt: Attempt) -> None:
     assert end.error.startswith("red x")
     assert len(end.error) <= 500
     assert attempt.left() == [2]
+
+
+ABSURD = (10**14, 10**20, -1, 2**63)
+
+
+@pytest.mark.parametrize("value", [*ABSURD, 1 << 40])
+def test_the_figures_of_an_end_are_such_as_can_be(attempt: Attempt, value: int) -> None:
+    told = {"status": value, "signal": value, "at": value, "reason": "\ud800", "left": []}
+    (attempt.folder / "exit.json").write_text(json.dumps(told))
+    end = attempt.end()
+    assert end is not None and end.reason is not None
+    assert (end.status, end.signal) == (None, None)
+    assert 0 <= end.at <= time.time_ns() // 1_000_000
+    assert end.reason.encode()
+
+
+@pytest.mark.parametrize("text", [*map(str, ABSURD), "9" * 5000], ids=lambda text: text[:20])
+def test_a_time_that_no_launcher_writes_is_part_of_the_words(attempt: Attempt, text: str) -> None:
+    attempt.output.write_text(f"{text} o hi\n99 e more\n")
+    lines = output.read(attempt.output, 0, 1 << 20)
+    assert [(line.at, line.text) for line in lines] == [(0, f"{text} o hi"), (99, "more")]
+
+
+@pytest.mark.parametrize("value", [{}, {"pid": 1}, {"pid": 10**20, "start": 1, "boot": "x"},
+                                   {"pid": "1", "start": 1, "boot": "x"}, {"pid": -1},
+                                   {"pid": 1, "start": 1, "boot": "x" * 5000}])  # fmt: skip
+async def test_a_handle_that_names_no_process_is_none(attempt: Attempt, value: object) -> None:
+    (attempt.folder / "handle.json").write_text(json.dumps(value))
+    (attempt.folder / "claim").symlink_to("99999999999999999999:1:x")
+    assert attempt.handle() is None
+    with pytest.raises(Broken, match="names no process"):
+        await HostSandbox().find(attempt.folder)
+
+
+@pytest.mark.parametrize("value", [[], {"grace": "1"}, {"grace": 1e300, "seal": "x"}])
+def test_an_order_that_was_spoilt_keeps_nobody_from_ending_it(
+    attempt: Attempt, value: object
+) -> None:
+    (attempt.folder / "order.json").write_text(json.dumps(value))
+    assert attempt.grace() == 0.0
+    assert attempt.signs(Identity(1, 1, "x")) is None
+
+
+async def test_whoever_tells_of_an_end_of_its_own_is_alive_until_it_is_gone(
+    tmp_path: Path
+) -> None:
+    bench = Bench(HostSandbox(), tmp_path)
+    order = bench.order("sh", "-c", "echo '{\"status\":0}' > ../attempt-1/exit.json; echo told; "
+                        "sleep 1000")  # fmt: skip
+    handle = await bench.start(order)
+    await bench.said(order, "told")
+    assert (await bench.sandbox.status(order.folder, handle)).alive
+    assert (await bench.sandbox.stop(order.folder, handle)).reason == "stopped"
+    assert not procs.alive(identity(handle))
 
 
 @pytest.mark.parametrize("kind", ["fifo", "link", "folder", "device"])
