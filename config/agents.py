@@ -87,9 +87,22 @@ def _amount(value: Any) -> Any:
     return {"usd": usd, "tokens": tokens}
 
 
+def _variable(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
+        raise ValueError(f"`{name}` is no variable's name: it is made of A-Z, a-z, 0-9 and _")
+    return name
+
+
 def _readable(value: str) -> str:
-    given(value)
+    if "\0" in given(value):
+        raise ValueError("holds a NUL, which no variable can")
     return value
+
+
+def _network(name: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,62}", name):
+        raise ValueError('is "on", "off" or the name of a container network')
+    return name
 
 
 class AgentTable(Section):
@@ -109,11 +122,13 @@ class AgentTable(Section):
     focus: Focus | None = Field(default=None, validate_default=True)
     triggers: tuple[TriggerTable, ...] = ()
     budget: Annotated[BudgetTable | None, BeforeValidator(_amount)] = None
-    environment: dict[str, Annotated[str, AfterValidator(_readable)]] = Field(default_factory=dict)
+    environment: dict[
+        Annotated[str, AfterValidator(_variable)], Annotated[str, AfterValidator(_readable)]
+    ] = Field(default_factory=dict)
     options: dict[str, Any] = Field(default_factory=dict)
     limits: LimitsTable = LimitsTable()
     mounts: tuple[MountTable, ...] = ()
-    network: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$")] = "on"
+    network: Annotated[str, AfterValidator(_network)] = "on"
     container: ContainerTable = ContainerTable()
     enabled: bool = True
 

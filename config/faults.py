@@ -63,6 +63,7 @@ def _where(origin: str, path: Path_) -> str:
 def _plain(message: str) -> str:
     message = message.removeprefix("Value error, ").partition(", unable to parse")[0]
     message = message.replace("valid integer", "whole number").replace("valid number", "number")
+    message = message.replace("a valid tuple", "a list").replace("a valid dictionary", "a table")
     message = message.replace("Input should be", "must be").replace("Field required", "is missing")
     return message[:1].lower() + message[1:]
 

@@ -14,6 +14,7 @@ from core.commands import amounts
 from core.errors import Unclear
 from core.model import Limits, Mount
 
+_KERNELS = frozenset({"proc", "sys", "dev"})
 _YEAR, _MEGABYTE = 365 * 86_400, 1 << 20
 
 
@@ -98,6 +99,8 @@ class MountTable(Section):
             raise ValueError("begins with / or ~/, for instance ~/.codex/auth.json")
         if ".." in Path(target).parts:
             raise ValueError("leads elsewhere; name it without ..")
+        if Path(target).parts[1:2] and Path(target).parts[1] in _KERNELS and target[0] == "/":
+            raise ValueError("is the machine's own: nothing is shown there")
         return target
 
     def mount(self) -> Mount:

@@ -106,7 +106,7 @@ def test_all_faults_are_told_together_with_file_and_key(tmp_path: Path) -> None:
     ("toml", "fault"),
     [
         ("queue = [", "bullpen.toml: no valid TOML: "),
-        ("queue = 3", "bullpen.toml: queue: must be a valid dictionary"),
+        ("queue = 3", "bullpen.toml: queue: must be a table"),
         ('default_workflow = "fast"', "bullpen.toml: default_workflow: no workflow `fast`; there"),
         ('[[notify]]\nchannel = "x"', "bullpen.toml: notify.0.channel: no channel `x`; there are"),
         ('[repos]\nroot = "/not/there"', "repos.root: /not/there: no such file or directory"),
