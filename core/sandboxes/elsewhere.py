@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
 from pathlib import Path
@@ -17,11 +18,14 @@ from core.ports import Exit, Line, Order, Ran, Status
 from core.sandboxes import errands, output
 from core.sandboxes.afar import Afar
 from core.sandboxes.attempt import Attempt
+from core.sandboxes.mirror import Mirror
 
 FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 LOOK = 0.5
 """Seconds between two looks whether the way there is open."""
 CLEARING = 10.0
+CATCH_UP = 5.0
+"""Seconds for which what it said meanwhile may be on its way, once its log is followed again."""
 SETTLING = 120.0
 """Seconds for which the way home is waited for after the engine says that it has ended."""
 
@@ -33,6 +37,27 @@ class Known(Protocol):
     def handle(self) -> str: ...
 
 
+class Silence:
+    """How long nothing new has come of an attempt, of the time in which it could be heard: that its
+    log is followed anew is no news, and while it can't be followed nobody knows."""
+
+    def __init__(self, afar: Afar) -> None:
+        self._afar = afar
+        self._lasted, self._looked, self._position = 0.0, 0.0, -1
+
+    def listen(self, most: float) -> None:
+        """Its log is followed now, as it may have been before; `most` is how long it may last."""
+        self._looked = time.monotonic()
+        self._lasted = min(self._lasted, most - min(CATCH_UP, most / 2))
+
+    def seconds(self, mirror: Mirror) -> float:
+        """None of them while a person is asked."""
+        now, new = time.monotonic(), mirror.next != self._position
+        self._lasted = 0.0 if new or self._afar.waits() else self._lasted + now - self._looked
+        self._looked, self._position = now, mirror.next
+        return self._lasted
+
+
 class Follower(ABC):
     """One for an attempt. `done` is set when its end is recorded; `trouble` is why nothing is
     known just now."""
@@ -40,6 +65,7 @@ class Follower(ABC):
     def __init__(self, folder: Path) -> None:
         self._folder, self._afar = folder, Afar(folder)
         self._pause, self._waked = FIRST_PAUSE, asyncio.Event()
+        self._silence = Silence(self._afar)
         self.done = asyncio.Event()
         self.trouble: Broken | None = None
         self.task = asyncio.create_task(self._run())

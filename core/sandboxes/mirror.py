@@ -20,6 +20,8 @@ LONGEST = 4 << 20
 """Bytes of a line of the carrier's; a longer one is none of its."""
 ROOM = 4 << 20
 """Bytes beside the log cap: marks and tails."""
+_FARTHEST = 10**15
+"""Bytes of output that nobody has."""
 WORDS = 20
 END = "end.json"
 
@@ -46,7 +48,6 @@ class Mirror:
         self._rest, self._skipping, self._full = b"", False, False
         self.words: list[str] = []
         self.last_at = 0
-        self.heard = time.monotonic()
         self.end: dict[str, Any] | None = _json(folder / END)
         self._file = os.open(
             folder / "output", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
@@ -65,7 +66,6 @@ class Mirror:
         """Take in the next bytes of a stream. `from_start`: it holds all that there still is, so
         what is missing is lost. Raises Gap when it may be there still; OSError on a full disk:
         then begin again, nothing is lost."""
-        self.heard = time.monotonic()
         lines = (self._rest + data).split(b"\n")
         self._rest = lines.pop()
         if lines and self._skipping:
@@ -79,7 +79,8 @@ class Mirror:
             if head == b"=":
                 self._put(block, position)
                 block = []
-                self._ended(record)
+                self._ended(record, from_start)
+                position = self.next
             elif not head.isdigit() or len(head) > 15:
                 self.words = [*self.words, line.decode("utf-8", "replace")[:300]][-WORDS:]
             elif int(head) >= position:
@@ -96,8 +97,7 @@ class Mirror:
     def _put(self, block: list[bytes], position: int) -> None:
         data = b"".join(block)
         if data:
-            at = block[-1].partition(b" ")[0]
-            self.last_at = int(at) if at.isdigit() and len(at) < 15 else self.last_at
+            self.last_at = _moment(block[-1], time.time()) or self.last_at
             self._append(data)
             self.next = position
 
@@ -125,12 +125,18 @@ class Mirror:
         self._append(text.encode())
         self.next = there
 
-    def _ended(self, said: bytes) -> None:
+    def _ended(self, said: bytes, from_start: bool) -> None:
+        """It says also where the output ends: what is missing before that is lost."""
         try:
             end = json.loads(said)
         except ValueError:
             return
         if isinstance(end, dict) and isinstance(end.get("exit"), dict):
+            length = end.get("position")
+            if isinstance(length, int) and self.next < length < _FARTHEST:
+                if not from_start:
+                    raise Gap
+                self._mark(length)
             _replace(self._folder / END, json.dumps(end).encode())
             self.end = end
 
@@ -146,20 +152,26 @@ class Mirror:
 
     def _whole(self) -> int:
         """Half a record at the end was being written when we were killed: it comes again."""
-        size = os.fstat(self._file).st_size
-        at, tail = size, b""
+        about = os.fstat(self._file)
+        at, tail = about.st_size, b""
         while at and b"\n" not in tail:
             at = max(0, at - (1 << 20))
-            tail = os.pread(self._file, size - at, at)
+            tail = os.pread(self._file, about.st_size - at, at)
         size = at + tail.rfind(b"\n") + 1
-        os.ftruncate(self._file, size)
-        self._remember_time(tail)
+        if size < about.st_size:
+            os.ftruncate(self._file, size)
+            os.utime(self._file, ns=(about.st_atime_ns, about.st_mtime_ns))
+        records = tail.split(b"\n")[:-1]
+        if records:
+            self.last_at = _moment(records[-1], about.st_mtime)
         return size
 
-    def _remember_time(self, tail: bytes) -> None:
-        records = tail.split(b"\n")[:-1]
-        at = records[-1].partition(b" ")[0] if records else b""
-        self.last_at = int(at) if at.isdigit() and len(at) < 15 else 0
+
+def _moment(record: bytes, known: float) -> int:
+    """When a record was written, in milliseconds: at the latest when it was known here (seconds).
+    An agent may have dated it ahead, and what comes before that would never be asked for."""
+    at = record.partition(b" ")[0]
+    return min(int(at), int(known * 1000)) if at.isdigit() and len(at) < 15 else 0
 
 
 def _json(path: Path) -> Any:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
+import time
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +14,17 @@ from aiohttp import web
 
 class Cluster:
     """`answers`: False: it can't answer anything now. `log`: `fails` (its node gives no answer),
-    `breaks` (in the middle), or all of its bytes. `phase` is the pod's. `asked`: how often the Job
-    was asked for, `heard`: how often its log."""
+    `breaks` (in the middle), all of its bytes, or its lines, each with the second in which its
+    node saw it. As long as the pod runs, such a log is followed for `holds` seconds at once.
+    `phase` is the pod's. `asked`: how often the Job was asked for, `heard`: how often its log,
+    `deleted`: whether the Job was."""
 
     def __init__(self) -> None:
         self.answers, self.phase = True, "Running"
-        self.log: str | bytes = b""
+        self.log: str | bytes | list[tuple[float, bytes]] = b""
+        self.holds = 0.0
         self.asked = self.heard = 0
+        self.deleted = False
         self._runner: web.AppRunner | None = None
 
     async def open(self, folder: Path) -> str:
@@ -25,7 +32,7 @@ class Cluster:
         app = web.Application(middlewares=[self._answer])
         jobs, core = "/apis/batch/v1/namespaces/default/jobs", "/api/v1/namespaces/default"
         app.router.add_get(f"{jobs}/{{name}}", self._job)
-        app.router.add_delete(f"{jobs}/{{name}}", self._job)
+        app.router.add_delete(f"{jobs}/{{name}}", self._delete)
         app.router.add_get(f"{core}/pods", self._pods)
         app.router.add_get(f"{core}/pods/{{name}}/log", self._log)
         self._runner = web.AppRunner(app, handle_signals=False, shutdown_timeout=0.1)
@@ -55,6 +62,10 @@ class Cluster:
     async def _job(self, request: web.Request) -> web.Response:
         return web.json_response({"metadata": {"name": "one"}, "status": {}})
 
+    async def _delete(self, request: web.Request) -> web.Response:
+        self.deleted, self.phase = True, "Failed"
+        return await self._job(request)
+
     async def _pods(self, request: web.Request) -> web.Response:
         state = {"running": {}} if self.phase == "Running" else {"terminated": {"exitCode": 0}}
         pod = {"metadata": {"name": "one-x"}, "spec": {"containers": [{"image": "bench"}]},
@@ -69,7 +80,25 @@ class Cluster:
             return web.json_response({"message": "dial tcp: no route to host"}, status=500)
         answer = web.StreamResponse()
         await answer.prepare(request)
+        if isinstance(self.log, list):
+            await self._lines(answer, request.query.get("sinceTime"))
+            return answer
         await answer.write(b"0 1 o half of ")
         assert request.transport is not None
         request.transport.close()
         return answer
+
+    async def _lines(self, answer: web.StreamResponse, since: str | None) -> None:
+        """As a kubelet: what came since then, and what comes."""
+        assert isinstance(self.log, list)
+        first = datetime.fromisoformat(since).timestamp() if since else 0.0
+        until, told = time.monotonic() + self.holds, 0
+        while True:
+            running = self.phase == "Running"
+            for when, line in self.log[told:]:
+                if when >= first:
+                    await answer.write(line)
+            told = len(self.log)
+            if not running or time.monotonic() > until:
+                return
+            await asyncio.sleep(0.05)

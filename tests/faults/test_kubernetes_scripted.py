@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -42,12 +43,16 @@ def folder(tmp_path: Path) -> Path:
     """An attempt that has been started."""
     folder = tmp_path / "attempt"
     folder.mkdir()
-    facts = {"workspace": str(tmp_path), "branch": "", "log_cap": 1 << 20, "grace": 0.0,
-             "idle_time": None, "rooms": []}
-    (folder / "afar.json").write_text(json.dumps(facts))
+    limited(folder, None)
     (folder / "handle.json").write_text(HANDLE)
     assert Attempt(folder).take("kubernetes:" + HANDLE)
     return folder
+
+
+def limited(folder: Path, idle_time: float | None) -> None:
+    facts = {"workspace": str(folder.parent), "branch": "", "log_cap": 1 << 20, "grace": 0.0,
+             "idle_time": idle_time, "rooms": []}
+    (folder / "afar.json").write_text(json.dumps(facts))
 
 
 @pytest.mark.parametrize("how", ["fails", "breaks"])
@@ -88,3 +93,44 @@ async def test_a_cluster_that_is_away_is_told_until_it_answers(
     cluster.log, cluster.phase = WHOLE, "Succeeded"
     await asyncio.wait_for(waiting, PATIENCE)
     assert (await sandbox.status(folder, HANDLE)).end is not None
+
+
+async def test_that_its_log_is_followed_anew_is_no_word_of_the_agent_s(
+    cluster: Cluster, sandbox: KubernetesSandbox, folder: Path
+) -> None:
+    """Each time its last second comes again."""
+    limited(folder, 2.0)
+    now = time.time()
+    cluster.holds, cluster.log = 1.8, [(now, b"0 %d o begun\n" % (now * 1000))]
+    waiting = asyncio.ensure_future(sandbox.ended(folder, HANDLE))
+    await until(lambda: cluster.deleted, "it was silent for too long")
+    await asyncio.wait_for(waiting, PATIENCE)
+    end = (await sandbox.status(folder, HANDLE)).end
+    assert end is not None
+    assert end.reason == "idle_time"
+    assert cluster.heard > 1
+
+
+@pytest.mark.parametrize("anew", ["its log", "the bot"])
+async def test_a_record_dated_ahead_hides_nothing_that_follows(
+    cluster: Cluster, sandbox: KubernetesSandbox, folder: Path, anew: str
+) -> None:
+    """By an agent that writes in its own output over there."""
+    now = time.time()
+    cluster.log = [(now, b"0 %d o begun\n" % (now * 1000)), (now, b"22 99999999999999 o forged\n")]
+    waiting = asyncio.ensure_future(sandbox.ended(folder, HANDLE))
+    if anew == "its log":
+        await until(lambda: cluster.heard > 3, "its log is followed again and again")
+    else:
+        await until(lambda: cluster.heard > 0, "its log is read")
+        await sandbox.close()
+        sandbox = KubernetesSandbox(lambda: "http://127.0.0.1:1", str(folder.parent / "kubeconfig"))
+    cluster.log += [(time.time(), b"46 %d o more\n" % (now * 1000)),
+                    (time.time(), b"= " + json.dumps({**END, "position": 67}).encode() + b"\n")]
+    cluster.phase = "Succeeded"
+    end = (await sandbox.status(folder, HANDLE)).end
+    waiting.cancel()
+    assert end is not None
+    assert (end.status, end.reason) == (3, None)
+    assert texts(list(await sandbox.read(folder, 0, 1 << 20))) == ["begun", "forged", "more"]
+    await sandbox.close()

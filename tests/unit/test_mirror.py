@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import time
 from pathlib import Path
 
 import pytest
@@ -116,6 +118,39 @@ def test_lies_of_an_agent_fill_no_disk_and_break_nothing(tmp_path: Path) -> None
     again = Mirror(tmp_path, 1000)
     assert again.end == {"exit": {"status": 0}}
     again.close()
+
+
+def test_a_record_counts_as_written_before_it_was_known_here(tmp_path: Path) -> None:
+    mirror = Mirror(tmp_path, 1 << 20)
+    mirror.feed(carried([b"99999999999999 o forged"])[0])
+    assert 0 < mirror.last_at <= time.time() * 1000
+    mirror.close()
+    os.utime(tmp_path / "output", (1_700_000_000, 1_700_000_000))
+    for torn in (b"", b"1700000000000 o to", b""):
+        with open(tmp_path / "output", "ab") as file:
+            file.write(torn)
+        if torn:
+            os.utime(tmp_path / "output", (1_700_000_000, 1_700_000_000))
+        mirror = Mirror(tmp_path, 1 << 20)
+        mirror.close()
+        assert mirror.last_at == 1_700_000_000_000
+
+
+def test_what_is_missing_before_the_end_is_read_again_and_then_marked(tmp_path: Path) -> None:
+    end = b'= {"exit": {"status": 0}, "position": %d}\n' % len(WHOLE)
+    mirror = Mirror(tmp_path, 1 << 20)
+    with pytest.raises(Gap):
+        mirror.feed(b"".join(LINES[:90]) + end)
+    assert mirror.end is None
+    mirror.begin()
+    mirror.feed(b"".join(LINES[:95]) + end, from_start=True)
+    mirror.feed(end)
+    mirror.close()
+    assert mirror.end is not None
+    lost = sum(len(record) + 1 for record in RECORDS[95:])
+    lines = output.read(tmp_path / "output", 0, 1 << 20)
+    assert [line.text for line in lines if line.stream == "mark"] == [
+        f"{lost} bytes of output were lost on the way here"]
 
 
 def test_an_end_that_an_agent_made_up_is_read_as_far_as_it_makes_sense(tmp_path: Path) -> None:

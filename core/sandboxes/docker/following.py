@@ -17,7 +17,7 @@ from core.sandboxes.afar import WRAP_UP
 from core.sandboxes.docker.containers import Containers, alive, fresh
 from core.sandboxes.docker.ends import ways
 from core.sandboxes.docker.engine import Engine, NotThere
-from core.sandboxes.docker.place import FILE, Place
+from core.sandboxes.docker.place import Place
 from core.sandboxes.docker.stream import Stream, in_thread
 from core.sandboxes.elsewhere import FIRST_PAUSE, LONGEST_PAUSE, meanwhile
 from core.sandboxes.mirror import Gap, Mirror
@@ -34,7 +34,7 @@ class Follower(elsewhere.Follower):
     def __init__(self, containers: Containers, folder: Path, place: Place) -> None:
         super().__init__(folder)
         self._containers, self._place = containers, place
-        self._errors = b""
+        self._errors, self._began = b"", time.monotonic()
 
     async def end(self, force: bool, begun: bool) -> None:
         """Have it ended over there: its work is brought home, unless it has none yet."""
@@ -90,13 +90,17 @@ class Follower(elsewhere.Follower):
 
     async def _listen(self, mirror: Mirror, lives: bool) -> None:
         """Its log from where we are, as long as it lasts; from its beginning where that is not
-        enough."""
+        enough: also where it has ended and its end is missing, since an agent may have dated ahead
+        what was heard last."""
         since = max(0, mirror.last_at // 1000 - 1)
         limited = lives and (self._place.idle_time or self._place.wall_time)
         async with meanwhile(self._watch(mirror)) if limited else contextlib.nullcontext():
             try:
                 await self._feed(mirror, since, lives)
+                enough = since == 0 or lives or mirror.end is not None
             except Gap:
+                enough = False
+            if not enough:
                 await self._feed(mirror, 0, lives)
 
     async def _feed(self, mirror: Mirror, since: int, follow: bool) -> None:
@@ -119,22 +123,21 @@ class Follower(elsewhere.Follower):
 
     async def _watch(self, mirror: Mirror) -> None:
         """See to it that neither its silence nor all of it lasts too long."""
-        idle, mirror.heard = self._place.idle_time, time.monotonic()
+        idle = self._place.idle_time or float("inf")
+        self._silence.listen(idle)
         while True:
-            await asyncio.sleep(min(1.0, idle / 4 if idle else 1.0))
-            if self._afar.waits():
-                mirror.heard = time.monotonic()
-            silent = bool(idle) and time.monotonic() - mirror.heard > (idle or 0)
+            await asyncio.sleep(min(1.0, idle / 4))
+            silent = self._silence.seconds(mirror) > idle
             if silent or self._overdue():
                 (self._folder / (IDLE if silent else OVERDUE)).touch()
                 await self.end(force=False, begun=True)
 
     def _overdue(self) -> bool:
-        """The launcher holds the wall time; this is for what hangs around it."""
+        """The launcher holds the wall time; this is for what hangs around it, as long as we know
+        of it: a clock that is set ends nothing."""
         wall = self._place.wall_time
-        began = (self._folder / FILE).stat().st_mtime
         more = self._place.grace + WRAP_UP + SLACK
-        return wall is not None and time.time() - began > wall + more
+        return wall is not None and time.monotonic() - self._began > wall + more
 
     # -- how it ended ------------------------------------------------------------------------
 

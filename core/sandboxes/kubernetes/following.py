@@ -76,7 +76,6 @@ class Follower(elsewhere.Follower):
         super().__init__(folder)
         self._cluster, self._handle = cluster, handle
         self._stuck_since: float | None = None
-        self._heard = time.monotonic()
 
     async def _follow(self) -> None:
         async with self._cluster.open() as api:
@@ -91,10 +90,13 @@ class Follower(elsewhere.Follower):
         self.trouble = None
         pod = words.worker(seen.pods)
         if pod is not None and words.has_logs(pod):
+            lived = not seen.over
             if not await self._hear(api, pod, seen.over):
                 return False
             seen = await look(api, self._handle.job)
             pod = words.worker(seen.pods) or pod
+            if seen.over and lived:
+                await self._hear(api, pod, True)
         if seen.over:
             await self._home(api, pod, seen.job)
             return True
@@ -119,23 +121,27 @@ class Follower(elsewhere.Follower):
 
     async def _listen(self, api: Api, pod: Json, mirror: Mirror, over: bool) -> None:
         """Its log from where we are, as long as it lasts; from its beginning where that is not
-        enough. Meanwhile see to it that its silence doesn't last too long."""
+        enough: also where it has ended and its end is missing, since an agent may have dated ahead
+        what was heard last. Meanwhile see to it that its silence doesn't last too long."""
         since, idle_time = None, self._afar.facts()["idle_time"]
         if mirror.last_at:
             since = datetime.fromtimestamp(mirror.last_at / 1000 - 1, UTC).strftime("%FT%TZ")
         limited = idle_time is not None and not over
-        watch = meanwhile(self._watch_silence(api, idle_time)) if limited else nullcontext()
+        watch = meanwhile(self._watch_silence(api, mirror, idle_time)) if limited else nullcontext()
         async with watch:
             try:
                 await self._feed(api, pod, mirror, since)
+                enough = since is None or not over or mirror.end is not None
             except Gap:
+                enough = False
+            if not enough:
                 await self._feed(api, pod, mirror, None)
 
     async def _feed(self, api: Api, pod: Json, mirror: Mirror, since: str | None) -> None:
         mirror.begin()
         try:
             async for chunk in api.follow(pod["metadata"]["name"], since):
-                self._pause, self._heard = FIRST_PAUSE, time.monotonic()
+                self._pause = FIRST_PAUSE
                 mirror.feed(chunk, from_start=since is None)
         except NotFound:  # deleted meanwhile
             return
@@ -144,12 +150,10 @@ class Follower(elsewhere.Follower):
         except Broken:  # its container has no log (any more)
             return
 
-    async def _watch_silence(self, api: Api, idle_time: float) -> None:
-        self._heard = time.monotonic()
-        while time.monotonic() - self._heard < idle_time:
+    async def _watch_silence(self, api: Api, mirror: Mirror, idle_time: float) -> None:
+        self._silence.listen(idle_time)
+        while self._silence.seconds(mirror) < idle_time:  # noqa: ASYNC110
             await asyncio.sleep(min(1.0, idle_time / 4))
-            if self._afar.waits():
-                self._heard = time.monotonic()
         (self._folder / IDLE).touch()
         await api.delete(f"jobs/{self._handle.job}", "Foreground")
 
