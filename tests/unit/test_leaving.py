@@ -3,96 +3,116 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
+import os
+import signal
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bot.life import App, Options, leave
-from core.store.database import Store
-from tests.fakes.clock import FakeClock
+from bot.app import build
+from bot.life import App, Keep, Options, leave
+from config.load import load
+from core.redaction import Redactor
+from tests.fakes.git_world import new_repository
+from tests.sandbox_bench import lives
+
+PARTS = ("orchestrator", "outbox", "reception", "pages", "telegram")
+"""What runs."""
 
 
-class Parts:
-    """Stand-ins for the parts; `happened` tells in which order they ended."""
+class Way:
+    """A way out of the house, as its door and its pollers are; one that `hangs` never closes."""
 
-    def __init__(self) -> None:
+    platform = "telegram"
+
+    def __init__(self, name: str, happened: list[str], hangs: bool) -> None:
+        self._name, self._happened, self._hangs = name, happened, hangs
+        self.closing, self._never = asyncio.Event(), asyncio.Event()
+
+    async def start(self) -> str:
+        return "http://127.0.0.1:1"
+
+    def link(self) -> str:
+        return "http://127.0.0.1:1/once"
+
+    async def run(self, keep: Keep) -> None:
+        await self._never.wait()
+
+    async def close(self) -> None:
+        self.closing.set()
+        if self._hangs:
+            await self._never.wait()
+        self._happened.append(self._name)
+
+
+class Stage:
+    """A composed bot whose ways are scripted. `happened` tells in which order all ended."""
+
+    def __init__(self, app: App, hanging: str) -> None:
         self.happened: list[str] = []
-        self.door = asyncio.Event()
         self.hung = asyncio.Event()
+        self.door = Way("door", self.happened, hanging == "door")
+        face = Way("face", self.happened, hanging == "face")
+        self.app = replace(app, server=self.door, pollers=(face,))
 
-    def closer(self, name: str, hangs: bool = False) -> Any:
-        parts = self
+    def run(self, **ends_after: asyncio.Event) -> None:
+        """Every part runs, and ends when it is told to; these only after that has happened."""
+        self.app.tasks = [asyncio.create_task(self._part(name, ends_after.get(name)), name=name)
+                          for name in PARTS]
 
-        class Closer:
-            platform = "telegram"
-
-            async def close(self, seconds: float = 0.0) -> None:
-                if name == "door":
-                    parts.door.set()
-                if hangs:
-                    await parts.hung.wait()
-                parts.happened.append(name)
-
-        return Closer()
-
-    async def part(self, name: str, before_end: asyncio.Event | None = None) -> None:
+    async def _part(self, name: str, after: asyncio.Event | None) -> None:
         try:
             await asyncio.Event().wait()
         finally:
-            if before_end is not None:
-                await before_end.wait()
+            if after is not None:
+                await after.wait()
             self.happened.append(name)
 
 
 @pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    store = await Store(tmp_path / "data", FakeClock().now).open()
-    yield store
-    await store.close()
+async def stage(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> AsyncIterator[Stage]:
+    monkeypatch.chdir(tmp_path)
+    new_repository(tmp_path / "shop")
+    options = Options(io.StringIO(), io.StringIO(), data=str(tmp_path / "data"), repo="shop")
+    configuration = load(data=options.data, repo=options.repo)
+    async with contextlib.AsyncExitStack() as stack:
+        app = await build(options, configuration, Redactor(), stack)
+        await app.pages.start()
+        yield Stage(app, getattr(request, "param", ""))
 
 
-@pytest.fixture
-def parts() -> Parts:
-    return Parts()
-
-
-def app(parts: Parts, store: Store, hanging: str = "", **waits: asyncio.Event) -> App:
-    made: Any = App(
-        Options(io.StringIO(), io.StringIO()), None, store, None, None, None, None,  # type: ignore[arg-type]
-        parts.closer("pages", hanging == "pages"), parts.closer("door", hanging == "door"),
-        (parts.closer("face", hanging == "face"),))
-    made.tasks = [
-        asyncio.create_task(parts.part(name, waits.get(name)), name=name)
-        for name in ("orchestrator", "outbox", "reception", "pages", "telegram")]
-    return made  # type: ignore[no-any-return]
-
-
-async def test_the_door_closes_while_a_message_is_still_on_its_way(
-    parts: Parts, store: Store
-) -> None:
-    leaving = app(parts, store, outbox=parts.door)
+async def test_the_door_closes_while_a_message_is_still_on_its_way(stage: Stage) -> None:
+    stage.run(outbox=stage.door.closing)
     await asyncio.sleep(0)
-    await leave(leaving)
-    assert "outbox" in parts.happened, "it was cut off"
-    assert parts.happened.index("outbox") < parts.happened.index("face"), "closed under a send"
-    assert {"orchestrator", "reception", "telegram", "pages", "door"} <= {*parts.happened}
+    await leave(stage.app)
+    happened = stage.happened
+    assert "outbox" in happened, "it was cut off"
+    assert happened.index("outbox") < happened.index("face"), "closed under a send"
+    assert {"orchestrator", "reception", "telegram", "pages", "door"} <= {*happened}
 
 
-@pytest.mark.parametrize("hanging", ["orchestrator", "outbox", "reception", "pages", "telegram",
-                                     "door", "face"])
+@pytest.mark.parametrize("stage", [*PARTS, "door", "face"], indirect=True)
 async def test_what_hangs_is_left_behind_and_the_rest_ends(
-    parts: Parts, store: Store, hanging: str
+    stage: Stage, request: pytest.FixtureRequest
 ) -> None:
-    slow = {hanging: parts.hung} if hanging not in ("door", "face") else {}
-    leaving = app(parts, store, hanging, **slow)
+    """And the child that makes the pages is gone, even where it makes no move any more."""
+    hanging = request.node.callspec.params["stage"]
+    child = stage.app.pages._site.pid
+    assert child is not None
+    if hanging == "pages":
+        os.kill(child, signal.SIGSTOP)
+    stage.run(**{hanging: stage.hung})
     await asyncio.sleep(0)
     async with asyncio.timeout(30):
-        await leave(leaving)
-    ended = {"orchestrator", "outbox", "reception", "telegram", "door", "pages", "face"}
-    assert ended - {hanging} <= {*parts.happened}, parts.happened
-    assert hanging == "pages" or hanging not in parts.happened
-    parts.hung.set()
-    await asyncio.wait(leaving.tasks, timeout=30)
+        await leave(stage.app)
+    assert {*PARTS, "door", "face"} - {hanging} <= {*stage.happened}, stage.happened
+    assert hanging not in stage.happened
+    assert not lives(child)
+    stage.hung.set()
+    await asyncio.wait(stage.app.tasks, timeout=30)
