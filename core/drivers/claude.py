@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from core.drivers import claude_wire, known
+from core.drivers import claude_questions, claude_wire, known
 from core.drivers.common import (
     MCP_SERVER,
     PATIENCE,
@@ -115,13 +115,14 @@ class ClaudeDriver:
 
     def answer(self, request: Mapping[str, Any], allow: bool, text: str) -> bytes:
         """`text` is the reason of a no, or the answer to a question: a line for each where
-        several questions were asked. Allowed is `request["input"]`, also when changed."""
+        several were asked; raises Unclear where it has not as many. Allowed is
+        `request["input"]`, also when changed."""
         given = dict(request.get("input") or {})
         if not allow:
             words = text or "The user did not allow this."
             return _response(request, {"behavior": "deny", "message": words})
         if request.get("tool") == claude_wire.QUESTION_TOOL:
-            given["answers"] = _answers(given, text)
+            given["answers"] = claude_questions.answers(given, text)
         return _response(request, {"behavior": "allow", "updatedInput": given})
 
     def interrupt(self) -> bytes:
@@ -170,14 +171,6 @@ def _welcomed(brief: Brief) -> Mapping[str, Any]:
 def _opening(brief: Brief) -> tuple[str, ...]:
     """The first words of a talk at a terminal; one that goes on waits for its person."""
     return () if brief.resume or not brief.prompt.strip() else ("--", argument(brief.prompt))
-
-
-def _answers(given: Mapping[str, Any], text: str) -> dict[str, str]:
-    asked = [str(question.get("question", "")) for question in given.get("questions") or []]
-    lines = [line.strip() for line in text.strip().splitlines() if line.strip()]
-    if len(asked) > 1 and len(lines) == len(asked):
-        return dict(zip(asked, lines, strict=True))
-    return {question: text.strip() for question in asked}
 
 
 def _response(request: Mapping[str, Any], body: Mapping[str, Any]) -> bytes:

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import msgspec
 
 from core.drivers.claude_asked import asked_words
+from core.drivers.claude_questions import question_words
 from core.drivers.loose import Table, decoded, items, number, objects, string, table
 from core.drivers.resets import reset_at
 from core.model import AgentEvent, AgentEventKind
@@ -147,9 +148,8 @@ def _question(request: Table, given: Table) -> AgentEvent:
         }
         for asked in objects(given.get("questions"))
     ]
-    words = "\n".join(str(asked["question"]) for asked in questions)
     data = {"request": request, "questions": questions}
-    return AgentEvent(AgentEventKind.QUESTION, words, data)
+    return AgentEvent(AgentEventKind.QUESTION, question_words(given), data)
 
 
 def _limit(value: Table) -> tuple[AgentEvent, ...] | None:

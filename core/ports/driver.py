@@ -119,7 +119,8 @@ class Driver(Protocol):
         """Input for the running agent; None when this driver takes none."""
 
     def answer(self, request: Mapping[str, Any], allow: bool, text: str) -> bytes | None:
-        """The answer to a permission request or question, as input bytes."""
+        """The answer to a permission request or question, as input bytes. Raises Unclear, with
+        one line that says what to type, where the words are no answer to what was asked."""
 
     def interrupt(self) -> bytes | None:
         """Input that asks the agent to stop what it does; None when there is none."""

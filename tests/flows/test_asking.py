@@ -25,6 +25,35 @@ def test_a_question_waits_and_its_answer_reaches_the_agent(bench: Bench) -> None
     assert bench.file("ANSWER.md") == "tea\n"
 
 
+SEVERAL = [
+    {"question": "Which drink?", "header": "Drink", "multiSelect": False, "options": [
+        {"label": "tea", "description": "warm, from leaves"}, {"label": "coffee"}]},
+    {"question": "Which sides?", "header": "Sides", "multiSelect": True, "options": [
+        {"label": "cake", "description": "sweet"}, {"label": "bread", "description": "plain"}]}]
+
+
+@pytest.mark.parametrize("answer", ["tea | cake, bread", "1. tea | 2. cake, bread"])
+def test_several_questions_stand_with_their_choices_and_each_has_an_answer(
+    bench: Bench, answer: str
+) -> None:
+    _play(bench, [{"ask_all": SEVERAL}, {"say": "Served."}])
+    ran = bench.up('/add "Serve"', "/answer G-1 tea", "/answer G-1 a | b | c",
+                   f"/answer G-1 {answer}", "/approve 1")
+    ran.said("❓ G-1", "1. Which drink?", "· tea: warm, from leaves", "· coffee",
+             "2. Which sides? (one or more of them)", "· cake: sweet", "· bread: plain",
+             "(Answer all 2 in their order, a line each, or in one line with | between them.)",
+             "Answer all 2 in their order", "that were 1.", "that were 1.",
+             "G-1 answered. claude goes on", "TASK-001 is ready for you", "done · merged")
+    assert bench.file("ANSWER.md") == "Which drink? = tea\nWhich sides? = cake, bread\n"
+
+
+def test_the_choices_of_one_question_stand_below_it(bench: Bench) -> None:
+    _play(bench, [{"ask_all": SEVERAL[:1]}, {"say": "Served."}])
+    ran = bench.up('/add "Serve"', "/answer G-1 tea", "/approve 1")
+    ran.said("❓ G-1", "Which drink?", "· tea: warm, from leaves", "· coffee", "done · merged")
+    assert bench.file("ANSWER.md") == "Which drink? = tea\n"
+
+
 def test_a_permission_is_given(bench: Bench) -> None:
     ran = bench.up('/add "Run it"', "permission: echo it ran > ran.txt", "/approve 1",
                    "/approve 1")

@@ -278,18 +278,19 @@ def test_a_no_carries_its_reason() -> None:
     assert answered(False, "")["message"]
 
 
-@pytest.mark.parametrize(
-    ("text", "answers"),
-    [
-        ("red\nblue", {"First?": "red", "Second?": "blue"}),
-        ("red", {"First?": "red", "Second?": "red"}),
-        ("a\nb\nc", {"First?": "a\nb\nc", "Second?": "a\nb\nc"}),
-    ],
-)
-def test_several_questions_take_a_line_each(text: str, answers: dict[str, str]) -> None:
-    asked = {"questions": [{"question": "First?"}, {"question": "Second?"}]}
-    body = answered(True, text, tool="AskUserQuestion", input=asked)
-    assert body["updatedInput"] == {**asked, "answers": answers}
+ASKED = {"questions": [{"question": "First?"}, 7, {"question": "Second?"}]}
+
+
+@pytest.mark.parametrize("text", ["red\nblue", "red\n\n blue ", "red | blue", "1. red\n2) blue"])
+def test_several_questions_take_a_line_each(text: str) -> None:
+    body = answered(True, text, tool="AskUserQuestion", input=ASKED)
+    assert body["updatedInput"]["answers"] == {"First?": "red", "Second?": "blue"}
+
+
+@pytest.mark.parametrize("text", ["red", "a\nb\nc", "a | b | c", "a |", "1. red"])
+def test_as_many_answers_as_questions(text: str) -> None:
+    with pytest.raises(Unclear, match="Answer all 2 in their order, a line each"):
+        answered(True, text, tool="AskUserQuestion", input=ASKED)
 
 
 def test_one_question_takes_all_the_words() -> None:
