@@ -394,7 +394,7 @@ class Launcher:
         self.walls = order.get("walls") or []  # what runs the agent behind walls, as argv
         self.told = -1  # where such a program says whether the agent could be run
         self.terminal: Terminal | None = None
-        self.heard = time.monotonic()
+        self.heard, self.asks = time.monotonic(), False
         limited = [name for name in ("memory", "cpu_time", "processes") if order.get(name)]
         self.look_at = self.heard if limited else float("inf")
         self.starved: int | None = None
@@ -531,11 +531,12 @@ class Launcher:
             self.stop("output_limit")
         if now >= self.wall:
             self.stop("wall_time")
-        if now >= self.idle_at():
-            if word("waiting"):
+        if self.order.get("idle_time"):
+            asked, self.asks = self.asks, bool(word("waiting"))
+            if asked or self.asks:  # also once when the answer has come: its time begins then
                 self.heard = now
-            else:
-                self.stop("idle_time")
+        if now >= self.idle_at():
+            self.stop("idle_time")
         if now >= self.look_at:
             self.look_at = now + LOOK
             self.look()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from core.errors import Broken
 from core.sandboxes.docker import DockerSandbox
 from tests import docker_ground
 from tests.docker_ground import PLAIN_IMAGE
-from tests.sandbox_bench import Bench, others_with, some_seconds, texts
+from tests.sandbox_bench import PATIENCE, Bench, others_with, some_seconds, texts
 
 pytestmark = pytest.mark.faults
 
@@ -130,6 +132,33 @@ async def test_stops_leave_nothing(bench: Bench) -> None:
         await bench.said(order, "ready")
         assert (await bench.sandbox.stop(order.folder, handle, force)).reason == "stopped"
         assert not others_with(seconds)
+
+
+async def test_after_an_answer_it_has_its_whole_idle_time(bench: Bench) -> None:
+    order = bench.order("sh", "-c", "echo ready; read x; sleep 2; echo $x",
+                        idle_time=4.0, input_open=True, **PLAIN)  # fmt: skip
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+    await bench.sandbox.note(order.folder, "waiting", "yes")
+    done = asyncio.create_task(bench.sandbox.ended(order.folder, handle))
+    await asyncio.wait({done}, timeout=7.3)
+    await bench.sandbox.send(order.folder, 1, b"go\n")
+    await bench.sandbox.note(order.folder, "waiting", "")
+    await asyncio.wait_for(done, PATIENCE)
+    end = await bench.end(order, handle)
+    assert (end.reason, texts(await bench.lines(order))) == (None, ["ready", "go"])
+
+
+async def test_its_times_are_not_told_by_a_clock_that_can_be_set(bench: Bench) -> None:
+    """By the machine's own, and that goes on where the bot is started again."""
+    before = time.monotonic()
+    order = bench.order("sleep", "1000", wall_time=3.0, **PLAIN)
+    handle = await bench.start(order)
+    kept = json.loads((order.folder / "mirror.json").read_text())
+    assert before <= kept["begun"] <= kept["heard"] <= time.monotonic()
+    end = await again(bench).end(order, handle)
+    assert end.reason == "wall_time"
+    assert time.monotonic() - before >= 3.0
 
 
 @pytest.mark.parametrize(

@@ -49,6 +49,7 @@ class Mirror:
         self._log: Iterator[tuple[bytes, str, bytes]] | None = None
         self._skip = 0
         self._input: Any = None
+        self._asks = False
 
     async def begin(self, engine: Engine, order: Order) -> None:
         """Just before it starts: claim it, and hold its input open."""
@@ -56,7 +57,7 @@ class Mirror:
             os.symlink(CLAIM, self.folder / "claim")
         except FileExistsError as error:
             raise Broken(f"the attempt in {self.folder} was called off") from error
-        self._state.began = self._state.heard = time.time_ns() // 1_000_000
+        self._state.begun = self._state.heard = _now()
         self._state.write(self.folder)
         if order.first_input or order.input_open:
             self._input = await engine.call(self._attached)
@@ -95,16 +96,16 @@ class Mirror:
 
     def over(self) -> str | None:
         """The limit that it has passed, if it has."""
-        state, place, now = self._state, self.place, time.time_ns() // 1_000_000
+        state, place, now = self._state, self.place, _now()
+        if place.idle_time:
+            asked, self._asks = self._asks, _said(self.folder / "waiting")
+            if asked or self._asks:  # also once when the answer has come
+                state.heard = now
         if state.taken > place.output_limit:
             return "output_limit"
-        if place.wall_time and now - state.began > place.wall_time * 1000:
+        if place.wall_time and now - state.begun > place.wall_time:
             return "wall_time"
-        if (
-            place.idle_time
-            and now - state.heard > place.idle_time * 1000
-            and not _said(self.folder / "waiting")
-        ):
+        if place.idle_time and now - state.heard > place.idle_time:
             return "idle_time"
         return None
 
@@ -170,13 +171,15 @@ def _messages(client: APIClient, name: str, since: int) -> Iterator[tuple[bytes,
 
 class _State:
     """What has been taken: the messages of each second since `since`, the time of the `last`, the
-    pieces of lines that have no end yet, and the length of `output` with all that."""
+    pieces of lines that have no end yet, and the length of `output` with all that. `begun` and
+    `heard` are seconds since the machine was started, which no change of the clock moves; no
+    container outlives that."""
 
     def __init__(self) -> None:
         self.since, self.size, self.kept, self.taken = 0, 0, 0, 0
         self.counts: dict[int, int] = {}
         self.parts = {b"o": b"", b"e": b""}
-        self.began = self.heard = 0
+        self.begun = self.heard = 0.0
         self.last = ""
         self.reason: str | None = None
         self.capped = self.finished = False
@@ -200,7 +203,7 @@ class _State:
         self.counts[second] = self.counts.get(second, 0) + 1
         self.taken += len(data)
         self.last = max(self.last, at)
-        self.heard = max(self.heard, ms)
+        self.heard = _now()
         self.parts[kind] += data
         if not data.endswith(b"\n") and len(self.parts[kind]) < LINE:
             return []
@@ -251,6 +254,10 @@ class _State:
         with open(folder / "output", "ab") as file:
             file.write(b"".join(lines))
             self.size = file.tell()
+
+
+def _now() -> float:
+    return time.monotonic()
 
 
 def _time(at: str) -> tuple[int, int]:

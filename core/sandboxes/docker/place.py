@@ -25,7 +25,7 @@ _LARGEST = 64 << 10
 class Place:
     """`engine`: its address; `engine_id`: its own. `launcher`: whether ours is its main process;
     else the engine's log is the output. `output_limit`, `log_cap` and times as ordered, for what
-    the launcher can't watch then; `began` is ms since the epoch."""
+    the launcher can't watch then."""
 
     name: str
     engine: str
@@ -45,6 +45,21 @@ class Place:
     def write(self, folder: Path) -> None:
         """Raises Broken."""
         files.write(folder / FILE, json.dumps(asdict(self)).encode())
+
+
+def place_for(order: Order, engine: str, engine_id: str, launcher: bool) -> Place:
+    """Where that order's container will be."""
+    return Place(
+        name=name_of(order),
+        engine=engine,
+        engine_id=engine_id,
+        launcher=launcher,
+        grace=order.grace,
+        log_cap=order.log_cap,
+        output_limit=order.output_limit,
+        wall_time=order.wall_time,
+        idle_time=order.idle_time,
+    )
 
 
 def name_of(order: Order) -> str:
