@@ -23,7 +23,7 @@ from core.sandboxes.docker import building, loading
 from core.sandboxes.docker.containers import Containers, alive, fresh
 from core.sandboxes.docker.engine import FAR, Taken
 from core.sandboxes.docker.following import STOPPING, Follower
-from core.sandboxes.docker.place import Place, name_of, place_in, place_of
+from core.sandboxes.docker.place import Place, place_for, place_in, place_of
 from core.sandboxes.elsewhere import Elsewhere
 
 _BEGIN_PATIENCE = 5.0
@@ -127,17 +127,7 @@ class DockerRemoteSandbox(Elsewhere[Place, Follower]):
         engine = self._containers.engine(address)
         if not (await self._containers.image(order, engine)).python:
             raise Broken(f"the image {image} has no Python 3.9, by which an attempt is carried")
-        place = Place(
-            name=name_of(order),
-            engine=address,
-            engine_id=await engine.identity(),
-            launcher=True,
-            grace=order.grace,
-            log_cap=order.log_cap,
-            output_limit=order.output_limit,
-            wall_time=order.wall_time,
-            idle_time=order.idle_time,
-        )
+        place = place_for(order, address, await engine.identity(), launcher=True)
         await Afar(order.folder).load(order)
         place.write(order.folder)
         return place

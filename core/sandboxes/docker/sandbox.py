@@ -26,7 +26,7 @@ from core.sandboxes.docker.ends import HEARING, buried, end_of, ways
 from core.sandboxes.docker.engine import Taken
 from core.sandboxes.docker.holding import Holds
 from core.sandboxes.docker.logs import Mirror
-from core.sandboxes.docker.place import Place, name_of, place_in, place_of
+from core.sandboxes.docker.place import Place, place_for, place_in, place_of
 
 _LOOK = 0.1
 """Seconds between two looks for an end in the attempt's folder."""
@@ -134,17 +134,7 @@ class DockerSandbox:
             raise Broken(self.missing(order.container) or "")
         engine = self._containers.engine(address)
         known = await self._containers.image(order, engine)
-        place = Place(
-            name=name_of(order),
-            engine=address,
-            engine_id=await engine.identity(),
-            launcher=known.python,
-            grace=order.grace,
-            log_cap=order.log_cap,
-            output_limit=order.output_limit,
-            wall_time=order.wall_time,
-            idle_time=order.idle_time,
-        )
+        place = place_for(order, address, await engine.identity(), known.python)
         order = replace(order, env=building.path_inside(order, known.path))
         Attempt(order.folder).prepare(order)
         place.write(order.folder)
