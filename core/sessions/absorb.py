@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+from collections.abc import Iterator, Sequence
 
 from core import limits, overlaps, reports
 from core.errors import Unclear
@@ -23,6 +24,7 @@ from core.sessions import usage
 from core.sessions.wording import lost_words
 from core.store import gates, inputs, sessions
 from core.store.database import Tx
+from core.store.troubles import of_the_file
 
 K = AgentEventKind
 WEIGHTY = frozenset({K.STARTED, K.PERMISSION_REQUEST, K.QUESTION, K.OUTCOME, K.LIMIT, K.FINISHED})
@@ -47,10 +49,56 @@ def absorb(
         if event.kind in _TAKEN:  # the rest is for the log: there may be very much of it
             _one(tx, house, sessions.get(tx, session_id), attempt, event)
     overlaps.reported(tx, session, events)
+    _busy(tx, session, events, progress)
+
+
+def absorb_each(
+    tx: Tx,
+    house: House,
+    session_id: str,
+    events: Sequence[AgentEvent],
+    position: int,
+    progress: str | None,
+) -> int:
+    """Take in what can be of a batch that could not be taken in whole; returns how many of its
+    events are left out. Raises where the database itself is in trouble."""
+    attempt = sessions.get_attempt(tx, session_id)
+    if not sessions.advance(tx, attempt, position):
+        return 0
+    session, left = sessions.get(tx, session_id), 0
+    for event in events:
+        if event.kind in _TAKEN:
+            with _apart(tx) as failed:
+                _one(tx, house, sessions.get(tx, session_id), attempt, event)
+            left += len(failed)
+        elif event.kind is K.FILE_CHANGE:
+            with _apart(tx) as failed:
+                overlaps.reported(tx, session, [event])
+            left += len(failed)
+    with _apart(tx):
+        _busy(tx, session, events, progress)
+    return left
+
+
+@contextlib.contextmanager
+def _apart(tx: Tx) -> Iterator[list[Exception]]:
+    """What raises in it is taken back, and stands in the list."""
+    failed: list[Exception] = []
+    try:
+        with tx.attempt():
+            yield failed
+    except Exception as error:
+        if of_the_file(error):
+            raise
+        failed.append(error)
+
+
+def _busy(tx: Tx, session: Session, events: Sequence[AgentEvent], progress: str | None) -> None:
+    """When it was last heard, and what it is at."""
     calls = sum(event.kind is K.TOOL_CALL for event in events)
     tx.run(
         "UPDATE sessions SET tool_calls = tool_calls + ?, last_activity_at = ? WHERE id = ?",
-        (calls, tx.now, session_id),
+        (calls, tx.now, session.id),
     )
     if progress is not None:
         tell(tx, session, progress)

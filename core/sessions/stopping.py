@@ -8,7 +8,9 @@ import time
 from functools import partial
 from typing import Any
 
-from core.errors import BullpenError
+import structlog
+
+from core.errors import BullpenError, Unreachable
 from core.house import House
 from core.model import AttemptState, SessionState
 from core.ports import Exit
@@ -17,13 +19,20 @@ from core.sessions.tailer import Tailer
 from core.store import inputs, sessions
 from core.store.database import Tx
 
+log = structlog.get_logger(__name__)
+
 
 async def end(house: House, tailer: Tailer, poked: asyncio.Event) -> Exit:
     """Interrupt it, ask it to go, and give it its time, unless a person won't wait for it any
     more. `poked` says that the session's row is to be looked at again."""
     stop = partial(tailer.sandbox.stop, tailer.folder, tailer.handle)
     if not await _is_forced(house, tailer):
-        await _interrupt(house, tailer, poked)
+        try:
+            await _interrupt(house, tailer, poked)
+        except Unreachable:
+            raise
+        except Exception:  # whatever it has written must not keep it alive
+            log.exception("could not be asked to end", session=tailer.attempt.session_id)
     leaving = asyncio.ensure_future(stop())
     try:
         while not leaving.done():

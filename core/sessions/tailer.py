@@ -9,12 +9,12 @@ from pathlib import Path
 
 import structlog
 
-from core.errors import Broken, Unreachable
+from core.errors import Broken, BullpenError, Unreachable
 from core.house import House
 from core.killpoints import kill_point
 from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
 from core.ports import Driver, Line, Sandbox, Sized
-from core.sessions.absorb import WEIGHTY, absorb, tell
+from core.sessions.absorb import WEIGHTY, absorb, absorb_each, tell
 from core.sessions.repaints import Repaints
 from core.sessions.wording import worded
 from core.store import logs, sessions
@@ -27,6 +27,7 @@ FLUSH = 1.0
 """Seconds between two writes of light events into state."""
 PROGRESS = 3.0
 """Seconds between two mentions of progress to people."""
+LEFT_OUT = "something that it said here can't be taken in, and is left out"
 ENDED = 1 << 53
 """The position after an output whose rest can't be read."""
 TAIL = 12
@@ -145,27 +146,65 @@ class Tailer:
             return await self.sandbox.read(self.folder, self._position, CHUNK)
         except Unreachable:
             raise
-        except Broken as error:
-            log.warning("output lost", session=self.attempt.session_id, error=str(error))
+        except Exception as error:
+            level = log.warning if isinstance(error, Broken) else log.exception
+            level("output lost", session=self.attempt.session_id, error=str(error))
             now = time.time_ns() // 1_000_000
             return [Line("mark", now, f"the rest of the output can't be read: {error}", ENDED)]
 
     async def _log(self, lines: Sequence[Line]) -> None:
         entries = [logs.Entry(line, self._parsed(line)) for line in lines]
-        written = await self._house.store.book.append(
-            self.attempt.session_id, self.attempt.number, self._iteration, entries
-        )
-        kill_point("after-log")
-        self._house.store.tell(written)
-        said = [event for entry in entries for event in entry.events]
-        if any(event.kind is K.FINISHED for event in said):
+        if any(event.kind is K.FINISHED for entry in entries for event in entry.events):
             self._finished = time.monotonic()
+        kept = await self._written(entries)
+        said = [event for entry in kept for event in entry.events]
         if lines[0].end <= self._seen:
-            said = [ev for entry in entries if entry.line.end > self._seen for ev in entry.events]
+            said = [ev for entry in kept if entry.line.end > self._seen for ev in entry.events]
         self._held.extend(said)
         self._pressing = self._pressing or any(event.kind in WEIGHTY for event in said)
         self._remember(said)
         self._position = lines[-1].end
+
+    async def _written(self, entries: Sequence[logs.Entry]) -> Sequence[logs.Entry]:
+        """Into the log; the entries as they stand there. Where they can't all be written, those
+        that can are, and the others are left out, with one mark."""
+        try:
+            await self._append(entries)
+        except BullpenError:
+            raise  # the database's trouble, not that of what is written
+        except Exception:
+            if len(entries) > 1:
+                half = len(entries) // 2
+                return [*await self._written(entries[:half]), *await self._written(entries[half:])]
+            self._puzzle("a line is left out")
+            left = logs.Entry(Line("mark", self._house.store.now(), "", entries[0].line.end), ())
+            await self._append([left])
+            await self._mark()
+            return [left]
+        return entries
+
+    async def _append(self, entries: Sequence[logs.Entry]) -> None:
+        written = await self._house.store.book.append(
+            self.attempt.session_id, self.attempt.number, self._iteration, entries
+        )
+        kill_point("after-log")
+        self._tell(written)
+
+    async def _mark(self) -> None:
+        """Once for an attempt."""
+        about = (self.attempt.session_id, self.attempt.number, self._iteration)
+        self._tell(
+            await self._house.store.logs.write(
+                lambda tx: logs.note(tx, *about, LEFT_OUT, "left out")
+            )
+        )
+
+    def _tell(self, written: logs.Written | None) -> None:
+        """It stands in the log, whatever becomes of those who listen."""
+        try:
+            self._house.store.tell(written)
+        except Exception:
+            self._puzzle("a listener stumbled")
 
     def _parsed(self, line: Line) -> Sequence[AgentEvent]:
         """What the driver reads in the line; one that it stumbles over is plain text."""
@@ -178,10 +217,14 @@ class Tailer:
                     return [worded(one, self._workspace) for one in events]
             return events
         except Exception:  # a line of an agent's must not hold up all that follow it
-            if not self._puzzled:
-                log.exception("a line could not be read", session=self.attempt.session_id)
-            self._puzzled = True
+            self._puzzle("a line could not be read")
             return (AgentEvent(AgentEventKind.TEXT, line.text),)
+
+    def _puzzle(self, what: str) -> None:
+        """For who mends it, once: an agent must not fill the bot's own log."""
+        if not self._puzzled:
+            log.exception(what, session=self.attempt.session_id)
+        self._puzzled = True
 
     async def _flush(self, due: bool) -> None:
         """Weighty events at once, light ones at the interval; nothing held, nothing written."""
@@ -189,9 +232,14 @@ class Tailer:
         if not held or not (due or weighty):
             return
         progress = self._progress()
-        await self._house.store.write(
-            lambda tx: absorb(tx, self._house, self.attempt.session_id, held, position, progress)
-        )
+        batch = (self._house, self.attempt.session_id, held, position, progress)
+        try:
+            await self._house.store.write(lambda tx: absorb(tx, *batch))
+        except Exception as error:  # nothing that an agent says may hold up what follows it
+            if not isinstance(error, BullpenError):
+                self._puzzle("taken in one by one")
+            if await self._house.store.write(lambda tx: absorb_each(tx, *batch)):
+                await self._mark()
         self._held, self._seen, self._pressing = [], position, False
         self._flushed = time.monotonic()
         if weighty:
@@ -220,6 +268,11 @@ class Tailer:
         if not self._untold or time.monotonic() - self._told < PROGRESS:
             return None
         self._told, self._untold = time.monotonic(), False
-        whole = self._house.redact("\n".join(self._recent))  # before any cut
+        try:
+            whole = self._house.redact("\n".join(self._recent))  # before any cut
+        except Exception:
+            self._puzzle("its newest lines are not shown")
+            self._recent.clear()
+            return None
         lines = [line.strip() for line in whole.splitlines() if line.strip()]
         return "\n".join(line[:200] for line in lines[-TAIL:])
