@@ -33,6 +33,7 @@ test-docker: dev
 
 test-k8s: system dev
 	@.venv/bin/python -m pytest -q $(ARGS) tests/contracts/test_kubernetes.py tests/faults/test_kubernetes.py \
+		tests/faults/test_kubernetes_scripted.py \
 		tests/faults/test_carrier.py tests/flows/test_kubernetes_flow.py
 
 lint: dev
