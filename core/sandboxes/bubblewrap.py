@@ -44,6 +44,9 @@ ALONE = (
     *("--unshare-pid", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try"),
     *("--die-with-parent", "--cap-drop", "ALL"),
 )
+_USERS = (("--unshare-user", "--disable-userns"), ("--unshare-user",), ())
+"""With no user namespace of the agent's own inside, in which it could mount what nobody counts;
+where bubblewrap can't forbid that (before 0.8), with; where it is setuid root it may do without."""
 _PATIENCE = 20.0
 
 
@@ -119,7 +122,7 @@ def _probe(program: str) -> tuple[tuple[str, ...], str | None]:
     if shutil.which(program) is None:
         return (), f"{program} is missing: install it (Debian: apt install bubblewrap)"
     said = ""
-    for user in (("--unshare-user",), ()):  # where it is setuid root it may do without
+    for user in _USERS:
         argv = [program, *user, *ALONE, "--unshare-net", *_system(), "--", "true"]
         try:
             tried = subprocess.run(
@@ -134,7 +137,8 @@ def _probe(program: str) -> tuple[tuple[str, ...], str | None]:
             return (), f"{program} can't be run: {error}"
         if tried.returncode == 0:
             return user, None
-        said = said or tried.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        words = tried.stderr.decode("utf-8", "replace").strip().partition("\n")[0]
+        said = words if user else said or words
     return (), (
         f"bubblewrap can't isolate here ({said or 'it says nothing'}): allow user namespaces "
         "(sysctl kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns)"

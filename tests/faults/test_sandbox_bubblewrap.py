@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -226,6 +227,34 @@ async def test_files_in_its_own_tmp_count_as_memory(bench: Bench) -> None:
     end, _ = await bench.play(bench.order("sh", "-c", text, memory=40 << 20))
     assert end.reason == "memory"
     assert not Path("/tmp/big").exists()
+
+
+async def test_no_place_in_memory_can_be_made_where_nobody_looks(bench: Bench) -> None:
+    """A user namespace of its own would let it mount one, and hide it from who counts."""
+    ask = ["bwrap", "--unshare-user", "--disable-userns", "--ro-bind", "/", "/", "true"]
+    able = subprocess.run(ask, capture_output=True, check=False, timeout=60).returncode == 0
+    need("bubblewrap's --disable-userns", able, "bubblewrap is older than 0.8, or can't do it here")
+    hides = "mount -t tmpfs none /tmp && echo mounted"
+    text = f"unshare --user --keep-caps --mount sh -c '{hides}'; echo it ends"
+    end, lines = await bench.play(bench.order("sh", "-c", text))
+    assert (end.status, texts(lines)) == (0, ["it ends"])
+    assert "unshare failed" in texts(lines, "err")[0]
+
+
+def test_where_such_namespaces_can_t_be_switched_off_it_goes_on_without(tmp_path: Path) -> None:
+    """An older bubblewrap doesn't know how, and in some containers it can't."""
+    old = program(tmp_path / "bwrap", """#!/bin/sh
+for word in "$@"; do
+  if [ "$word" = --disable-userns ]; then
+    echo "bwrap: Unknown option --disable-userns" >&2
+    exit 1
+  fi
+done
+""")
+    assert BubblewrapSandbox(program=str(old)).missing({}) is None
+    old.write_text(old.read_text() + "echo 'bwrap: no permissions' >&2; exit 1\n")
+    told = BubblewrapSandbox(program=str(old)).missing({})
+    assert told is not None and told.startswith("bubblewrap can't isolate here (bwrap: no permis")
 
 
 # -- Which folders those are --------------------------------------------------------------
