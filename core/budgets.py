@@ -42,11 +42,7 @@ def spend(
     task = tasks.get(tx, session.task_id)
     for table, key in (("tasks", task.id), ("runs", task.run_id)):
         if key is not None:
-            tx.run(
-                f"UPDATE {table} SET tokens = max(0, tokens + ?), "  # noqa: S608
-                "cost_usd = max(0.0, cost_usd + ?) WHERE id = ?",
-                (tokens, float(usd), key),
-            )
+            budgets.add_to(tx, table, key, tokens, usd)
     for scope in scopes(tx, house, task, session.agent):
         spent = budgets.add(tx, scope.name, scope.key, tokens, usd, unpriced)
         if scope.name != "task" or not _ended(task):

@@ -15,8 +15,11 @@ from typing import Any
 from core import budgets, prices
 from core.house import House
 from core.model import AgentEvent, Attempt, Event, Session, Severity
+from core.store.budgets import LARGEST_TOKENS, LARGEST_USD
 from core.store.database import Tx
 
+MOST_TOKENS, MOST_USD = 10**12, 1e9
+"""What one telling may name: far more than any agent uses in its life."""
 _LAST = 8
 """Messages that may still be told again with more: several lines tell of one."""
 
@@ -32,10 +35,10 @@ class Used:
 
     def __add__(self, other: Used) -> Used:
         return Used(
-            self.tokens_in + other.tokens_in,
-            self.tokens_out + other.tokens_out,
-            self.usd + other.usd,
-            self.unpriced + other.unpriced,
+            min(self.tokens_in + other.tokens_in, LARGEST_TOKENS),
+            min(self.tokens_out + other.tokens_out, LARGEST_TOKENS),
+            min(self.usd + other.usd, LARGEST_USD),
+            min(self.unpriced + other.unpriced, LARGEST_TOKENS),
         )
 
     @property
@@ -152,14 +155,18 @@ def _less(whole: Used, part: Used) -> Used:
 
 def _used(house: House, session: Session, data: Mapping[str, Any]) -> Used:
     """What the agent says it cost; where it says nothing, by the model's price."""
-    tokens_in, tokens_out = int(data.get("tokens_in") or 0), int(data.get("tokens_out") or 0)
-    if cost := float(data.get("cost_usd") or 0.0):
+    tokens_in, tokens_out = _count(data, "tokens_in"), _count(data, "tokens_out")
+    if cost := min(float(data.get("cost_usd") or 0.0), MOST_USD):
         return Used(tokens_in, tokens_out, cost)
     price = prices.find(house.prices, data.get("model") or session.model)
     if price is None:
         return Used(tokens_in, tokens_out, 0.0, tokens_in + tokens_out)
-    cached = int(data.get("cached") or 0)
-    return Used(tokens_in, tokens_out, price.of(tokens_in, tokens_out, cached))
+    cost = price.of(tokens_in, tokens_out, _count(data, "cached"))
+    return Used(tokens_in, tokens_out, min(cost, MOST_USD))
+
+
+def _count(data: Mapping[str, Any], name: str) -> int:
+    return min(int(data.get(name) or 0), MOST_TOKENS)
 
 
 def _say_unpriced(tx: Tx, session: Session, total: Used) -> None:
@@ -191,7 +198,7 @@ def _store(tx: Tx, session: Session, attempt: Attempt, account: Account, now: Us
     )
     tx.run(
         "UPDATE sessions SET (tokens_in, tokens_out, cost_usd) = "
-        "(SELECT sum(tokens_in), sum(tokens_out), sum(cost_usd) FROM attempts "
-        "WHERE session_id = sessions.id) WHERE id = ?",
-        (session.id,),
+        "(SELECT min(sum(tokens_in), ?), min(sum(tokens_out), ?), min(sum(cost_usd), ?) "
+        "FROM attempts WHERE session_id = sessions.id) WHERE id = ?",
+        (LARGEST_TOKENS, LARGEST_TOKENS, LARGEST_USD, session.id),
     )

@@ -10,6 +10,9 @@ from core.planning.budgets import Amount
 from core.store import gates, rows
 from core.store.database import Tx
 
+LARGEST_TOKENS, LARGEST_USD = 10**15, 1e12
+"""No sum is larger: thousands of such still fit into SQLite's integers, and into JSON's."""
+
 
 @dataclass(frozen=True, slots=True)
 class Spent:
@@ -65,16 +68,29 @@ def stopped(tx: Tx) -> list[Spent]:
 
 
 def add(tx: Tx, scope: str, key: str, tokens: int, usd: float, unpriced: int) -> Spent:
-    """Add what was spent. A correction may take away, but not more than there is."""
+    """Add what was spent. A correction may take away, but not more than there is; and no sum
+    grows beyond the largest."""
     tx.run(
         "INSERT INTO budgets (scope, key, tokens, cost_usd, unpriced, updated_at) "
         "VALUES (?, ?, max(?, 0), max(?, 0.0), max(?, 0), ?) "
-        "ON CONFLICT (scope, key) DO UPDATE SET tokens = max(0, tokens + ?), "
-        "cost_usd = max(0.0, cost_usd + ?), unpriced = max(0, unpriced + ?), "
+        "ON CONFLICT (scope, key) DO UPDATE SET tokens = min(max(0, tokens + ?), ?), "
+        "cost_usd = min(max(0.0, cost_usd + ?), ?), unpriced = min(max(0, unpriced + ?), ?), "
         "updated_at = excluded.updated_at",
-        (scope, key, tokens, float(usd), unpriced, tx.now, tokens, float(usd), unpriced),
+        (
+            *(scope, key, tokens, float(usd), unpriced, tx.now),
+            *(tokens, LARGEST_TOKENS, float(usd), LARGEST_USD, unpriced, LARGEST_TOKENS),
+        ),
     )
     return get(tx, scope, key)
+
+
+def add_to(tx: Tx, table: str, key: int, tokens: int, usd: float) -> None:
+    """The same for what a row of `tasks` or `runs` has spent."""
+    tx.run(
+        f"UPDATE {table} SET tokens = min(max(0, tokens + ?), ?), "  # noqa: S608 - our own names
+        "cost_usd = min(max(0.0, cost_usd + ?), ?) WHERE id = ?",
+        (tokens, LARGEST_TOKENS, float(usd), LARGEST_USD, key),
+    )
 
 
 def change(tx: Tx, spent: Spent, **values: Any) -> Spent:

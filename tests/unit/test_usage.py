@@ -16,8 +16,9 @@ from core.lifecycle import Situation
 from core.model import AgentEvent, AgentEventKind, Session, Task
 from core.ports import Exit
 from core.prices import Price
-from core.sessions.usage import take_in
+from core.sessions.usage import MOST_TOKENS, take_in
 from core.store import budgets, sessions, tasks
+from core.store.budgets import LARGEST_TOKENS, LARGEST_USD
 from core.store.database import Store, Tx
 from tests.fakes.clock import FakeClock
 from tests.house_bench import bring, house
@@ -116,6 +117,30 @@ async def test_without_a_price_tokens_count_and_it_is_said_once_a_model(at: At) 
     (words,) = await at.house.store.write(act)
     assert words == ("There is no price for model-1: its tokens are counted, its cost is not. "
                      "Add it to config/prices.toml")
+
+
+async def test_what_one_agent_claims_holds_no_other_up(at: At) -> None:
+    """Sums end where they fit into the database, whatever is said how often."""
+    most = 2**53 - 1
+
+    def act(tx: Tx) -> None:
+        task, session = at.working(tx)
+        for number in range(3000):
+            at.said(tx, session.id, message=str(number), tokens_in=most, tokens_out=most,
+                    cached=most, cost_usd=float(most))
+        _, other = at.working(tx)
+        for _ in range(3):
+            sessions.attempt_ended(tx, sessions.get_attempt(tx, other.id), Exit(status=0))
+            sessions.new_attempt(tx, other.id)
+            seen = at.said(tx, other.id, tokens_in=10**30, tokens_out=0, cost_usd=1e300)
+        assert seen.tokens_in == 3 * MOST_TOKENS
+        sums = [tasks.get(tx, task.id).tokens, budgets.get(tx, "day", "2023-11-14").tokens,
+                sessions.get(tx, session.id).tokens_in]
+        assert sums == [LARGEST_TOKENS] * 3
+        assert budgets.get(tx, "day", "2023-11-14").cost_usd == LARGEST_USD
+        assert tasks.get(tx, task.id).cost_usd == LARGEST_USD
+
+    await at.house.store.write(act)
 
 
 async def test_the_card_foretells_by_the_pace_so_far(at: At) -> None:
