@@ -5,6 +5,9 @@ from __future__ import annotations
 from datetime import UTC, datetime, tzinfo
 from zoneinfo import ZoneInfo
 
+_LATEST = 253_370_764_800_000
+"""The beginning of the year 9999, ms since the epoch: so far calendars go in every timezone."""
+
 
 def day_of(ms: int, timezone: str) -> str:
     """The calendar day of a moment: `2026-11-21`."""
@@ -20,8 +23,9 @@ def clock(ms: int, timezone: str, now: int) -> str:
 
 
 def local(ms: int, timezone: str) -> datetime:
-    """A moment as the clocks there show it."""
-    return datetime.fromtimestamp(ms / 1000, zone(timezone))
+    """A moment as the clocks there show it; the nearest one that they can show, where it is
+    beyond the calendar."""
+    return datetime.fromtimestamp(min(max(ms, 0), _LATEST) / 1000, zone(timezone))
 
 
 def zone(name: str) -> tzinfo:

@@ -14,6 +14,8 @@ from core.store.database import Tx
 from core.store.limits import Limit
 
 _PROVIDERS = {"claude": "Claude", "codex": "Codex"}
+LONGEST_NAMED = 32 * 86_400_000
+"""Ms from now that a provider's own time is believed: a little more than the longest month."""
 _SAME = 120_000
 """ms by which two tellings of one reset may differ: one to the second, one to the minute."""
 
@@ -35,16 +37,18 @@ def reached(tx: Tx, house: House, session: Session, event: AgentEvent) -> None:
     """An agent was told that its account is at its limit: the account rests, and the task."""
     account = account_of(session)
     old = limits.find(tx, account)
-    new = _rest(tx, house, account, old, _named(event))
+    new = _rest(tx, house, account, old, _named(event, tx.now))
     if old is None or old.lifted_at is not None or old.until != new.until:
         limits.put(tx, new)
         _tell(tx, session, new)
     holding.try_to_hold(tx, house, tasks.get(tx, session.task_id), "limit")
 
 
-def _named(event: AgentEvent) -> int | None:
-    reset = event.data.get("reset_at")
-    return int(reset) if reset else None
+def _named(event: AgentEvent, now: int) -> int | None:
+    """Until when, as the agent has it from its provider; None where it says no time, or one that
+    no limit has: one agent must not keep all of its account at rest for years."""
+    reset = int(event.data.get("reset_at") or 0)
+    return reset if 0 < reset <= now + LONGEST_NAMED else None
 
 
 def _rest(tx: Tx, house: House, account: str, old: Limit | None, reset: int | None) -> Limit:

@@ -49,6 +49,11 @@ def test_times_are_said_in_the_timezone_of_the_configuration() -> None:
     assert (day_of(NOW, "UTC"), day_of(NOW, "Asia/Tokyo")) == ("2023-11-14", "2023-11-15")
 
 
+@given(st.integers(-2**70, 2**70), st.sampled_from(["UTC", "Pacific/Kiritimati", "Etc/GMT+12"]))
+def test_no_time_is_beyond_what_can_be_said(ms: int, timezone: str) -> None:
+    assert clock(ms, timezone, NOW) and len(day_of(ms, timezone)) == 10
+
+
 class At:
     """A house, and a clock that the test moves."""
 
@@ -113,6 +118,21 @@ async def test_the_task_rests_and_one_message_tells_until_when(at: At) -> None:
         assert session_of(tx, task).held_for == "limit"
         assert limits.standing(tx) == {"team": NOW + 17 * MINUTE}
         assert min(limits.standing(tx).values()) == NOW + 17 * MINUTE
+
+    await at.house.store.write(act)
+
+
+async def test_a_time_that_no_limit_has_is_not_believed(at: At) -> None:
+    """An agent can't have its account rest for years."""
+    far = (NOW + 33 * 24 * 60 * MINUTE, 253_402_300_799_000, 2**70, -1)
+
+    def act(tx: Tx) -> None:
+        for number, reset in enumerate(far):
+            (told,) = at.hits(tx, at.working(tx, f"team{number}"), reset)
+            assert "and try again at 22:43 UTC" in told.text
+        assert set(limits.standing(tx).values()) == {NOW + 30 * MINUTE}
+        (told,) = at.hits(tx, at.working(tx, "month"), NOW + 31 * 24 * 60 * MINUTE)
+        assert "until Fri 15 Dec, 22:13 UTC" in told.text
 
     await at.house.store.write(act)
 
