@@ -3,10 +3,20 @@ a person is asked."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+
+import structlog
+
+from core.errors import BullpenError, Unreachable
 from core.house import House
 from core.killpoints import kill_point
+from core.model import Severity, task_ref
 from core.sessions.tailer import Tailer
 from core.store import logs, sessions
+from core.store.database import Row, Tx
+
+log = structlog.get_logger(__name__)
 
 _OWED = (
     "SELECT number, data, last, said, said_by FROM inputs WHERE session_id = ? AND attempt = ? "
@@ -19,33 +29,68 @@ _ASKED = (
 WAITING = "waiting"
 
 
-async def send_owed(house: House, tailer: Tailer) -> None:
+async def send_owed(house: House, tailer: Tailer) -> bool:
+    """Hand it over; False where something can't be: that is said once, stays owed, with all
+    after it, and holds nothing else up. Raises Unreachable."""
     session_id, number = tailer.attempt.session_id, tailer.attempt.number
     owed = await house.store.read(_OWED, (session_id, number))
-    for row in owed:
-        await tailer.sandbox.send(tailer.folder, row["number"], row["data"], bool(row["last"]))
-    if owed:
+    sent, why = await _hand_over(tailer, owed)
+    if sent:
         kill_point("after-input")
-        for row in owed:
+        for row in sent:
             if row["said"] is not None:
                 words = f"{row['said_by'] or 'somebody'} said: {row['said']}"
                 await note(house, session_id, number, words, f"input {row['number']}")
         await house.store.write(
             lambda tx: tx.run(
                 "UPDATE inputs SET sent = 1 WHERE session_id = ? AND attempt = ? AND number <= ?",
-                (session_id, number, owed[-1]["number"]),
+                (session_id, number, sent[-1]["number"]),
             )
         )
+    if why is not None:
+        await _unsent(house, tailer, owed[len(sent)], why)
+    return why is None
 
 
-async def note(house: House, session_id: str, attempt: int, words: str, key: str) -> None:
-    """In its log, for people: once for that key."""
+async def _hand_over(tailer: Tailer, owed: Sequence[Row]) -> tuple[Sequence[Row], str | None]:
+    """Those that it has got, in order; and why not the next one."""
+    for at, row in enumerate(owed):
+        try:
+            await tailer.sandbox.send(tailer.folder, row["number"], row["data"], bool(row["last"]))
+        except Unreachable:
+            raise
+        except (BullpenError, OSError) as error:
+            return owed[:at], str(error)
+    return owed, None
+
+
+async def _unsent(house: House, tailer: Tailer, row: Row, why: str) -> None:
+    """Once for an input, in its log; to people, where it is no mere end."""
+    attempt = tailer.attempt
+    what = "that there will be no more" if row["last"] else "what is said to it"
+    words = f"it can't be told {what}: {why}"
+    key = f"unsent {row['number']}"
+    first = await note(house, attempt.session_id, attempt.number, words, key)
+    if first and not row["last"]:
+        await house.store.write(partial(_tell, session_id=attempt.session_id, why=why))
+
+
+def _tell(tx: Tx, session_id: str, why: str) -> None:
+    session = sessions.get(tx, session_id)
+    about = f"{task_ref(session.task_id)} · {session.agent}"
+    words = f"{about} can't be told what is said to it ({why}); it is tried again while it runs"
+    sessions.tell(tx, session, "task.edited", words, Severity.WARNING)
+
+
+async def note(house: House, session_id: str, attempt: int, words: str, key: str) -> bool:
+    """In its log, for people: once for that key. Whether that was now."""
     iteration = await house.store.write(lambda tx: sessions.get_iteration(tx, session_id).number)
     written = await house.store.logs.write(
         lambda tx: logs.note(tx, session_id, attempt, iteration, words, key)
     )
     if written is not None:
         house.store.tell(written)
+    return written is not None
 
 
 class Patience:
@@ -64,5 +109,10 @@ class Patience:
         asked = bool(await self._house.store.read(_ASKED, (self._tailer.attempt.session_id,)))
         if asked != self._told:
             words = "a person is asked" if asked else ""
-            await self._tailer.sandbox.note(self._tailer.folder, WAITING, words)
+            try:
+                await self._tailer.sandbox.note(self._tailer.folder, WAITING, words)
+            except Unreachable:
+                raise
+            except (BullpenError, OSError) as error:  # its own doing: its idle time counts
+                log.warning("can't be told of a person's time", why=str(error))
             self._told = asked

@@ -7,7 +7,6 @@ the attempt's folder.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from functools import partial
 
 import structlog
@@ -27,7 +26,7 @@ from core.model import (
 from core.ports import Exit, Verdict
 from core.sessions import stopping
 from core.sessions.ending import attempt_over
-from core.sessions.inputs import Patience, note, send_owed
+from core.sessions.inputs import note
 from core.sessions.ordering import make_order
 from core.sessions.prompting import interruption
 from core.sessions.reach import Reach
@@ -35,6 +34,7 @@ from core.sessions.starting import prepare_workspace, reload
 from core.sessions.tailer import Tailer
 from core.sessions.unstarted import agent_gone, forget, order_anew
 from core.sessions.verdicts import judged, last_words
+from core.sessions.watching import Watch
 from core.store import logs, sessions, tasks
 from core.store.database import Tx
 
@@ -183,46 +183,12 @@ class Keeper:
         """Take in what it says until it has ended, hand it what it is owed."""
         tailer = await Tailer.at(self._house, self._id, self.poke)
         await self._house.doors.open(self._id)
-        patience = Patience(self._house, tailer, agent)
-        ended = asyncio.ensure_future(tailer.sandbox.ended(tailer.folder, tailer.handle))
-        try:
-            while not ended.done():
-                self._poked.clear()
-                await send_owed(self._house, tailer)
-                await patience.tell()
-                session, held = await self._house.store.write(self._look)
-                if held or session.state is not SessionState.RUNNING:
-                    return
-                await self._pause(ended, tailer)
-        finally:
-            ended.cancel()
-            with contextlib.suppress(asyncio.CancelledError, BullpenError):
-                await ended
-        await self._over(tailer)
+        if await Watch(self._house, tailer, agent, self._poked, self._runs).over():
+            await self._over(tailer)
 
-    async def _pause(self, ended: asyncio.Future[None], tailer: Tailer) -> None:
-        """Read what comes, until there is a reason to look at the rows again."""
-        house, stirred = self._house, asyncio.Event()
-        poked = asyncio.create_task(self._poked.wait())
-
-        def stir(_: object = None) -> None:
-            stirred.set()
-
-        poked.add_done_callback(stir)
-        ended.add_done_callback(stir)
-        try:
-            while not poked.done() and not ended.done():
-                house.beats.stir(stirred, tailer.due, house.policy.poll)
-                await stirred.wait()
-                stirred.clear()
-                await tailer.take()
-                if tailer.lingers(house.policy.grace):
-                    # It has given its result and had its time to go: the result stands.
-                    await stopping.end(house, tailer, self._poked)
-        finally:
-            house.beats.leave(stirred)
-            ended.remove_done_callback(stir)
-            poked.cancel()
+    async def _runs(self) -> bool:
+        session, held = await self._house.store.write(self._look)
+        return session.state is SessionState.RUNNING and not held
 
     # -- end -------------------------------------------------------------------------------
 
