@@ -1,4 +1,4 @@
-"""A composed bot's life: its parts run, its input is read, and it leaves quickly."""
+"""A composed bot's life: its parts run and its input is read, until it leaves (`leaving`)."""
 
 from __future__ import annotations
 
@@ -12,21 +12,16 @@ from typing import Protocol, TextIO
 from bot import feeding, logs
 from bot.hangup import Hangup
 from bot.idle import until_idle
+from bot.leaving import leave
 from bot.outbox import Outbox
 from bot.pages import Pages
 from bot.reception import Reception
-from core.errors import Broken
 from core.house import House
 from core.orchestrator import Orchestrator
 from core.store import people
-from core.store.database import Row, Store
+from core.store.database import Store
 
 log = logs.get(__name__)
-
-LEAVE = 1.5
-"""Seconds that all parts together have for their end."""
-CHILD = 0.2
-"""And then those in which a child that doesn't end by itself is ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -174,7 +169,7 @@ async def _result(app: App) -> int:
     return 1 if failed[0]["n"] else 0
 
 
-# -- beginning and end -----------------------------------------------------------------------
+# -- beginning ------------------------------------------------------------------------------
 
 
 async def _hello(app: App, address: str) -> None:
@@ -230,66 +225,3 @@ async def _pairing(app: App) -> None:
                 f"{platform.capitalize()} is on, and nobody may talk to it yet. Send it "
                 f"/start {fresh} (one hour, one use): you are its admin then."
             )
-
-
-async def leave(app: App) -> None:
-    """All parts at the same time, under one deadline: what is owed or half done stands in the
-    database. Agents go on under their launchers unless they are to be stopped."""
-    end = asyncio.get_running_loop().time() + LEAVE
-    for task in app.tasks:
-        task.cancel()
-    outward = asyncio.create_task(_close_ways(app, end))
-    await _ended(app, end, "orchestrator", "reception", "pages")
-    await _leave_agents(app)
-    await _by(end + CHILD, app.pages.close(end - asyncio.get_running_loop().time()))
-    await outward
-
-
-async def _close_ways(app: App, end: float) -> None:
-    """The HTTP door at once; the faces when nothing is on its way through them any more."""
-
-    async def faces() -> None:
-        await _ended(app, end, "outbox", *(poller.platform for poller in app.pollers))
-        await asyncio.gather(*(_by(end, poller.close()) for poller in app.pollers))
-
-    await asyncio.gather(_by(end, app.server.close()), faces())
-
-
-async def _ended(app: App, end: float, *names: str) -> None:
-    """Wait for these parts to end, until the deadline."""
-    parts = [task for task in app.tasks if task.get_name() in names]
-    if parts:
-        await asyncio.wait(parts, timeout=end - asyncio.get_running_loop().time())
-
-
-async def _by(end: float, act: Awaitable[None]) -> None:
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout_at(end):
-            await act
-
-
-async def _leave_agents(app: App) -> None:
-    running = await app.store.read(
-        "SELECT sessions.sandbox, attempts.session_id, attempts.number, attempts.handle "
-        "FROM attempts JOIN sessions ON sessions.id = session_id "
-        "WHERE attempts.state = 'running'"
-    )
-    if running and app.options.stop_agents:
-        await asyncio.gather(*(_stop(app, row) for row in running))
-        app.say(f"{_agents(len(running))} stopped.")
-    elif running:
-        app.say(
-            f"{_agents(len(running))} left running; `bullpen up` takes over again. "
-            "(--stop-agents ends them.)"
-        )
-
-
-def _agents(number: int) -> str:
-    return f"{number} agent{'' if number == 1 else 's'}"
-
-
-async def _stop(app: App, row: Row) -> None:
-    """End an agent's process at once; the next start sees how it ended."""
-    folder = app.house.attempt_folder(row["session_id"], row["number"])
-    with contextlib.suppress(Broken):
-        await app.house.sandboxes[row["sandbox"]].stop(folder, row["handle"], force=True)

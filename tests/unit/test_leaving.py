@@ -14,7 +14,8 @@ from pathlib import Path
 import pytest
 
 from bot.app import build
-from bot.life import App, Keep, Options, leave
+from bot.leaving import leave
+from bot.life import App, Keep, Options
 from config.load import load
 from core.redaction import Redactor
 from tests.fakes.git_world import new_repository
