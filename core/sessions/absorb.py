@@ -20,13 +20,14 @@ from core.model import (
     Severity,
     task_ref,
 )
-from core.sessions import usage
+from core.sessions import crowding, usage
 from core.sessions.wording import lost_words
 from core.store import gates, inputs, sessions
 from core.store.database import Tx
 from core.store.troubles import of_the_file
 
 K = AgentEventKind
+LEFT_OUT = "something that it said here can't be taken in, and is left out"
 WEIGHTY = frozenset({K.STARTED, K.PERMISSION_REQUEST, K.QUESTION, K.OUTCOME, K.LIMIT, K.FINISHED})
 """Events that go into state at once; the rest waits for the next flush."""
 _TAKEN = WEIGHTY | {K.USAGE}
@@ -39,17 +40,22 @@ def absorb(
     events: Sequence[AgentEvent],
     position: int,
     progress: str | None,
-) -> None:
-    """Take a batch in, up to `position`; a batch taken in before changes nothing."""
+) -> list[str]:
+    """Take a batch in, up to `position`; a batch taken in before changes nothing. Returns what is
+    to be marked in the log."""
     attempt = sessions.get_attempt(tx, session_id)
     if not sessions.advance(tx, attempt, position):
-        return
+        return []
     session = sessions.get(tx, session_id)
+    denied = crowding.beyond(tx, attempt, events)
+    left = set(map(id, denied))
     for event in events:
-        if event.kind in _TAKEN:  # the rest is for the log: there may be very much of it
+        if event.kind in _TAKEN and id(event) not in left:  # the rest, very much, is for the log
             _one(tx, house, sessions.get(tx, session_id), attempt, event)
+    crowding.deny(tx, house, sessions.get(tx, session_id), denied)
     overlaps.reported(tx, session, events)
     _busy(tx, session, events, progress)
+    return [crowding.DENIED] if denied else []
 
 
 def absorb_each(
@@ -59,38 +65,38 @@ def absorb_each(
     events: Sequence[AgentEvent],
     position: int,
     progress: str | None,
-) -> int:
-    """Take in what can be of a batch that could not be taken in whole; returns how many of its
-    events are left out. Raises where the database itself is in trouble."""
+) -> list[str]:
+    """Take in what can be of a batch that could not be taken in whole: event by event. Returns as
+    `absorb`. Raises where the database itself is in trouble."""
     attempt = sessions.get_attempt(tx, session_id)
     if not sessions.advance(tx, attempt, position):
-        return 0
-    session, left = sessions.get(tx, session_id), 0
+        return []
+    marks: list[str] = []
+    session = sessions.get(tx, session_id)
     for event in events:
-        if event.kind in _TAKEN:
-            with _apart(tx) as failed:
+        with _apart(tx, marks):
+            if event.kind in crowding.ASKS and crowding.beyond(tx, attempt, [event]):
+                crowding.deny(tx, house, sessions.get(tx, session_id), [event])
+                marks.append(crowding.DENIED)
+            elif event.kind in _TAKEN:
                 _one(tx, house, sessions.get(tx, session_id), attempt, event)
-            left += len(failed)
-        elif event.kind is K.FILE_CHANGE:
-            with _apart(tx) as failed:
+            elif event.kind is K.FILE_CHANGE:
                 overlaps.reported(tx, session, [event])
-            left += len(failed)
-    with _apart(tx):
+    with _apart(tx, marks):
         _busy(tx, session, events, progress)
-    return left
+    return list(dict.fromkeys(marks))
 
 
 @contextlib.contextmanager
-def _apart(tx: Tx) -> Iterator[list[Exception]]:
-    """What raises in it is taken back, and stands in the list."""
-    failed: list[Exception] = []
+def _apart(tx: Tx, marks: list[str]) -> Iterator[None]:
+    """What raises in it is taken back, and marked."""
     try:
         with tx.attempt():
-            yield failed
+            yield
     except Exception as error:
         if of_the_file(error):
             raise
-        failed.append(error)
+        marks.append(LEFT_OUT)
 
 
 def _busy(tx: Tx, session: Session, events: Sequence[AgentEvent], progress: str | None) -> None:
@@ -130,6 +136,7 @@ def _began(tx: Tx, house: House, session: Session, attempt: Attempt, event: Agen
     it goes on with none; where it was to, that is told."""
     if event.data.get("afresh") and sessions.goes_on(tx, attempt):
         sessions.tell(tx, session, "session.resumed", lost_words(session), Severity.WARNING)
+        sessions.goes_on_with(tx, attempt, None)  # it is told once
     agent = house.agents.get(session.agent)
     model = event.data.get("model") or session.model or (agent.model if agent else None)
     tx.run(
@@ -154,7 +161,7 @@ def _ask(tx: Tx, house: House, session: Session, attempt: Attempt, event: AgentE
             agent=session.agent,
             options=tuple(_options(event)),
             request=request,
-            request_key=str(request.get("request_id") or event.text),
+            request_key=crowding.request_key(event),
             may_answer=Role.APPROVER,
         ),
     )

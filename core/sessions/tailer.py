@@ -14,7 +14,7 @@ from core.house import House
 from core.killpoints import kill_point
 from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
 from core.ports import Driver, Line, Sandbox, Sized
-from core.sessions.absorb import WEIGHTY, absorb, absorb_each, tell
+from core.sessions.absorb import LEFT_OUT, WEIGHTY, absorb, absorb_each, tell
 from core.sessions.repaints import Repaints
 from core.sessions.wording import worded
 from core.store import logs, sessions
@@ -27,7 +27,6 @@ FLUSH = 1.0
 """Seconds between two writes of light events into state."""
 PROGRESS = 3.0
 """Seconds between two mentions of progress to people."""
-LEFT_OUT = "something that it said here can't be taken in, and is left out"
 ENDED = 1 << 53
 """The position after an output whose rest can't be read."""
 TAIL = 12
@@ -179,7 +178,7 @@ class Tailer:
             self._puzzle("a line is left out")
             left = logs.Entry(Line("mark", self._house.store.now(), "", entries[0].line.end), ())
             await self._append([left])
-            await self._mark()
+            await self._mark(LEFT_OUT)
             return [left]
         return entries
 
@@ -190,12 +189,12 @@ class Tailer:
         kill_point("after-log")
         self._tell(written)
 
-    async def _mark(self) -> None:
+    async def _mark(self, words: str) -> None:
         """Once for an attempt."""
         about = (self.attempt.session_id, self.attempt.number, self._iteration)
         self._tell(
             await self._house.store.logs.write(
-                lambda tx: logs.note(tx, *about, LEFT_OUT, "left out")
+                lambda tx: logs.note(tx, *about, words, words)
             )
         )
 
@@ -234,12 +233,13 @@ class Tailer:
         progress = self._progress()
         batch = (self._house, self.attempt.session_id, held, position, progress)
         try:
-            await self._house.store.write(lambda tx: absorb(tx, *batch))
+            marks = await self._house.store.write(lambda tx: absorb(tx, *batch))
         except Exception as error:  # nothing that an agent says may hold up what follows it
             if not isinstance(error, BullpenError):
                 self._puzzle("taken in one by one")
-            if await self._house.store.write(lambda tx: absorb_each(tx, *batch)):
-                await self._mark()
+            marks = await self._house.store.write(lambda tx: absorb_each(tx, *batch))
+        for words in marks:
+            await self._mark(words)
         self._held, self._seen, self._pressing = [], position, False
         self._flushed = time.monotonic()
         if weighty:

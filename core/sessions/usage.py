@@ -8,6 +8,7 @@ of the whole conversation is this attempt's less what the earlier ones of it hav
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -20,6 +21,9 @@ from core.store.database import Tx
 
 MOST_TOKENS, MOST_USD = 10**12, 1e9
 """What one telling may name: far more than any agent uses in its life."""
+MOST_MODELS = 3
+"""Models without a price of which is told while an attempt runs: it may name any."""
+_PRICEABLE = re.compile(r"[\w.:/@+-]{1,100}")
 _LAST = 8
 """Messages that may still be told again with more: several lines tell of one."""
 
@@ -48,12 +52,14 @@ class Used:
 
 @dataclass(slots=True)
 class Account:
-    """The last total (with messages that are long over), and the newest messages since; and of
-    which conversation, where its totals go beyond the attempt."""
+    """The last total (with messages that are long over), and the newest messages since; of
+    which conversation, where its totals go beyond the attempt; and of how many models without a
+    price is told."""
 
     total: Used = field(default_factory=Used)
     messages: dict[str, Used] = field(default_factory=dict)
     conversation: str | None = None
+    told: int = 0
 
     def sum(self) -> Used:
         return sum(self.messages.values(), self.total)
@@ -73,7 +79,8 @@ class Account:
     def to_json(self) -> str:
         rows = {name: _row(used) for name, used in self.messages.items()}
         kept = {"total": _row(self.total), "messages": rows}
-        return json.dumps(kept | ({"of": self.conversation} if self.conversation else {}))
+        more = {"of": self.conversation, "told": self.told}
+        return json.dumps(kept | {name: value for name, value in more.items() if value})
 
     @staticmethod
     def from_json(text: str | None) -> Account:
@@ -81,7 +88,7 @@ class Account:
             return Account()
         kept = json.loads(text)
         messages = {name: Used(*row) for name, row in kept["messages"].items()}
-        return Account(Used(*kept["total"]), messages, kept.get("of"))
+        return Account(Used(*kept["total"]), messages, kept.get("of"), kept.get("told", 0))
 
 
 def _whole(total: Used, before: Used) -> bool:
@@ -120,7 +127,7 @@ def take_in(tx: Tx, house: House, session: Session, attempt: Attempt, event: Age
             account.conversation = session.driver_session
             used = _less(used, _earlier(tx, session, attempt))
         account.said(used)
-        _say_unpriced(tx, session, account.total)
+        _say_unpriced(tx, session, account)
     now = account.sum()
     _store(tx, session, attempt, account, now)
     budgets.spend(
@@ -169,12 +176,16 @@ def _count(data: Mapping[str, Any], name: str) -> int:
     return min(int(data.get(name) or 0), MOST_TOKENS)
 
 
-def _say_unpriced(tx: Tx, session: Session, total: Used) -> None:
-    """Once for each model."""
-    model = session.model or session.agent
+def _say_unpriced(tx: Tx, session: Session, account: Account) -> None:
+    """Once for each model; what no model can be called is not repeated."""
+    named = session.model is not None and _PRICEABLE.fullmatch(session.model)
+    model = session.model if named else session.agent
     key = f"unpriced:{model}"
-    if not total.unpriced or tx.value("SELECT 1 FROM meta WHERE key = ?", (key,)):
+    if not account.total.unpriced or account.told >= MOST_MODELS:
         return
+    if tx.value("SELECT 1 FROM meta WHERE key = ?", (key,)):
+        return
+    account.told += 1
     tx.insert("meta", key=key, value=str(tx.now))
     words = (
         f"There is no price for {model}: its tokens are counted, its cost is not. "

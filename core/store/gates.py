@@ -11,6 +11,7 @@ from core import lifecycle
 from core.errors import Refused, Unclear
 from core.model import (
     Actor,
+    Attempt,
     Change,
     Event,
     Gate,
@@ -93,6 +94,16 @@ def open_gate(tx: Tx, new: NewGate) -> Gate | None:
         )
     )
     return get(tx, gate_id)
+
+
+def requests_of(tx: Tx, attempt: Attempt) -> dict[str, bool]:
+    """What the attempt has asked for, by the request's key; whether it waits for an answer."""
+    sql = (
+        "SELECT request_key, state = 'open' AS waits FROM gates "
+        "WHERE session_id = ? AND attempt = ? AND request_key IS NOT NULL"
+    )
+    found = tx.all(sql, (attempt.session_id, attempt.number))
+    return {row["request_key"]: bool(row["waits"]) for row in found}
 
 
 def rewrite(tx: Tx, gate: Gate, request: Mapping[str, Any]) -> None:

@@ -23,8 +23,9 @@ from core.errors import Broken
 from core.lifecycle import Situation
 from core.model import AgentEvent, AgentEventKind, Limits
 from core.ports import Driver, Exit, Line, Status
+from core.sessions.absorb import LEFT_OUT
+from core.sessions.crowding import DENIED
 from core.sessions.keeper import Keeper
-from core.sessions.tailer import LEFT_OUT
 from core.store import logs
 from core.store.database import Store
 from tests.agent_bench import FIXTURES, recorded
@@ -162,6 +163,34 @@ async def test_what_is_killed_is_stopped_although_what_it_wrote_cannot_be_taken_
     assert await play.run() == "terminated"
     said = await play.said()
     assert said[-1] == f"the rest of the output can't be read: {odd}" if odd else LEFT_OUT in said
+
+
+def asks(number: int) -> str:
+    request = {"subtype": "can_use_tool", "tool_name": "Bash",
+               "input": {"command": f"echo {number}"}}
+    return json.dumps({"type": "control_request", "request_id": f"r{number}", "request": request})
+
+
+async def test_a_flood_of_requests_reaches_no_person_and_is_denied_at_once(
+    store: Store, tmp_path: Path
+) -> None:
+    """As many as over the way back are asked; the agent hears of each other one."""
+    sandbox = Ended(by_itself=False)
+    play = Play(store, tmp_path, ClaudeDriver(), sandbox)
+    await play.begin(*map(asks, range(2000)))
+    kept = asyncio.create_task(play.run())
+    while not sandbox.told and not kept.done():
+        await asyncio.sleep(0.01)
+    sandbox.over.set()
+    await kept
+    told = [json.loads(line)["response"] for line in sandbox.told[0].splitlines()]
+    assert [one["request_id"] for one in told] == [f"r{number}" for number in range(5, 2000)]
+    assert {one["response"]["behavior"] for one in told} == {"deny"}
+    (gates,) = await store.read("SELECT count(*) FROM gates")
+    assert gates[0] == 5
+    marks = await store.logs.write(lambda tx: tx.all(
+        "SELECT text FROM lines WHERE stream = 'mark' AND text = ?", (DENIED,)))
+    assert len(marks) == 1
 
 
 WORDS = ("type", "subtype", "message", "usage", "request", "result", "item", "error", "acp",

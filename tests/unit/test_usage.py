@@ -119,6 +119,21 @@ async def test_without_a_price_tokens_count_and_it_is_said_once_a_model(at: At) 
                      "Add it to config/prices.toml")
 
 
+async def test_an_agent_cannot_make_up_models_to_be_told_of(at: At) -> None:
+    at.prices.clear()
+
+    def act(tx: Tx) -> list[str]:
+        _, session = at.working(tx)
+        for number, name in enumerate(["a b", "no\nmodel", "x" * 200, *map(str, range(50))]):
+            tx.run("UPDATE sessions SET model = ? WHERE id = ?", (name, session.id))
+            at.said(tx, session.id, tokens_in=100 + number, tokens_out=10)
+        return [event.text.partition(":")[0] for event in tx.events
+                if event.type == "budget.unpriced"]
+
+    assert await at.house.store.write(act) == [
+        f"There is no price for {name}" for name in ("claude", "0", "1")]
+
+
 async def test_what_one_agent_claims_holds_no_other_up(at: At) -> None:
     """Sums end where they fit into the database, whatever is said how often."""
     most = 2**53 - 1
