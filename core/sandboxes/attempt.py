@@ -27,6 +27,8 @@ from core.sandboxes.procs import Identity, Signs
 REVOKED = "revoked"
 MARKER = "BULLPEN_ATTEMPT"
 _NO_FILE = (errno.ELOOP, errno.EISDIR, errno.ENXIO, errno.EACCES, errno.EPERM)
+_ITS_OWN = (*_NO_FILE, errno.ENOENT, errno.ENOTDIR, errno.ENOTEMPTY)
+"""What goes wrong where an agent has put something, or taken it away."""
 _MOST_PID, _LONGEST_HANDLE = 1 << 31, 1000
 NOTES = frozenset({"size", "waiting"})
 
@@ -73,13 +75,16 @@ class Attempt:
                 files.replace(inputs, f"{name}.last" if last else name, data)
 
     def note(self, name: str, text: str) -> None:
-        """Leave word for the launcher, and tell it. Raises Broken."""
+        """Leave word for the launcher, and tell it. An agent that keeps it from being there only
+        harms itself. Raises Broken."""
         if name not in NOTES:
             raise Broken(f"`{name}` is nothing that an attempt can be told")
         try:
             with files.opened(self.folder) as folder:
                 files.replace(folder, name, text.encode())
         except OSError as error:
+            if error.errno in _ITS_OWN:
+                return
             raise Broken(f"can't tell {self.folder} its {name}: {error.strerror}") from error
         self.wake()
 
@@ -128,7 +133,10 @@ class Attempt:
         holds keys. Raises Broken."""
         with contextlib.suppress(OSError), files.opened(self.folder) as folder:
             files.sweep(folder, "order.json")
-        order = self._json("order.json")
+        try:
+            order = self._json("order.json")
+        except Planted:
+            order = {"env": {}}
         if order is None or "env" not in order:
             return
         kept = {name: order.get(name) for name in ("grace", "marker", "seal")}

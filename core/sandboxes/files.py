@@ -13,6 +13,8 @@ from pathlib import Path
 
 from core.errors import Broken
 
+_TRIES = 20
+"""How often a folder is opened again that an agent closes again and again."""
 LARGEST = 16 << 20
 """Bytes of a file that is read here; an order may hold a long prompt."""
 
@@ -26,11 +28,35 @@ def write(path: Path, data: bytes) -> None:
         raise Broken(f"{path} can't be written: {error.strerror}") from error
 
 
+def descriptor(path: Path | str, flags: int, within: int | None = None) -> int:
+    """`os.open` without following a link. An agent of the same user may close the folder to us, or
+    what lies there: that is undone. Raises OSError."""
+    flags |= os.O_NOFOLLOW | os.O_CLOEXEC
+    for _ in range(0 if within is not None else _TRIES):
+        try:
+            return os.open(path, flags)
+        except PermissionError:
+            _unclose(os.path.dirname(path))
+            _unclose(path)
+    return os.open(path, flags, dir_fd=within)
+
+
+def _unclose(path: Path | str) -> None:
+    with contextlib.suppress(OSError):
+        fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            mode = os.fstat(fd).st_mode
+            needed = stat.S_IRWXU if stat.S_ISDIR(mode) else stat.S_IRUSR | stat.S_IWUSR
+            if (stat.S_ISDIR(mode) or stat.S_ISREG(mode)) and mode & needed != needed:
+                os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(mode) | needed)
+        finally:
+            os.close(fd)
+
+
 @contextlib.contextmanager
 def opened(path: Path | str, within: int | None = None) -> Iterator[int]:
     """A folder, itself and not what a link leads to. Raises OSError."""
-    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(path, flags, dir_fd=within)
+    fd = descriptor(path, os.O_RDONLY | os.O_DIRECTORY, within)
     try:
         yield fd
     finally:
@@ -48,7 +74,7 @@ def exists(folder: int, name: str) -> bool:
 
 def content(path: Path) -> bytes:
     """A regular file of reasonable size. Raises OSError and ValueError."""
-    fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    fd = descriptor(path, os.O_RDONLY | os.O_NONBLOCK)
     with open(fd, "rb") as file:
         facts = os.fstat(fd)
         if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST:
@@ -74,12 +100,26 @@ def replace(folder: int, name: str, data: bytes) -> None:
     """Raises OSError; then what was there is there as before."""
     new = unguessed(name)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    fd = os.open(new, flags, 0o600, dir_fd=folder)
+    try:
+        fd = os.open(new, flags, 0o600, dir_fd=folder)
+    except PermissionError:
+        os.fchmod(folder, stat.S_IRWXU)
+        fd = os.open(new, flags, 0o600, dir_fd=folder)
     try:
         with open(fd, "wb") as file:
             file.write(data)
-        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
+        _put(folder, new, name)
     except OSError:
         with contextlib.suppress(OSError):
             os.unlink(new, dir_fd=folder)
         raise
+
+
+def _put(folder: int, new: str, name: str) -> None:
+    """A folder, which nothing can replace, goes out of the way: none of ours is called so."""
+    try:
+        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
+    except IsADirectoryError:
+        away = unguessed(name)
+        os.rename(name, away, src_dir_fd=folder, dst_dir_fd=folder)
+        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)

@@ -17,6 +17,7 @@ from pathlib import Path
 
 from core.errors import Broken
 from core.ports import Line
+from core.sandboxes import files
 
 NAME = "output"
 """In an attempt's folder."""
@@ -89,8 +90,10 @@ def parse(data: bytes, position: int) -> list[Line]:
             stream is None or not parts[0].isdigit() or len(parts[0]) > DIGITS
         ):  # somebody else has written here
             parts, stream = [b"0", b"o", record], "out"
-        text = parts[2].decode("utf-8", "replace")
-        lines.append(Line(stream, int(parts[0]), clean(text) if suspect else text, position))
+        text, raw = parts[2].decode("utf-8", "replace"), None
+        if suspect or parts[1].isupper():
+            text, raw = clean(text), parts[2] + (b"" if parts[1].isupper() else b"\n")
+        lines.append(Line(stream, int(parts[0]), text, position, raw))
     return lines
 
 
@@ -133,7 +136,10 @@ async def reading(
 ) -> list[Line]:
     """As `read`, and no other work waits for it. Raises Broken."""
     try:
-        there = os.lstat(path)
+        try:
+            there = os.lstat(path)
+        except PermissionError:  # the agent has closed the folder: reading opens it, or tells
+            return read(path, position, limit, cap)
         if there.st_size <= position and stat.S_ISREG(there.st_mode):
             return []  # asked ten times a second of each session, and mostly so
         if limit > LARGE and there.st_size - position > LARGE:
@@ -166,7 +172,7 @@ def tail(path: Path, size: int) -> list[Line]:
 
 def _opened(path: Path | str) -> tuple[int, int]:
     """The output and its size: a file, and neither a link nor a fifo put in its place."""
-    fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+    fd = files.descriptor(path, os.O_RDONLY | os.O_NONBLOCK)
     about = os.fstat(fd)
     if not stat.S_ISREG(about.st_mode):
         os.close(fd)

@@ -5,6 +5,7 @@ It is written before the container is made, and shown read-only inside, so what 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
@@ -68,11 +69,17 @@ def name_of(order: Order) -> str:
     return f"bullpen-{order.session_id}-{order.number}-{digest}"
 
 
+class Shut(Broken):
+    """An agent has closed its attempt's folder to us: it is ours by a user's number alone."""
+
+
 def place_in(folder: Path) -> Place | None:
     """What is written there; None where nothing is. Raises Broken."""
     path = folder / FILE
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = files.descriptor(path, os.O_RDONLY | os.O_NONBLOCK)
+    except PermissionError as error:
+        raise Shut(f"{path} can't be read: {error.strerror}") from error
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
@@ -85,14 +92,16 @@ def place_in(folder: Path) -> Place | None:
 
 
 def place_of(folder: Path, handle: str) -> Place:
-    """The place in a folder, checked against its stored handle; where the folder is gone, as far
-    as the handle knows it. Raises Broken for a handle of another kind."""
+    """The place in a folder, checked against its stored handle; where the folder is gone, or
+    shut, as far as the handle knows it. Raises Broken for a handle of another kind."""
     try:
         value: Mapping[str, Any] = json.loads(handle)
         name, engine, engine_id = value["container"], value["engine"], value["engine_id"]
     except (ValueError, KeyError, TypeError) as error:
         raise Broken(f"{handle!r} is no handle of a container") from error
-    written = place_in(folder)
+    written = None
+    with contextlib.suppress(Shut):
+        written = place_in(folder)
     if written is not None and written.handle == handle:
         return written
     return Place(name, engine, engine_id, True, 0.0, 0, 0)

@@ -26,7 +26,7 @@ from core.sandboxes.docker.ends import HEARING, buried, end_of, ways
 from core.sandboxes.docker.engine import Taken
 from core.sandboxes.docker.holding import Holds
 from core.sandboxes.docker.logs import Mirror
-from core.sandboxes.docker.place import Place, place_for, place_in, place_of
+from core.sandboxes.docker.place import Place, Shut, place_for, place_in, place_of
 
 _LOOK = 0.1
 """Seconds between two looks for an end in the attempt's folder."""
@@ -89,10 +89,11 @@ class DockerSandbox:
             await asyncio.sleep(_LOOK)
 
     async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
-        place = place_in(folder)
+        cap = None
         if mirror := self._mirror(folder):
             await mirror.pull(self._containers.engine(mirror.place.engine))
-        cap = place.log_cap if place and place.launcher else None
+        elif place := _known(folder):
+            cap = place.log_cap
         return await output.reading(Attempt(folder).output, position, limit, cap)
 
     async def send(self, folder: Path, number: int, data: bytes, last: bool = False) -> None:
@@ -232,7 +233,7 @@ class DockerSandbox:
     def _mirror(self, folder: Path) -> Mirror | None:
         """What brings the engine's log to the attempt's folder; None where the launcher does."""
         if folder not in self._mirrors:
-            place = place_in(folder)
+            place = _known(folder)
             if place is None or place.launcher:
                 return None
             return self._mirror_of(folder, place)
@@ -244,6 +245,14 @@ class DockerSandbox:
     def _lock(self, folder: Path) -> asyncio.Lock:
         """Held by one at a time; gone when nobody holds it."""
         return self._locks.setdefault(folder, asyncio.Lock())
+
+
+def _known(folder: Path) -> Place | None:
+    """None also where an agent has shut the folder: only one with a launcher is shown it."""
+    try:
+        return place_in(folder)
+    except Shut:
+        return None
 
 
 def _not_revoked(folder: Path) -> None:
