@@ -24,9 +24,19 @@ git add -A --ignore-errors
 git diff --cached --quiet --no-ext-diff || git commit --quiet --no-verify -m "$1" || exit 1
 git rev-parse HEAD
 """
+# The index may say "look away" of a file (skip-worktree, assume-unchanged, a monitor's word): such
+# files are compared by an index that says nothing of the kind. One that isn't there holds no work.
 _INSPECT = """
+look() { git -c core.fsmonitor=false -c core.untrackedCache=false -c core.ignoreStat=false "$@"; }
 git rev-parse HEAD || exit 1
-git status --porcelain --untracked-files=normal --ignore-submodules=none || exit 1
+look status --porcelain --untracked-files=normal --ignore-submodules=none || exit 1
+if look ls-files -v | grep -q "^[a-zS] "; then
+  export GIT_INDEX_FILE="$GIT_DIR/bullpen-look.$$"
+  look read-tree HEAD && look update-index -q --refresh >&2
+  look diff-files --diff-filter=d --format= --name-only | sed "s/^/hidden /" || exit 1
+  rm -f "$GIT_INDEX_FILE"
+  unset GIT_INDEX_FILE
+fi
 git for-each-ref --no-merged=HEAD --format="stray %(refname)" refs/heads refs/stash
 """
 # Beside an agent at work: takes no lock, refreshes no index. A name with a newline is two lies.
@@ -89,8 +99,11 @@ def may_remove(status_output: str, head_in_workspace: str, collected_head: str) 
     """
     lines = [line for line in status_output.splitlines() if line.strip()]
     stray = [line for line in lines if line.startswith("stray ")]
-    if len(lines) > len(stray):
-        return f"uncommitted changes in {_count(len(lines) - len(stray), 'file')}"
+    hidden = [line for line in lines if line.startswith("hidden ")]
+    if number := len(lines) - len(stray) - len(hidden):
+        return f"uncommitted changes in {_count(number, 'file')}"
+    if hidden:
+        return f"changes that git was told to pass over in {_count(len(hidden), 'file')}"
     if stray:
         return f"commits on {_count(len(stray), 'other branch', 'other branches')}"
     if not head_in_workspace or head_in_workspace != collected_head:

@@ -88,6 +88,23 @@ def test_work_is_never_lost_without_a_word(bench: Bench) -> None:
     assert there(bench) == []
 
 
+@pytest.mark.parametrize("bit", ["--skip-worktree", "--assume-unchanged"])
+def test_work_that_git_was_told_to_pass_over_is_not_lost(bench: Bench, bit: str) -> None:
+    bench.up("/worktree new --agent shell --branch trial")
+    folder = bench.data / "worktrees" / "shell-trial"
+    bench.git("update-index", bit, "README.md", repo=folder)
+    ran = bench.up("/worktree remove shell-trial", "/worktree new --agent shell --branch trial")
+    ran.said("is removed")
+
+    bench.git("update-index", bit, "README.md", repo=folder)
+    (folder / "README.md").write_text("a day's work")
+    assert bench.git("status", "--porcelain", repo=folder) == ""
+    ran = bench.up("/worktree remove shell-trial")
+    ran.said("is kept: changes that git was told to pass over in 1 file. --force gives that up.")
+    assert (folder / "README.md").read_text() == "a day's work"
+    assert sorted(path.name for path in (folder / ".git").glob("bullpen*")) == []
+
+
 def test_a_branch_that_is_not_merged_stays(bench: Bench) -> None:
     bench.git("checkout", "--quiet", "-b", "theirs")
     bench.commit({"new.txt": "new\n"})
