@@ -15,6 +15,7 @@ import msgspec
 
 from core.drivers.claude_asked import asked_words, visible
 from core.drivers.loose import Table, decoded, items, number, objects, string, table
+from core.drivers.resets import is_limit
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Line
 
@@ -23,11 +24,7 @@ _Events = tuple[AgentEvent, ...]
 _LATEST = 253_402_300_799_000
 """The end of the year 9999, in ms since the epoch."""
 
-_LIMIT = re.compile(
-    r"usage[ _-]?limit|rate[ _-]?limit|\b429\b|too many requests|quota|resource[ _]exhausted",
-    re.IGNORECASE,
-)
-_LOGIN = -32000
+_LOGIN, _TOO_MANY = -32000, 429
 
 _STOPS = {
     "refusal": "the agent refused to go on",
@@ -170,13 +167,13 @@ def _failure(failure: Table, line: Line) -> AgentEvent:
     words = string(failure.get("message")) or "the agent reported an error"
     if failure.get("code") == _LOGIN:
         words = f"it wants a login: {words}"
-    return _told(words, line, failure.get("data"))
+    return _told(words, line, failure.get("data"), failure.get("code") == _TOO_MANY)
 
 
-def _told(words: str, line: Line, more: object = None) -> AgentEvent:
+def _told(words: str, line: Line, more: object = None, limit: bool = False) -> AgentEvent:
     """An error, or the limit that it tells of."""
     whole = words if more is None else f"{words} {_json(more)}"
-    if not _LIMIT.search(whole):
+    if not limit and not is_limit(whole):
         return AgentEvent(AgentEventKind.ERROR, words)
     return AgentEvent(AgentEventKind.LIMIT, words, {"reset_at": reset_at(whole, line.at)})
 

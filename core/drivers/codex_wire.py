@@ -10,12 +10,10 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from core.drivers.loose import Table, decoded, items, number, objects, string, table
-from core.drivers.resets import reset_at
+from core.drivers.resets import is_limit, reset_at
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Line
 
-_LIMITS = ("hit your usage limit", "usage limit", "429 too many requests", "quota exceeded")
-"""How an account's limit reads, in small letters."""
 _HARMLESS = ("Model metadata for ", "Reconnecting... ")
 """Errors that Codex goes on after."""
 _LOST = "Error: thread/resume: thread/resume failed: no rollout found for thread id "
@@ -64,7 +62,7 @@ def _turn_completed(value: Table) -> _Events:
 def _turn_failed(value: Table, now: int) -> _Events:
     words = _plain(string(table(value.get("error")).get("message"))) or "the turn failed"
     failed = AgentEvent(AgentEventKind.FINISHED, "", {"ok": False, "error": words})
-    if any(mark in words.lower() for mark in _LIMITS):
+    if is_limit(words):
         limit = {"reset_at": reset_at(words, now)}
         return (AgentEvent(AgentEventKind.LIMIT, words, limit), failed)
     return (failed,)

@@ -1,4 +1,4 @@
-"""When a usage limit is over, as agents write it for people."""
+"""That a usage limit is reached, and when it is over, as agents write it for people."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import re
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+_LIMIT = re.compile(
+    r"usage[ _-]?limit|rate[ _-]?limit|too many requests|quota|resource[ _]exhausted"
+    r"|(?:\bstatus(?:[ _]?code)?|\bcode|\berror|\bhttp(?:/[\d.]{1,3})?)\W{1,4}429\b|\(429\)"
+    r"|^\W*429(?=\W*(?:$|\{|too|retry|reset|rate))",
+    re.IGNORECASE,
+)
+_OWN = re.compile(
+    r"\b(?:disk|storage|file ?system|inode|block|memory|cpu)[ _-]*quota"
+    r"|\bquota exceeded\W{0,3}(?:os error 122|EDQUOT)|\bEDQUOT\b\W{0,3}quota",
+    re.IGNORECASE,
+)
+"""A shortage of the machine's, which no account has to rest for."""
 _EPOCH = re.compile(r"limit reached\|(\d{9,11})\b")
 _CLOCK = re.compile(
     r"(?:resets|try again at)\s+(?:at\s+)?"
@@ -18,6 +30,14 @@ _CLOCK = re.compile(
 _AFTER = re.compile(r"try again in ((?:\d{1,4} (?:day|hour|minute|second)s?[ ,]*)+)", re.IGNORECASE)
 _MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
 _MINUTE = 60_000
+_LONGEST = 20_000
+"""Characters of an error that are read."""
+
+
+def is_limit(text: str) -> bool:
+    """Whether an error says that the account is at its provider's limit. 429 counts as a status
+    alone, and a quota where it is none of the machine's."""
+    return _LIMIT.search(_OWN.sub("", text[:_LONGEST])) is not None
 
 
 def reset_at(text: str, now: int) -> int | None:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from core.drivers.acp_wire import events as of_acp
+from core.drivers.codex_wire import events as of_codex
 from core.drivers.resets import reset_at
+from core.model import AgentEventKind
+from core.ports import Line
 
 NOW = datetime(2026, 11, 21, 13, 46, 55, tzinfo=UTC)
 
@@ -49,3 +54,33 @@ def test_no_words_break_it(words: str, hour: int, day: int, year: int, now: int)
     for text in (words, said, f"resets {hour}pm ({words})", f"resets Feb {day}, {hour}am",
                  f"try again in {year} days {hour} hours"):
         assert reset_at(text, now) is None or isinstance(reset_at(text, now), int)
+
+
+LIMITS = [
+    "You've hit your usage limit. Try again later.", "usage_limit_reached",
+    "Rate limit reached for model-1", "429 Too Many Requests", '429 {"retry": 1}', "429",
+    "exceeded retry limit, last status: 429 Too Many Requests", "API Error: 429 no more",
+    "API Error: Request rejected (429)", "HTTP/1.1 429", "status code 429", "RESOURCE_EXHAUSTED",
+    "Quota exceeded. Check your plan.", "You exceeded your quota.", "insufficient_quota",
+]
+SOUND_ALIKE = [
+    "Disk quota exceeded (os error 122)", "write failed: Disk quota exceeded",
+    "io error: disk_quota exceeded", "quota exceeded (os error 122)", "EDQUOT: quota exceeded",
+    "Error at line 429 of config.toml", "main.py:429: error", "429 tests failed", "429 of 430",
+    "it made 1429 calls", "error 4290", "storage quota reached", "",
+]
+
+
+@pytest.mark.parametrize("words", LIMITS + SOUND_ALIKE)
+def test_a_limit_is_told_from_what_only_sounds_like_one(words: str) -> None:
+    """Else a whole account rests, and the task never fails."""
+    failure = {"code": -32603, "message": words}
+    said = [of_codex(line({"type": "turn.failed", "error": {"message": words}})),
+            of_acp(line({"acp": "finished", "failure": failure})),
+            of_acp(line({"acp": "failed", "text": words, "broken": True}))]
+    found = [any(event.kind is AgentEventKind.LIMIT for event in events) for events in said]
+    assert found == [words in LIMITS] * 3
+
+
+def line(value: object) -> Line:
+    return Line("out", 1, json.dumps(value), 9)
