@@ -188,11 +188,14 @@ def _outcome(tx: Tx, house: House, session: Session, attempt: Attempt, event: Ag
 
 
 def _finished(tx: Tx, session: Session, attempt: Attempt, event: AgentEvent) -> None:
-    """The result is in: keep its words, and end the input so that the process can go."""
+    """The result is in: keep its words, and end the input so that the process can go. Where
+    people have spoken to it, that may make a further turn of it: the watch waits for that."""
     iteration = sessions.get_iteration(tx, session.id)
     tx.run(
         "UPDATE iterations SET summary = ? WHERE session_id = ? AND number = ?",
         (event.text, session.id, iteration.number),
     )
-    if session.state is SessionState.RUNNING and not inputs.ended(tx, attempt):
+    if session.state is not SessionState.RUNNING or inputs.words_of(tx, attempt):
+        return
+    if not inputs.ended(tx, attempt):
         inputs.owe(tx, session.id, b"", last=True)

@@ -66,7 +66,7 @@ async def _interrupt(house: House, tailer: Tailer, poked: asyncio.Event) -> None
             await asyncio.wait({ended}, timeout=house.policy.poll)
             await tailer.take()
             if tailer.finished:  # nothing more is asked of it: it may go
-                await house.store.write(partial(_end_input, tailer))
+                await house.store.write(partial(end_input, tailer))
                 if queued:  # it would begin with those now
                     return
             if await _is_forced(house, tailer):
@@ -89,7 +89,8 @@ def _owe(tailer: Tailer, data: bytes, tx: Tx) -> bool:
     return True
 
 
-def _end_input(tailer: Tailer, tx: Tx) -> None:
+def end_input(tailer: Tailer, tx: Tx) -> None:
+    """Nothing more is said to it."""
     attempt = sessions.get_attempt(tx, tailer.attempt.session_id)
     if attempt.state is not AttemptState.ENDED and not inputs.ended(tx, attempt):
         inputs.owe(tx, attempt.session_id, b"", last=True)

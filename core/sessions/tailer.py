@@ -68,6 +68,7 @@ class Tailer:
         self._recent: deque[str] = deque()
         self._workspace = ""
         self._finished: float | None = None
+        self._further = False
         self._puzzled = False
         self._repaints: Repaints | None = None
         self._sized = sandbox if isinstance(sandbox, Sized) else None
@@ -83,10 +84,11 @@ class Tailer:
                 sessions.get_iteration(tx, session_id),
             )
         )
-        logged, last = await house.store.logs.write(
+        logged, last, rests = await house.store.logs.write(
             lambda tx: (
                 logs.position(tx, session_id, attempt.number),
                 logs.last_finished(tx, session_id, attempt.number),
+                logs.rests(tx, session_id, attempt.number),
             )
         )
         tailer = cls(
@@ -99,6 +101,7 @@ class Tailer:
             weighty,
         )
         tailer._finished = time.monotonic() if last is not None else None
+        tailer._further = not rests
         tailer._workspace = session.worktree
         if session.interactive and tailer.driver.reports_tools:
             tailer._repaints = Repaints()
@@ -117,12 +120,22 @@ class Tailer:
 
     @property
     def finished(self) -> bool:
-        """Whether the agent has given its result."""
+        """Whether the agent has given a result."""
         return self._finished is not None
 
     def lingers(self, grace: float) -> bool:
-        """Whether the agent gave its result more than `grace` seconds ago."""
-        return self._finished is not None and time.monotonic() - self._finished > grace
+        """Whether the agent gave its result more than `grace` seconds ago, and has begun no
+        further turn."""
+        if self._finished is None or self._further:
+            return False
+        return time.monotonic() - self._finished > grace
+
+    def _turned(self, entries: Sequence[logs.Entry]) -> None:
+        for event in (event for entry in entries for event in entry.events):
+            if event.kind is K.FINISHED:
+                self._finished, self._further = time.monotonic(), False
+            elif event.kind is K.STARTED:
+                self._further = True
 
     async def drain(self) -> None:
         """Everything to the end, after the process has ended. What can't be read by then never
@@ -153,8 +166,7 @@ class Tailer:
 
     async def _log(self, lines: Sequence[Line]) -> None:
         entries = [logs.Entry(line, self._parsed(line)) for line in lines]
-        if any(event.kind is K.FINISHED for entry in entries for event in entry.events):
-            self._finished = time.monotonic()
+        self._turned(entries)
         kept = await self._written(entries)
         said = [event for entry in kept for event in entry.events]
         if lines[0].end <= self._seen:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 
 import structlog
 
@@ -16,6 +17,8 @@ from core.sessions.tailer import Tailer
 
 log = structlog.get_logger(__name__)
 
+FURTHER = 2.0
+"""Seconds in which one that has given its result begins with what people have said meanwhile."""
 RESEND = 5.0
 """Seconds until what could not be handed over is tried again."""
 
@@ -37,7 +40,7 @@ class Watch:
         self._poked = poked
         self._goes_on = goes_on
         self._patience = Patience(house, tailer, agent)
-        self._puzzled = False
+        self._puzzled = self._let = False
 
     async def over(self) -> bool:
         """Whether its process has ended; False where its rows ask for something else."""
@@ -68,6 +71,15 @@ class Watch:
             if timer is not None:
                 timer.cancel()
 
+    async def _let_go(self) -> None:
+        """Its input ends, so that it can go, once no word makes a further turn of it."""
+        if not self._tailer.lingers(FURTHER):
+            self._let = False
+        elif not self._let:
+            await self._house.store.write(partial(stopping.end_input, self._tailer))
+            self._let = True
+            self._poked.set()
+
     async def _take(self) -> None:
         """What can't be read now is tried again at the next beat, and what must be done besides
         is done: its output is its own affair."""
@@ -96,7 +108,8 @@ class Watch:
                 await stirred.wait()
                 stirred.clear()
                 await self._take()
-                if tailer.lingers(house.policy.grace):
+                await self._let_go()
+                if tailer.lingers(FURTHER + house.policy.grace):
                     # It has given its result and had its time to go: the result stands.
                     await stopping.end(house, tailer, self._poked)
         finally:

@@ -169,6 +169,16 @@ def last_finished(tx: Tx, session_id: str, attempt: int) -> AgentEvent | None:
     return AgentEvent(AgentEventKind.FINISHED, words, json.loads(row["data"]))
 
 
+def rests(tx: Tx, session_id: str, attempt: int) -> bool:
+    """Whether it has given a result, and begun no further turn since."""
+    kind = tx.value(
+        "SELECT kind FROM lines WHERE session_id = ? AND attempt = ? "
+        "AND kind IN ('started', 'finished') ORDER BY seq DESC LIMIT 1",
+        (session_id, attempt),
+    )
+    return bool(kind == AgentEventKind.FINISHED.value)
+
+
 def _closing(tx: Tx, session_id: str, attempt: int) -> str:
     found = tx.value(
         "SELECT text FROM lines WHERE session_id = ? AND attempt = ? AND kind = 'text' "
