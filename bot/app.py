@@ -190,10 +190,12 @@ def _drivers() -> dict[str, Driver]:
 
 
 def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
-    doors = Doors(load_key(data))
+    doors, current = Doors(load_key(data)), Current(files, files.setup)
     sandboxes: tuple[Sandbox, ...] = (
         HostSandbox(),
-        BubblewrapSandbox(hidden=(data,)),
+        BubblewrapSandbox(
+            hidden=(data,), private=lambda: current.configured.private(current.setup)
+        ),
         DockerSandbox(data),
         DockerRemoteSandbox(lambda: doors.far_url, data),
         KubernetesSandbox(lambda: doors.far_url),
@@ -202,7 +204,7 @@ def _house(files: Files, data: Path, store: Store, clock: SystemClock) -> House:
         store=store,
         clock=clock,
         data=data,
-        current=Current(files, files.setup),
+        current=current,
         drivers=files.sources.drivers,
         sandboxes={sandbox.name: sandbox for sandbox in sandboxes},
         forges={"local": LocalForge()},

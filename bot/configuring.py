@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -97,6 +98,17 @@ class Files:
         if faults := tuple(_faults(self.sources, fresh)):
             raise Unclear("\n".join(faults))
         return fresh
+
+    def private(self, setup: Setup) -> tuple[Path, ...]:
+        """What of this machine's no agent may see unless it is given to it: the configuration
+        itself, what keys were read from, files that are some agent's, the user's own checkouts."""
+        agents = setup.agents.values()
+        keys = {path for agent in agents for path in agent.files}
+        mounts = {one.source for agent in agents for one in agent.mounts}
+        sources = {Path(repo.source) for repo in setup.repos.values()}
+        files = keys | {path for path in mounts if os.path.isfile(path)}
+        folders = {path for path in sources if path.is_absolute() and os.path.isdir(path)}
+        return (*self.configuration.places, *sorted(files), *sorted(folders))
 
     async def again(self) -> Files:
         return await read(self.sources)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -17,7 +17,7 @@ from pydantic import (
     field_validator,
 )
 
-from config.credentials import given, is_reference
+from config.credentials import files_of, given, is_reference
 from config.faults import explain
 from config.places import ContainerTable, LimitsTable, MountTable
 from config.settings import OneOrMore, Section, Tokens, Usd
@@ -174,6 +174,7 @@ class AgentTable(Section):
             container=self.container.model_dump(exclude_none=True),
             environment={key: given(value) for key, value in self.environment.items()},
             credentials=frozenset(k for k, v in self.environment.items() if is_reference(v)),
+            files=frozenset(files_of(self.environment.values())),
         )
 
 
@@ -189,9 +190,21 @@ def changed_agent(
     layers = Layers()
     layers.lay((), table, "")
     try:
-        return AgentTable.model_validate(table).named(name, created_by)
+        fresh = AgentTable.model_validate(table).named(name, created_by)
     except ValidationError as error:
         raise Unclear("\n".join(explain(error, layers, AgentTable))) from error
+    return fresh if base is None else _kept(fresh, base)
+
+
+def _kept(fresh: Agent, base: Agent) -> Agent:
+    """What is as before still comes from where it was read."""
+    before = base.environment.items() & fresh.environment.items()
+    secret = {name for name, _ in before} & base.credentials
+    return replace(
+        fresh,
+        credentials=fresh.credentials | secret,
+        files=fresh.files | (base.files if secret else frozenset()),
+    )
 
 
 def _table(agent: Agent) -> dict[str, Any]:

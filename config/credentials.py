@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -44,6 +44,14 @@ def given(value: str) -> str:
 
 def is_reference(value: str) -> bool:
     return value.startswith(("env:", "file:"))
+
+
+def files_of(values: Iterable[str]) -> Iterator[Path]:
+    """The files that they are read from."""
+    for value in values:
+        kind, _, where = value.partition(":")
+        if kind == "file":
+            yield Path(where).expanduser()
 
 
 def _content(path: Path) -> str:

@@ -30,7 +30,8 @@ PACKAGED = Path(__file__).parent
 
 @dataclass(frozen=True, slots=True)
 class Configuration:
-    """Everything that was configured. `file` is the settings file that was read."""
+    """Everything that was configured. `file` is the settings file that was read; `places`: it, and
+    all else in which a user's own configuration lies."""
 
     settings: Settings
     agents: tuple[Agent, ...]
@@ -39,6 +40,7 @@ class Configuration:
     prompts: Mapping[str, str]
     prices: Mapping[str, Price]
     file: Path
+    places: tuple[Path, ...] = ()
 
 
 def load(
@@ -68,7 +70,8 @@ def load(
         faults += _crossed(settings, workflows, file)
     if faults or settings is None:
         raise Unclear("\n".join(dict.fromkeys(faults)))
-    return Configuration(settings, agents, workflows, repos, prompts, prices, file)
+    places = _places(file, folders, environ)
+    return Configuration(settings, agents, workflows, repos, prompts, prices, file, places)
 
 
 def _file(given: str | None, folder: Path) -> Path:
@@ -82,6 +85,16 @@ def _folders(beside: Path, folder: Path) -> list[Path]:
     """Where crew, workflows and prompts lie, the strongest last."""
     folders = [PACKAGED, folder / "config", beside]
     return list(dict.fromkeys(path.resolve() for path in folders if path.is_dir()))
+
+
+def _places(file: Path, folders: list[Path], environ: Mapping[str, str]) -> tuple[Path, ...]:
+    """Of what came with Bullpen the files alone, which somebody may have written in: its folder
+    holds the program too."""
+    secrets = environ.get("BULLPEN_SECRETS_DIR")
+    own = {*folders, file.parent, *([Path(secrets).expanduser()] if secrets else [])}
+    found = {file, *(folder / "agents.toml" for folder in folders), *own}
+    packaged = PACKAGED.resolve()
+    return tuple(sorted(path.absolute() for path in found if path.resolve() != packaged))
 
 
 def _settings(

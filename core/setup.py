@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Protocol
 
 from core.audience import Rule
@@ -56,6 +57,9 @@ class Configured(Protocol):
     def agent(self, name: str, changes: Mapping[str, Any], created_by: str) -> Agent:
         """The agent of that name with these fields changed, in the words of `agents.toml`; one
         of its own where no file knows it. Raises Unclear, a line for each fault."""
+
+    def private(self, setup: Setup) -> Sequence[Path]:
+        """What of this machine's no agent may see unless it is given to it."""
 
     async def again(self) -> Configured:
         """Read all files anew. Raises Unclear, a line for each fault, and changes nothing."""

@@ -100,7 +100,8 @@ class Agent:
 
     `focus` and `triggers` are a steward's. Budgets are for each calendar day. `network` is `on`,
     `off`, or a container network's name; `container` is what Docker and Kubernetes need to know.
-    `credentials`: the names of variables that were read from elsewhere, and are secret.
+    `credentials`: the names of variables that were read from elsewhere, and are secret; `files`:
+    what they were read from.
     """
 
     name: str
@@ -128,6 +129,7 @@ class Agent:
     network: str = "on"
     container: Mapping[str, Any] = field(default_factory=dict)
     credentials: frozenset[str] = frozenset()
+    files: frozenset[Path] = frozenset()
 
     @property
     def lane(self) -> str:

@@ -13,14 +13,14 @@ import shutil
 import stat
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.errors import Broken
 from core.model import Mount
 from core.ports import Order
-from core.sandboxes import programs
+from core.sandboxes import masks, programs
 from core.sandboxes.host import HostSandbox
 
 ETC = """
@@ -52,7 +52,8 @@ _PATIENCE = 20.0
 
 class BubblewrapSandbox(HostSandbox):
     """`hidden`: folders that stay hidden wherever they lie (the data folder); what an order names
-    inside of them is shown. `home`: whose private places are; none: the user's."""
+    inside of them is shown. `private` tells what else does (files too), but for what its programs
+    need. `home`: whose private places are; none: the user's."""
 
     name = "bubblewrap"
 
@@ -60,11 +61,13 @@ class BubblewrapSandbox(HostSandbox):
         self,
         python: str = sys.executable,
         hidden: Sequence[Path] = (),
+        private: Callable[[], Sequence[Path]] = tuple,
         home: Path | None = None,
         program: str = "bwrap",
     ) -> None:
         super().__init__(python)
         self._hidden = tuple(path.absolute() for path in hidden)
+        self._private = private
         self._home = home or Path.home()
         self._program = program
         self._tried: tuple[tuple[str, ...], str | None] | None = None
@@ -93,29 +96,35 @@ class BubblewrapSandbox(HostSandbox):
         if program is None or problem is not None:
             raise Broken(problem or f"{self._program} is missing")
         path = order.env.get("PATH", os.defpath)
-        shown = programs.needed(order.argv, path, order.workspace, self._home, order.writable)
-        hidden = [str(path) for path in self._hidden if path.is_dir()]
+        private = [path.absolute() for path in self._private() if os.path.exists(path)]
+        apart = masks.folders(private)
+        shown = programs.needed(
+            order.argv, path, order.workspace, self._home, order.writable, apart
+        )
+        readable = tuple(_readable(order, shown, (*self._hidden, *apart)))
+        laid = masks.laid(shown, self._hidden, private, readable)
         return [
             *(program, *user, *ALONE),
             *(() if order.pty else ("--new-session",)),
             *(("--unshare-net",) if order.network == "off" else ()),
             *_system(),
-            *_each("--ro-bind-try", shown),
-            *(word for path in hidden for word in ("--tmpfs", path)),
-            *_each("--ro-bind-try", _readable(order, shown)),
+            *laid,
             *_each("--bind", (order.workspace, *order.writable)),
             *_door(order),
             *(word for mount in order.mounts for word in _mounted(order, mount)),
-            *(word for path in hidden for word in ("--remount-ro", path)),
+            *masks.over(laid),
             *("--remount-ro", "/", "--chdir", str(order.workspace)),
         ]
 
 
-def _readable(order: Order, shown: Sequence[Path]) -> Iterator[Path]:
+def _readable(order: Order, shown: Sequence[Path], covered: Sequence[Path]) -> Iterator[Path]:
     """A link in a folder that is shown stands there already: nothing can be put in its place."""
-    for path in order.readable:
-        if not (path.is_symlink() and any(place in path.absolute().parents for place in shown)):
-            yield path.absolute()
+    for path in (path.absolute() for path in order.readable):
+        above = [place for place in shown if place in path.parents]
+        hides = [place for place in covered if place in path.parents]
+        nearest = max((*above, *hides), key=lambda place: len(place.parts), default=None)
+        if not path.is_symlink() or nearest not in above or nearest in hides:
+            yield path
 
 
 def _probe(program: str) -> tuple[tuple[str, ...], str | None]:

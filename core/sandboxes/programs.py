@@ -32,43 +32,53 @@ _MOST = 500
 
 
 def needed(
-    argv: Sequence[str], path: str, workspace: Path, home: Path, own: Sequence[Path] = ()
+    argv: Sequence[str],
+    path: str,
+    workspace: Path,
+    home: Path,
+    own: Sequence[Path] = (),
+    private: Sequence[Path] = (),
 ) -> list[Path]:
     """The folders and files outside of the system's that this command line, and the programs on
     that PATH, need to start; none inside another. What lies in the workspace, or in `own`, an
-    agent may have put there: nothing that it names is shown."""
+    agent may have put there: nothing that it names is shown. A folder that is `private` is never
+    shown whole, and what of the system's lies in one is not known."""
     folders = [Path(word) for word in path.split(":") if word.startswith("/")]
-    known = (*SYSTEM, workspace, *own)
-    outside = [folder for folder in folders if not _inside(folder, known) and folder.is_dir()]
-    finder = _Finder(path, home, (workspace, *own))
-    for folder in outside:
-        finder.add(_installation(folder / "x", home))
+    finder = _Finder(path, home, (workspace, *own), private)
+    for folder in folders:
+        if inside(folder, (workspace, *own)) or finder.known(folder) or not folder.is_dir():
+            continue
+        finder.add(_installation(folder / "x", home, private))
         for link in _links(folder):
             finder.follow(link)
     if "/" in argv[0]:
         finder.follow(workspace / argv[0])
     elif found := shutil.which(argv[0], path=path):
         finder.follow(Path(found))
-    return _outermost(finder.found)
+    return _outermost(finder.found, private)
 
 
 class _Finder:
-    def __init__(self, path: str, home: Path, own: Sequence[Path]) -> None:
-        self._path, self._home, self._own = path, home, own
+    def __init__(self, path: str, home: Path, own: Sequence[Path], private: Sequence[Path]) -> None:
+        self._path, self._home, self._own, self._private = path, home, own, private
         self._seen: set[Path] = set()
         self.found: set[Path] = set()
 
+    def known(self, place: Path) -> bool:
+        """Whether it is seen anyway."""
+        return inside(place, SYSTEM) and not inside(place, self._private)
+
     def add(self, place: Path | None) -> None:
-        if place is not None and not _inside(place, SYSTEM):
+        if place is not None and not self.known(place):
             self.found.add(place)
 
     def follow(self, program: Path) -> None:
         """The program, the links on the way to it, and what runs it."""
         program = Path(os.path.normpath(program))
-        if program in self._seen or _inside(program, self._own) or not program.is_file():
+        if program in self._seen or inside(program, self._own) or not program.is_file():
             return
         self._seen.add(program)
-        place = _installation(program, self._home)
+        place = _installation(program, self._home, self._private)
         self.add(place)
         if program.is_symlink():
             self.follow(program.parent / program.readlink())
@@ -108,7 +118,7 @@ class _Finder:
                 return
 
 
-def _installation(program: Path, home: Path) -> Path | None:
+def _installation(program: Path, home: Path, private: Sequence[Path]) -> Path | None:
     """What to show for a program: its installation, else its folder, else itself."""
     parts = program.parts
     if "node_modules" in parts:
@@ -116,21 +126,19 @@ def _installation(program: Path, home: Path) -> Path | None:
     folder = program.parent
     whole = folder.parent
     marked = any((whole / mark).exists() for mark in _MARKS)
-    if folder.name in _BINARIES and marked and _may_show(whole, home):
+    if folder.name in _BINARIES and marked and _may_show(whole, home, private):
         return whole
-    if _may_show(folder, home):
+    if _may_show(folder, home, private):
         return folder
     return program if program.is_file() else None
 
 
-def _may_show(folder: Path, home: Path) -> bool:
-    """Whether a whole folder may be shown: no home, nothing that holds private places."""
-    private = (home, *(home / name for name in _PRIVATE.split()))
+def _may_show(folder: Path, home: Path, private: Sequence[Path]) -> bool:
+    """Whether a whole folder may be shown: no home, nothing that holds private places of it."""
+    places = (home, *(home / name for name in _PRIVATE.split()))
     real = folder.resolve()
-    return not any(
-        len(path.parts) < 3 or _inside(place, (path,))
-        for path in (folder, real)
-        for place in private
+    return real not in [path.resolve() for path in private] and not any(
+        len(path.parts) < 3 or inside(place, (path,)) for path in (folder, real) for place in places
     )
 
 
@@ -144,9 +152,13 @@ def _links(folder: Path) -> Iterator[Path]:
         return
 
 
-def _inside(path: Path, folders: Sequence[Path]) -> bool:
+def inside(path: Path, folders: Sequence[Path]) -> bool:
     return any(path == folder or folder in path.parents for folder in folders)
 
 
-def _outermost(places: set[Path]) -> list[Path]:
-    return sorted(place for place in places if not _inside(place, tuple(places - {place})))
+def _outermost(places: set[Path], private: Sequence[Path]) -> list[Path]:
+    def seen(place: Path, above: Path) -> bool:
+        between = [path for path in private if inside(place, (path,)) and above in path.parents]
+        return above in place.parents and not between
+
+    return sorted(place for place in places if not any(seen(place, above) for above in places))

@@ -42,6 +42,10 @@ async def bench(tmp_path: Path, home: Path) -> AsyncIterator[Bench]:
     await bench.clean()
 
 
+def walled(base: Path, *private: Path) -> Bench:
+    return Bench(BubblewrapSandbox(private=lambda: private, home=base / "people"), base)
+
+
 def program(path: Path, text: str = PLAIN) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
@@ -130,6 +134,41 @@ async def test_no_secret_stands_on_a_command_line(bench: Bench) -> None:
     await bench.start(order)
     await bench.said(order, secret)
     assert not others_with(secret)
+
+
+# -- What stays private in there ----------------------------------------------------------
+
+
+async def test_what_is_private_is_hidden_in_the_system_s_own_folders(tmp_path: Path) -> None:
+    folder = next(path for path in sorted(Path("/usr/share").iterdir())
+                  if path.is_dir() and not path.is_symlink() and any(path.iterdir()))
+    file = Path("/usr/bin/env").resolve()
+    bench = walled(tmp_path, folder, file, Path("/usr"), Path("/usr/local"), tmp_path / "none")
+    text = f"ls -A {folder}; ls /usr/bin/sort; cat {file} >/dev/null || echo hidden"
+    end, lines = await bench.play(bench.order("sh", "-c", text))
+    assert (end.status, texts(lines)) == (0, ["/usr/bin/sort", "hidden"])
+
+
+async def test_of_a_private_folder_only_what_programs_need_is_seen(tmp_path: Path) -> None:
+    tool, other = tmp_path / "tool", tmp_path / "other"
+    for name in ("key", "lib/part", "shop/code", "shop/.venv/lib/inner", "house/key"):
+        program(tool / name, "secret")
+    program(other / "lib/part", "secret")
+    program(tool / "bin/agent", f"#!/bin/sh\ncd {tmp_path}; find tool other link -type f | sort"
+                                " | while read x; do cat $x >/dev/null && echo $x; done\n")
+    program(tool / "shop/.venv/bin/helper")
+    program(other / "bin/helper")
+    (tmp_path / "link").symlink_to(tool)
+    bench = walled(tmp_path, tool / "key", tool / "shop", tool / "house", other)
+    path = on_path(tmp_path / "link/bin", tool / "shop/.venv/bin", other / "bin")
+    end, lines = await bench.play(bench.order("agent", env=path))
+    assert end.status == 0, texts(lines, "err")
+    assert texts(lines) == [
+        "link/bin/agent", "link/lib/part", "other/bin/helper", "tool/bin/agent", "tool/lib/part",
+        "tool/shop/.venv/bin/helper", "tool/shop/.venv/lib/inner"]
+    order = bench.order("agent", env=on_path(tool / "bin"), readable=(tool / "house/key",))
+    assert texts((await bench.play(order))[1]) == [
+        "tool/bin/agent", "tool/house/key", "tool/lib/part"]
 
 
 # -- Mounts -------------------------------------------------------------------------------

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+from config.agents import changed_agent
 from config.credentials import secrets_of
 from core.model import Agent
 
@@ -30,3 +33,17 @@ def test_what_was_read_from_elsewhere_is_secret_whatever_its_name() -> None:
     agent = Agent("a", driver="claude", sandbox="host", environment={"DEBUG": "true"},
                   credentials=frozenset({"DEBUG"}))
     assert list(secrets_of(agent)) == ["true"]
+
+
+def test_what_was_read_from_elsewhere_stays_so_where_something_else_is_changed(
+        tmp_path: Path) -> None:
+    key = tmp_path / "key"
+    key.write_text("a-word-of-theirs\n")
+    base = changed_agent("a", None, {"driver": "command", "environment": {
+        "PLAIN": f"file:{key}"}}, "una")
+    assert base.files == {key}
+    changed = changed_agent("a", base, {"model": "large"}, "una")
+    assert (changed.files, list(secrets_of(changed))) == (
+        frozenset({key}), ["a-word-of-theirs"])
+    other = changed_agent("a", base, {"environment": {"PLAIN": "open"}}, "una")
+    assert (other.files, list(secrets_of(other))) == (frozenset(), [])
