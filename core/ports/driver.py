@@ -64,12 +64,14 @@ class Plan:
 
 class Line(msgspec.Struct, frozen=True, gc=False):
     """One line of output. `stream` is `out`, `err` or `mark` (the launcher's own words);
-    `at` is ms since the epoch; `end` is the position in the output just after it."""
+    `at` is ms since the epoch; `end` is the position in the output just after it. `raw`: the
+    bytes as they came, with what ends the line, where `text` lacks any of them."""
 
     stream: str
     at: int
     text: str
     end: int
+    raw: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)

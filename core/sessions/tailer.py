@@ -15,7 +15,7 @@ from core.killpoints import kill_point
 from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
 from core.ports import Driver, Line, Sandbox, Sized
 from core.sessions.absorb import LEFT_OUT, WEIGHTY, absorb, absorb_each, tell
-from core.sessions.repaints import Repaints
+from core.sessions.terminal import Terminal, terminal
 from core.sessions.wording import worded
 from core.store import logs, sessions
 
@@ -70,7 +70,7 @@ class Tailer:
         self._finished: float | None = None
         self._further = False
         self._puzzled = False
-        self._repaints: Repaints | None = None
+        self._terminal: Terminal | None = None
         self._sized = sandbox if isinstance(sandbox, Sized) else None
 
     @classmethod
@@ -104,7 +104,9 @@ class Tailer:
         tailer._further = not rests
         tailer._workspace = session.worktree
         if session.interactive and tailer.driver.reports_tools:
-            tailer._repaints = Repaints()
+            about = (tailer.sandbox, tailer.folder, logged)
+            tailer._terminal = await terminal(house.store, session_id, *about)
+            tailer._position = logged
         return tailer
 
     async def take(self) -> bool:
@@ -116,7 +118,8 @@ class Tailer:
         waits for its time to come."""
         if self._held or self._untold or self._finished is not None or self._sized is None:
             return True
-        return self._sized.size(self.folder) > self._position
+        drawn = self._terminal is not None and self._terminal.pending
+        return drawn or self._sized.size(self.folder) > self._position
 
     @property
     def finished(self) -> bool:
@@ -142,11 +145,14 @@ class Tailer:
         will be: a mark says so, and the end is told all the same. Raises Unreachable."""
         while await self._in(await self._last_lines()):
             pass
+        if self._terminal is not None and (rest := self._terminal.rest()):
+            await self._log(rest)
         await self._flush(due=True)
 
     async def _in(self, lines: Sequence[Line]) -> bool:
-        if lines:
-            await self._log(lines)
+        if entries := self._entries(lines):
+            await self._log(entries)
+        self._position = lines[-1].end if lines else self._position
         await self._flush(due=time.monotonic() - self._flushed >= FLUSH)
         await self._tell_late()
         return bool(lines)
@@ -164,17 +170,23 @@ class Tailer:
             now = time.time_ns() // 1_000_000
             return [Line("mark", now, f"the rest of the output can't be read: {error}", ENDED)]
 
-    async def _log(self, lines: Sequence[Line]) -> None:
-        entries = [logs.Entry(line, self._parsed(line)) for line in lines]
+    def _entries(self, lines: Sequence[Line]) -> Sequence[logs.Entry]:
+        if self._terminal is None:
+            return [logs.Entry(line, self._parsed(line)) for line in lines]
+        self._position = lines[-1].end if lines else self._position
+        return self._terminal.take(lines)
+
+    async def _log(self, entries: Sequence[logs.Entry]) -> None:
         self._turned(entries)
         kept = await self._written(entries)
+        if self._terminal is not None:
+            self._terminal.logged()
         said = [event for entry in kept for event in entry.events]
-        if lines[0].end <= self._seen:
+        if entries[0].line.end <= self._seen:
             said = [ev for entry in kept if entry.line.end > self._seen for ev in entry.events]
         self._held.extend(said)
         self._pressing = self._pressing or any(event.kind in WEIGHTY for event in said)
         self._remember(said)
-        self._position = lines[-1].end
 
     async def _written(self, entries: Sequence[logs.Entry]) -> Sequence[logs.Entry]:
         """Into the log; the entries as they stand there. Where they can't all be written, those
@@ -205,9 +217,7 @@ class Tailer:
         """Once for an attempt."""
         about = (self.attempt.session_id, self.attempt.number, self._iteration)
         self._tell(
-            await self._house.store.logs.write(
-                lambda tx: logs.note(tx, *about, words, words)
-            )
+            await self._house.store.logs.write(lambda tx: logs.note(tx, *about, words, words))
         )
 
     def _tell(self, written: logs.Written | None) -> None:
@@ -219,8 +229,6 @@ class Tailer:
 
     def _parsed(self, line: Line) -> Sequence[AgentEvent]:
         """What the driver reads in the line; one that it stumbles over is plain text."""
-        if self._repaints is not None and self._repaints.is_one(line.text):
-            return ()
         try:
             events = self.driver.parse(line)
             for event in events:

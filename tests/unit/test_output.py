@@ -67,8 +67,14 @@ def test_records_become_lines_with_their_ends() -> None:
         Line("out", 17, "hello", 111),
         Line("err", 18, "", 117),
         Line("mark", 19, "cut", 126),
-        Line("out", 20, "a piece", 139),
+        Line("out", 20, "a piece", 139, b"a piece"),
     ]
+
+
+def test_what_was_left_out_of_a_line_is_kept_beside_it() -> None:
+    lines = parse(b"1 o \x1b[1mred\r\n2 O \xc3\xa4\x1b[K\n3 o next\n", 0)
+    assert [line.text for line in lines] == ["red", "ä", "next"]
+    assert [line.raw for line in lines] == [b"\x1b[1mred\r\n", b"\xc3\xa4\x1b[K", b"next\n"]
 
 
 def test_a_line_keeps_its_own_spaces() -> None:
