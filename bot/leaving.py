@@ -62,6 +62,8 @@ async def _leave_agents(app: App) -> None:
         "WHERE attempts.state = 'running'"
     )
     if running and app.options.stop_agents:
+        said = "UPDATE attempts SET called_off = 1 WHERE state = 'running'"
+        await app.store.write(lambda tx: tx.run(said))
         await asyncio.gather(*(_stop(app, row) for row in running))
         app.say(f"{_agents(len(running))} stopped.")
     elif running:

@@ -34,7 +34,9 @@ _OUTCOMES = {
 }
 """What isn't here has failed: the other limits, too. `stopped` without anybody having asked for
 this session's end: it went with the bot (`--stop-agents`), and is tried again like one that was
-lost."""
+lost; or with the machine."""
+SHUT_DOWN = "its process was told to end from outside, as when the machine is shut down"
+"""The error of an exit that Bullpen has no part in, and that came before any result."""
 
 
 def attempt_over(
@@ -57,8 +59,8 @@ def attempt_over(
         _interrupted(tx, session, attempt)
     elif lost:
         _begin_anew(tx, session)
-    elif end.reason == "gone" and end.error and _may_go_on(tx, house, session):
-        _cut_off(tx, session, end.error)
+    elif (why := _cut_short(tx, attempt, end)) and _may_go_on(tx, house, session):
+        _cut_off(tx, session, why)
     else:
         _failed(tx, house, session.id, end, verdict, tail)
 
@@ -82,6 +84,16 @@ def _terminated(tx: Tx, house: House, session: Session, tail: list[str]) -> None
     task = tasks.get(tx, session.task_id)
     if lost and task.step == session.step and task.state in (*ACTIVE, TaskState.BLOCKED):
         fail_task(tx, house, task, over, reason, tail, session.id)
+
+
+def _cut_short(tx: Tx, attempt: Attempt, end: Exit) -> str | None:
+    """What of the machine's has ended it; None: nothing."""
+    if end.reason == "gone":
+        return end.error
+    sql = "SELECT 1 FROM attempts WHERE session_id = ? AND number = ? AND called_off = 0"
+    shut_down = end.reason == "stopped" and end.error == SHUT_DOWN
+    found = shut_down and tx.one(sql, (attempt.session_id, attempt.number))
+    return end.error if found else None
 
 
 def _may_go_on(tx: Tx, house: House, session: Session) -> bool:

@@ -7,6 +7,7 @@ the attempt's folder.
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from functools import partial
 
 import structlog
@@ -15,6 +16,7 @@ from core.errors import BullpenError, Unreachable
 from core.house import House
 from core.killpoints import kill_point
 from core.model import (
+    AgentEvent,
     Attempt,
     AttemptState,
     Session,
@@ -25,7 +27,7 @@ from core.model import (
 )
 from core.ports import Exit, Verdict
 from core.sessions import stopping
-from core.sessions.ending import attempt_over
+from core.sessions.ending import SHUT_DOWN, attempt_over
 from core.sessions.inputs import note
 from core.sessions.ordering import make_order
 from core.sessions.prompting import interruption
@@ -35,12 +37,14 @@ from core.sessions.tailer import Tailer
 from core.sessions.unstarted import agent_gone, forget, order_anew
 from core.sessions.verdicts import judged, last_words
 from core.sessions.watching import Watch
-from core.store import logs, sessions, tasks
+from core.store import inputs, logs, sessions, tasks
 from core.store.database import Tx
 
 log = structlog.get_logger(__name__)
 
 
+FAREWELL = 2.0
+"""Seconds: who tells agents to end may be about to tell the bot, which then begins none anew."""
 _LIVE = (SessionState.STARTING, SessionState.RUNNING)
 
 
@@ -201,21 +205,37 @@ class Keeper:
         if end.reason == "gone":
             await tailer.sandbox.stop(tailer.folder, tailer.handle, force=True)
         kill_point("after-exit")
+        if end.reason == "stopped":
+            await asyncio.sleep(FAREWELL)
         await self._settle(tailer, end)
 
     async def _settle(self, tailer: Tailer, end: Exit) -> None:
         await tailer.drain()
         attempt = tailer.attempt
-        last = await self._house.store.logs.write(
-            lambda tx: logs.last_finished(tx, self._id, attempt.number)
-        )
+        last = await self._result(attempt, end)
+        if end.reason == "stopped" and last is None and end.error is None:
+            end = replace(end, error=SHUT_DOWN)  # it matters only where nobody has asked for it
         tail = await last_words(self._house, self._id)
         session = await self._house.store.write(lambda tx: sessions.get(tx, self._id))
-        verdict = judged(self._house, session, tailer.driver, last, end)
+        verdict = judged(self._house, session, tailer.driver, last, end, tail)
         await forget(tailer.sandbox, tailer.folder)
         await self._house.store.write(
             lambda tx: attempt_over(tx, self._house, attempt, end, verdict, tail)
         )
+
+    async def _result(self, attempt: Attempt, end: Exit) -> AgentEvent | None:
+        """What it said at last. One that was ended while it did what people had said since has
+        given none."""
+        last, rests = await self._house.store.logs.write(
+            lambda tx: (
+                logs.last_finished(tx, self._id, attempt.number),
+                logs.rests(tx, self._id, attempt.number),
+            )
+        )
+        if last is None or rests or (end.reason is None and end.status == 0):
+            return last
+        said = await self._house.store.write(partial(inputs.words_of, attempt=attempt))
+        return None if said else last
 
     async def _stop(self) -> None:
         """End what runs, prove that nothing is left, and only then call it terminated, or

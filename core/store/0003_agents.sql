@@ -66,3 +66,6 @@ ALTER TABLE attempts ADD COLUMN resumes TEXT;
 -- A person's words in it: whoever was interrupted before it took them up is told them again.
 ALTER TABLE inputs ADD COLUMN said TEXT;
 ALTER TABLE inputs ADD COLUMN said_by TEXT;
+
+-- Bullpen ends it with itself (`--stop-agents`): a `stopped` without it came from the machine.
+ALTER TABLE attempts ADD COLUMN called_off INTEGER NOT NULL DEFAULT 0 CHECK (called_off IN (0, 1));

@@ -12,6 +12,7 @@ import os
 import shutil
 import signal
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing, suppress
 from pathlib import Path
 
@@ -35,8 +36,19 @@ environment = {{ FAKE_CLAUDE_SCRIPT = "{script}" }}
 """
 
 
+def shut_down(house: House) -> None:
+    """As init does it, in order: everything is asked to end, launchers and agents too."""
+    for pid, _ in house.processes():
+        with suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGTERM)
+    house.bots[-1].over()
+    house.until(lambda: not house.processes(), "nothing runs")
+    assert list(house.data.glob("sessions/*/attempts/*/exit.json")), "each end was written down"
+    _forget_boot(house)
+
+
 def restart_machine(house: House) -> None:
-    """What a restart leaves: files and rows, and not one process."""
+    """What a restart without warning leaves: files and rows, and not one process."""
     for bot in house.bots:
         bot.kill()
     for pid, _ in house.processes():
@@ -45,6 +57,10 @@ def restart_machine(house: House) -> None:
     house.until(lambda: not house.processes(), "nothing runs")
     for path in house.data.glob("sessions/*/attempts/*/exit.json"):
         path.unlink()  # a power cut leaves no word of an end
+    _forget_boot(house)
+
+
+def _forget_boot(house: House) -> None:
     for path in house.data.glob("sessions/*/attempts/*/handle.json"):
         path.write_text(_of_before(path.read_text()))
     with closing(sqlite3.connect(house.data / "bullpen.db")) as db, db:
@@ -67,27 +83,36 @@ def running(house: House) -> None:
     house.until(lambda: house.values("SELECT id FROM sessions WHERE state = 'running'"), "it runs")
 
 
-def test_one_that_cannot_resume_starts_anew_in_the_same_worktree(house: House) -> None:
+@pytest.mark.parametrize("go_down", [restart_machine, shut_down])
+def test_one_that_cannot_resume_starts_anew_in_the_same_worktree(
+    house: House, go_down: Callable[[House], None]
+) -> None:
     go_on = house.base / "go-on"
     house.start().says(house.command("one", until=go_on))
     house.until(lambda: len(house.ledger()) == 1, "it has begun")
     running(house)
     (worktree,) = house.values("SELECT worktree FROM sessions")
     (Path(worktree) / "kept.txt").write_text("what was made before\n")
-    restart_machine(house)
+    go_down(house)
     go_on.touch()
     assert house.play().process.returncode == 0, house.picture()
     assert [attempt.split("/")[1] for _, attempt in house.ledger()] == ["1", "2"], house.picture()
     assert house.values("SELECT worktree FROM sessions") == [worktree], "one session, one worktree"
-    assert house.values("SELECT exit_reason FROM attempts ORDER BY number") == ["gone", None]
+    ended = "gone" if go_down is restart_machine else "stopped"
+    assert house.values("SELECT exit_reason FROM attempts ORDER BY number") == [ended, None]
     assert house.values("SELECT attempts FROM tasks") == [1], "it counts as a retry"
     assert (Path(worktree) / "kept.txt").exists()
     again, first = prompts(house)
-    assert again.startswith(first.rstrip()) and "the machine was restarted" in again
+    assert again.startswith(first.rstrip()) and "You were interrupted" in again
     house.check()
 
 
-def test_a_conversation_goes_on_and_hears_that_it_was_interrupted(house: House) -> None:
+@pytest.mark.parametrize(("go_down", "why"), [
+    (restart_machine, "the machine was restarted"),
+    (shut_down, "its process was told to end from outside, as when the machine is shut down")])
+def test_a_conversation_goes_on_and_hears_that_it_was_interrupted(
+    house: House, go_down: Callable[[House], None], why: str
+) -> None:
     script = house.base / "script.json"
     script.write_text(json.dumps([[{"say": "I begin"}, {"sleep": 600}],
                                   [{"write": "DONE.md", "content": "done"}, {"say": "Ready"}]]))
@@ -98,12 +123,12 @@ def test_a_conversation_goes_on_and_hears_that_it_was_interrupted(house: House) 
                 "its conversation has a name")
     running(house)
     (name,) = house.values("SELECT driver_session FROM sessions")
-    restart_machine(house)
+    go_down(house)
     assert house.play().process.returncode == 0, house.picture()
     assert house.values("SELECT driver_session FROM sessions") == [name]
     assert house.values("SELECT count(*) FROM attempts") == [2]
     assert prompts(house)[0] == (
-        "You were interrupted (the machine was restarted). Go on where you stopped.\n")
+        f"You were interrupted ({why}). Go on where you stopped.\n")
     assert house.values("SELECT text FROM lines WHERE kind = 'finished'", file="logs.db")
     house.check()
 

@@ -74,6 +74,8 @@ def test_agents_are_stopped_with_the_bot_where_that_is_asked(house: House) -> No
                 ["ended", "ended", "running", "running"], "both are tried again")
     assert house.values("SELECT exit_reason FROM attempts WHERE state = 'ended'") == [
         "stopped", "stopped"], house.picture()
+    assert house.values("SELECT outcome FROM sessions WHERE state = 'terminated'") == [
+        "lost", "lost"], "who stops agents with the bot has them begin anew"
     again.says("/cancel 1", "/cancel 2")
     house.until(lambda: not house.values("SELECT id FROM sessions WHERE state <> 'terminated'"),
                 "both are over")
