@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import shutil
 import signal
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
@@ -396,6 +397,29 @@ async def test_what_a_killed_bot_has_left_is_taken_away_at_the_next_ones_first_u
         for name in gone | stays:
             if name in engine.containers():
                 engine.docker("rm", "-f", name)
+
+
+async def test_what_another_bullpen_has_at_the_same_path_is_left_alone(bench: Bench) -> None:
+    """On another machine, whose agents run on the same engine: what it is about to start, say."""
+    engine, data = docker_ground.engine(), bench.base / "data"
+    order = bench.order("sleep", "1000")
+    handle = await bench.start(order)
+    facts = json.loads(engine.docker("inspect", json.loads(handle)["container"]))[0]
+    words = ["--label", f"bullpen.data={facts['Config']['Labels']['bullpen.data']}",
+             "--label", f"bullpen.folder={bench.base / 'not-on-this-machine'}"]
+    engine.docker("create", "--name", "bullpen-left-there", *words, PYTHON_IMAGE, "true")
+    try:
+        data.mkdir(exist_ok=True)
+        data.rename(bench.base / "there")
+        await again(bench).sandbox.find(order.folder)
+        assert "bullpen-left-there" in engine.containers()
+        shutil.rmtree(data, ignore_errors=True)
+        (bench.base / "there").rename(data)
+        await again(bench).sandbox.find(order.folder)
+        assert "bullpen-left-there" not in engine.containers()
+    finally:
+        if "bullpen-left-there" in engine.containers():
+            engine.docker("rm", "-f", "bullpen-left-there")
 
 
 ATTACH = """

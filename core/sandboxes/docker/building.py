@@ -3,7 +3,6 @@ at the files that it names."""
 
 from __future__ import annotations
 
-import hashlib
 import os
 import secrets
 from collections.abc import Iterator, Mapping, Sequence
@@ -38,11 +37,6 @@ processes of those that do; the kernel's limit above only bounds a burst."""
 LOG_SIZE = 4 << 20
 LEAST_LOG = 64 << 20
 """Bytes of Docker's log where that is the output: short lines take forty times their size."""
-
-
-def data_mark(data: Path | None) -> str:
-    """The value of the label by which a data folder knows its own containers."""
-    return hashlib.sha256(os.fsencode(data.absolute() if data else "")).hexdigest()[:16]
 
 
 def labels(order: Order, mark: str) -> dict[str, str]:

@@ -15,7 +15,7 @@ from core.errors import Broken
 from core.ports import Order
 from core.sandboxes import output
 from core.sandboxes.attempt import REVOKED, Attempt
-from core.sandboxes.docker import building
+from core.sandboxes.docker import building, identity
 from core.sandboxes.docker.ends import end_of
 from core.sandboxes.docker.engine import Engine, Image, NotThere, Taken, default_address
 from core.sandboxes.docker.place import Place
@@ -26,18 +26,24 @@ _NEVER = "0001-01-01T00:00:00Z"
 
 
 class Containers:
-    """`mark`: the label by which a data folder knows its own; `default`: the engine's address
+    """`mark`: the label by which a data folder knows its own. `default`: the engine's address
     where an agent names none; `patience`: seconds that one call may take."""
 
     def __init__(
         self, data: Path | None, default: str | None, patience: float, ssh: str = "ssh"
     ) -> None:
-        self.mark = building.data_mark(data)
+        self._data, self._mark = data, ""
         self.default = default or default_address()
         self.patience, self._ssh = patience, ssh
         self._engines: dict[str, Engine] = {}
         self._swept: dict[str, asyncio.Lock | None] = {}
         self._pool: ThreadPoolExecutor | None = None
+
+    @property
+    def mark(self) -> str:
+        """Raises Broken."""
+        self._mark = self._mark or identity.mark(self._data)
+        return self._mark
 
     async def image(self, order: Order, engine: Engine) -> Image:
         await self.sweep(engine)
