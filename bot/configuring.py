@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bot import terminal
+from bot import logs, terminal
 from bot.demo import make_demo_repository
 from config import tuning
 from config.agents import changed_agent
 from config.credentials import secrets_of
 from config.load import Configuration, load
+from config.mounted import Mounted
 from config.settings import Settings
 from core.audience import Rule
 from core.errors import Unclear
@@ -24,6 +25,8 @@ from core.prompts import Prompts
 from core.redaction import Redactor
 from core.setup import Setup
 from core.worktrees import Repositories
+
+log = logs.get(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +126,7 @@ async def read(sources: Sources) -> Files:
 async def taken(sources: Sources, configuration: Configuration) -> Files:
     """What was read, once its secrets are known and its repositories are there: one that is
     none is told now, not at the first task. Raises BullpenError."""
-    sources.redactor.learn(secrets(configuration))
+    _hide(sources.redactor, configuration)
     if faults := [
         f"agents.toml: agents.{agent.name}.{fault}"
         for agent in configuration.agents
@@ -135,6 +138,18 @@ async def taken(sources: Sources, configuration: Configuration) -> Files:
     for repo in repos.values():
         await sources.repositories.ensure(repo)
     return Files(sources, configuration, _setup(configuration, repos))
+
+
+def _hide(redactor: Redactor, configuration: Configuration) -> None:
+    """Its secrets are known from now on; those in mounted files also when they change."""
+    redactor.learn(secrets(configuration))
+    mounted = Mounted(configuration.agents)
+    redactor.learn(mounted())
+    redactor.follow(mounted)
+    for line in mounted.unread():
+        log.warning(
+            "a mount that can't be looked at for secrets: what it holds may be shown", mount=line
+        )
 
 
 def _faults(sources: Sources, agent: Agent) -> Iterator[str]:
@@ -149,7 +164,8 @@ def data_folder(configuration: Configuration) -> Path:
 
 
 def secrets(configuration: Configuration) -> tuple[str, ...]:
-    """Every value that must not be seen: the bot's own, and what agents are given as such."""
+    """Every value that must not be seen: the bot's own, and what agents are given as such; but for
+    what stands in mounted files."""
     given = [value for agent in configuration.agents for value in secrets_of(agent)]
     return (*configuration.settings.secrets(), *given)
 

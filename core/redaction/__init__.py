@@ -7,16 +7,20 @@ text's length.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import threading
+from collections.abc import Callable, Iterable
 
 from core.redaction.known import SHORTEST, forms
 from core.redaction.patterns import open_block, pattern_spans
 from core.redaction.stream import StreamRedactor
 
-__all__ = ["MARK", "SHORTEST", "Redactor", "StreamRedactor"]
+__all__ = ["MARK", "SHORTEST", "Redactor", "Source", "StreamRedactor"]
 
 MARK = "[redacted]"
 """What stands in a secret's place."""
+
+Source = Callable[[], frozenset[str]]
+"""Tells secrets that change while Bullpen runs: the same object while they haven't."""
 
 
 class Redactor:
@@ -28,13 +32,39 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        self.secrets: frozenset[str] = frozenset()
+        self._lock = threading.Lock()
+        self._source: Source = lambda: self._told
+        self._told: frozenset[str] = frozenset()
+        self._learned: frozenset[str] = frozenset()
         self.learn(secrets)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """All that are known now."""
+        self._ask()
+        return self._learned | self._told
 
     def learn(self, secrets: Iterable[str]) -> None:
         """Know these secrets too; what was one once stays one."""
-        self.secrets |= frozenset(secrets)
-        self._forms = forms(self.secrets)
+        with self._lock:
+            self._learned |= frozenset(secrets)
+            self._know()
+
+    def follow(self, source: Source) -> None:
+        """Ask it before each text, from now on; what the former source told stays known."""
+        self.learn(self._told)
+        self._source = source
+        self._ask()
+
+    def _ask(self) -> None:
+        told = self._source()
+        if told is not self._told:
+            with self._lock:
+                self._told = told
+                self._know()
+
+    def _know(self) -> None:
+        self._forms = forms(self._learned | self._told)
         self.reach = max((len(form) for form in self._forms if "\n" in form), default=1) - 1
         """How many characters a known secret may go on after a line's end."""
         self.longest = len(self._forms[0]) if self._forms else 0
@@ -53,6 +83,7 @@ class Redactor:
 
     def spans(self, text: str) -> list[tuple[int, int]]:
         """Where secrets are: (start, end), in order, never overlapping."""
+        self._ask()
         known = _merged(sorted(self._known_spans(text)))
         return _merged(sorted([*known, *pattern_spans(_hidden(text, known))]))
 

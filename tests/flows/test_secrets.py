@@ -7,6 +7,7 @@ import re
 import stat
 
 from tests.flows.bench import Bench
+from tests.flows.real_bench import need_sandbox
 
 TOKEN = "hunter2-zebra-quagga-mongoose-walrus-77"
 PARTS = ("hunter2", "zebra", "quagga", "mongoose", "walrus")
@@ -93,3 +94,22 @@ def test_what_has_ended_leaves_no_key_on_the_disk(bench: Bench) -> None:
     (order,) = folder.glob("attempts/01/order.json")
     assert set(json.loads(order.read_text())) == {"grace", "marker", "seal"}
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
+
+
+def test_what_an_agent_renews_in_its_login_is_seen_nowhere(bench: Bench) -> None:
+    need_sandbox("bubblewrap")
+    held = bench.folder / "auth.json"
+    held.write_text(json.dumps({"pad": "x y " * 30_000, "k": TOKEN + "-old"}))
+    bench.configure(
+        '[agents.shell]\ndriver = "command"\nsandbox = "bubblewrap"\n'
+        f'mounts = [{{ source = "{held}", target = "~/auth.json", writable = true }}]\n'
+        '[agents.claude]\ndriver = "claude"\nenabled = false\n', "config/agents.toml")
+    script = bench.repo / "renew.sh"
+    script.write_text(f"""tail -c 80 ~/auth.json; echo '{{"k":"{TOKEN}-new"}}' > ~/auth.json
+echo aaaa; cat ~/auth.json; cat ~/auth.json > long.txt; echo bbbb >> long.txt\n""")
+    bench.git("add", "--all")
+    bench.git("commit", "--quiet", "-m", "Renew")
+    ran = bench.up('/add "Renew" --run "sh renew.sh"', "/task 1", "/logs 1", "/diff 1")
+    ran.said("TASK-001 is ready for you", "aaaa", "bbbb", "[redacted]")
+    assert held.read_text() == f'{{"k":"{TOKEN}-new"}}\n'
+    _unseen(bench, ran.out)
