@@ -51,6 +51,7 @@ MOST_OPEN = 200_000  # open files of a tree with a memory limit
 FIRST = 4096  # bytes of each stream that are remembered as its first words
 SIGNALS = frozenset(map(int, signal.valid_signals()))
 OWN_FOLDERS = ("tmp", "var/tmp", "run", "dev")  # in memory, behind bubblewrap's walls
+PIDFD_GETFD, NS_GET_USERNS = 438, 0xB701
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_CHILD_SUBREAPER, F_SETPIPE_SZ = 1, 4, 36, 1031
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
@@ -321,9 +322,11 @@ def word(name: str) -> str:
     """What the file of that name says, in a few characters; empty where there is none."""
     flags = os.O_NONBLOCK | os.O_NOFOLLOW  # a fifo that was put in its place is not waited for
     with contextlib.suppress(OSError, ValueError):
-        file = open(os.open(name, os.O_RDONLY | flags), encoding="ascii")  # noqa: SIM115
-        with file:
-            return file.read(32).strip()
+        fd = os.open(name, os.O_RDONLY | flags)
+        try:
+            return os.read(fd, 32).decode("ascii").strip()
+        finally:
+            os.close(fd)
     return ""
 
 
@@ -398,6 +401,7 @@ class Launcher:
         limited = [name for name in ("memory", "cpu_time", "processes") if order.get(name)]
         self.look_at = self.heard if limited else float("inf")
         self.starved: int | None = None
+        self.shared: set[int] = set()  # segments that were found to be its own
 
     def start(self) -> None:
         """Start the agent and say so in `handle.json`; a failure is told in `exit.json`."""
@@ -558,7 +562,7 @@ class Launcher:
             freeze()
             self.stop("processes", force=True)
         if order.get("memory"):
-            held = memfds(pids)
+            held = memfds(pids) + self.segments(pids)
             room = order["memory"] - self.scratch(pids) - held
             starved = self.starved is not None and oom_kills() > self.starved
             if starved or (memory > room and proportional(pids, bool(held)) > room):
@@ -570,6 +574,18 @@ class Launcher:
             with contextlib.suppress(OSError):
                 return sum(used(f"/proc/{pid}/root/{own}") for own in OWN_FOLDERS)
         return 0
+
+    def segments(self, pids: list[int]) -> int:
+        """Bytes of System V shared memory: all that there is behind its walls; else what its
+        processes have made, or used last, as far as they were seen."""
+        if self.walls:
+            return walled_segments(pids[1:])
+        known, total = set(pids), 0
+        for name, size, *users in shared_memory():
+            if known.intersection(users) or name in self.shared:
+                self.shared.add(name)
+                total += size
+        return total
 
     def stop(self, reason: str, force: bool = False) -> None:
         if self.end is not None and self.reason is None:  # it has ended by itself
@@ -807,12 +823,13 @@ def proportional(pids: list[int], but_memfds: bool) -> int:
 
 
 def mapped_memfds(pid: int) -> int:
-    """The share of its resident bytes that lies in memfds."""
+    """The share of its resident bytes that lies in memfds and System V's shared memory."""
     total, inside = 0, False
     with open(f"/proc/{pid}/smaps", "rb") as file:
         for line in file:
             if not line[:1].isupper():  # a new mapping begins
-                inside = b"".join(line.split(None, 5)[5:]).startswith(b"/memfd:")
+                name = b"".join(line.split(None, 5)[5:])
+                inside = name.startswith((b"/memfd:", b"/SYSV"))
             elif inside and line.startswith(b"Pss:"):
                 total += int(line.split()[1]) << 10
     return total
@@ -824,17 +841,88 @@ def memfds(pids: list[int]) -> float:
     sizes: dict[tuple[int, int], int] = {}
     seen = 0
     for pid in pids:
-        with contextlib.suppress(OSError):
+        try:
             names = os.listdir(f"/proc/{pid}/fd")
-            seen += len(names)
-            if seen > MOST_OPEN:
-                return float("inf")
-            for name in names:
-                with contextlib.suppress(OSError):
-                    if os.readlink(f"/proc/{pid}/fd/{name}").startswith("/memfd:"):
-                        about = os.stat(f"/proc/{pid}/fd/{name}")
-                        sizes[about.st_dev, about.st_ino] = about.st_blocks << 9
+        except PermissionError:
+            seen += hidden_files(pid, sizes)
+            names = []
+        except OSError:
+            continue
+        seen += len(names)
+        if seen > MOST_OPEN:
+            return float("inf")
+        for name in names:
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/fd/{name}").startswith("/memfd:"):
+                    about = os.stat(f"/proc/{pid}/fd/{name}")
+                    sizes[about.st_dev, about.st_ino] = about.st_blocks << 9
     return sum(sizes.values())
+
+
+def hidden_files(pid: int, sizes: dict[tuple[int, int], int]) -> int:
+    """The same of a process that lets nobody look (PR_SET_DUMPABLE): whoever has made its user
+    namespace, as behind walls, may borrow its files. How many there can be."""
+    try:
+        with open(f"/proc/{pid}/status", "rb") as file:
+            most = next(int(line.split()[1]) for line in file if line.startswith(b"FDSize:"))
+        process = os.pidfd_open(pid)
+    except (OSError, StopIteration):
+        return 0
+    syscall = ctypes.CDLL(None, use_errno=True).syscall
+    for number in range(min(most, MOST_OPEN)):
+        fd = syscall(PIDFD_GETFD, process, number, 0)
+        if fd < 0:
+            if ctypes.get_errno() != errno.EBADF:
+                break
+            continue
+        with contextlib.suppress(OSError):
+            if os.readlink(f"/proc/self/fd/{fd}").startswith("/memfd:"):
+                about = os.fstat(fd)
+                sizes[about.st_dev, about.st_ino] = about.st_blocks << 9
+        os.close(fd)
+    os.close(process)
+    return most
+
+
+def shared_memory() -> list[tuple[int, int, int, int]]:
+    """Of each segment of System V's shared memory: its id, its bytes, who made it, who used it
+    last."""
+    with contextlib.suppress(OSError, ValueError, KeyError):
+        with open("/proc/sysvipc/shm", encoding="ascii") as file:
+            heads = file.readline().split()
+            rows = [dict(zip(heads, map(int, line.split()))) for line in file]  # noqa: B905
+        return [(r["shmid"], r["rss"] + r["swap"], r["cpid"], r["lpid"]) for r in rows]
+    return []
+
+
+def walled_segments(pids: list[int]) -> int:
+    """The bytes of all of them where these processes are, seen by a child that goes there."""
+    ours, namespaces = os.stat("/proc/self/ns/ipc").st_ino, {}
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            namespaces[os.stat(f"/proc/{pid}/ns/ipc").st_ino] = f"/proc/{pid}/ns/ipc"
+    namespaces.pop(ours, None)
+    return sum(map(segments_of, namespaces.values()))
+
+
+def segments_of(namespace: str) -> int:
+    answer, tell = os.pipe()
+    pid = os.fork()
+    if pid == 0:
+        with contextlib.suppress(OSError):
+            there = os.open(namespace, os.O_RDONLY)
+            users = fcntl.ioctl(there, NS_GET_USERNS)
+            setns = ctypes.CDLL(None).setns
+            setns(users, 0)  # fails where we are in it already, and may do what follows
+            if setns(there, 0) == 0:
+                os.write(tell, b"%d" % sum(size for _, size, *_ in shared_memory()))
+        os._exit(0)
+    os.close(tell)
+    with open(answer, "rb") as file:
+        said = file.read()
+    with contextlib.suppress(ChildProcessError):
+        os.waitpid(pid, 0)
+    return int(said or 0)
 
 
 def oom_kills() -> int:

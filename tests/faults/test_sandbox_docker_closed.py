@@ -5,21 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import os
-import subprocess
-import sys
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from core.sandboxes.docker import DockerSandbox
 from tests import docker_ground
+from tests.nobody import leave_root, place, played
 from tests.sandbox_bench import Bench, texts
 
 pytestmark = pytest.mark.faults
 
-SOMEBODY = 65534
 WAYS = {
     "once": "import os\nos.chmod({folder!r}, 0)",
     "again and again": "import os\nif not os.fork():\n while True: os.chmod({folder!r}, 0)",
@@ -31,8 +27,9 @@ WAYS = {
 }
 
 
-async def play(base: Path, engine: str, way: str) -> None:
+async def play(folder: str, engine: str, way: str) -> None:
     """As somebody who is not root: whoever was has loaded all that it takes before."""
+    base = Path(folder)
     if os.geteuid() == 0:
         warm = Bench(DockerSandbox(base / "data", engine), base / "warm")
         warm.base.mkdir()
@@ -40,9 +37,7 @@ async def play(base: Path, engine: str, way: str) -> None:
         end, _ = await warm.play(order)
         assert await warm.sandbox.stop(order.folder, warm.started[0][1]) == end
         await warm.sandbox.forget(order.folder)
-        os.setgroups([])
-        os.setresgid(SOMEBODY, SOMEBODY, SOMEBODY)
-        os.setresuid(SOMEBODY, SOMEBODY, SOMEBODY)
+        leave_root()
     bench = Bench(DockerSandbox(base / "data", engine), base)
     agent = WAYS[way].replace("{folder!r}", repr(str(base / "attempt-1")))
     agent += "\nimport time; print('ready', flush=True); time.sleep(1000)"
@@ -69,27 +64,15 @@ async def play(base: Path, engine: str, way: str) -> None:
     assert '"env"' not in (order.folder / "order.json").read_text()
 
 
-@pytest.fixture
-def place() -> Iterator[Path]:
-    """A folder of somebody who is not root, and reaches it."""
-    with tempfile.TemporaryDirectory(prefix="bpc-") as base:
-        if os.geteuid() == 0:
-            os.chown(base, SOMEBODY, SOMEBODY)
-        yield Path(base)
-
-
 @pytest.mark.parametrize("way", WAYS)
-def test_what_an_agent_closes_keeps_nobody_from_ending_it(place: Path, way: str) -> None:
+def test_what_an_agent_closes_keeps_nobody_from_ending_it(way: str) -> None:
     engine = docker_ground.engine()
     engine.folder.chmod(0o755)
     engine.socket.chmod(0o666)
-    words = "import asyncio, pathlib, sys; from tests.faults.test_sandbox_docker_closed import play"
-    words += "; asyncio.run(play(pathlib.Path(sys.argv[1]), *sys.argv[2:]))"
-    done = subprocess.run(
-        [sys.executable, "-c", words, str(place), engine.address, way], check=False,
-        capture_output=True, text=True, timeout=120, cwd=Path(__file__).parents[2])  # fmt: skip
+    with place() as base:
+        wrong = played(__name__, str(base), engine.address, way)
     left = [name for name in engine.containers() if "coding-7f3a91c2-1" in name]
     for name in left:
         engine.docker("rm", "-f", name)
-    assert done.returncode == 0, done.stderr[-3000:]
+    assert not wrong, wrong
     assert not left
