@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
+import uuid
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
@@ -89,12 +90,15 @@ class ClaudeDriver:
         readable = installed(program)
         if brief.interactive:
             env |= {"DISABLE_AUTOUPDATER": "1"}
+            begun = None if brief.resume else str(uuid.uuid4())
+            named = ("--session-id", begun) if begun else ()
             return Plan(
-                argv=(program, *flags, *_opening(brief)),
+                argv=(program, *flags, *named, *_opening(brief)),
                 env=env,
                 input_open=True,
                 readable=readable,
                 pty=True,
+                conversation=begun,
                 settings={".claude.json": _welcomed(brief)},
             )
         return Plan(

@@ -50,7 +50,8 @@ class Plan:
     written there before it starts; `settings`: path → a JSON object, of which only what the file
     lacks is added. `readable`: folders and files outside the workspace that its
     program needs (an interpreter, a package), shown read-only where a sandbox hides the rest.
-    `pty`: its input and output are a terminal."""
+    `pty`: its input and output are a terminal. `conversation`: what it is told to call the one
+    that it begins, where it can't say so itself."""
 
     argv: tuple[str, ...]
     env: Mapping[str, str] = field(default_factory=dict)
@@ -60,6 +61,7 @@ class Plan:
     settings: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     readable: tuple[Path, ...] = ()
     pty: bool = False
+    conversation: str | None = None
 
 
 class Line(msgspec.Struct, frozen=True, gc=False):

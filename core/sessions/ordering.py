@@ -72,9 +72,10 @@ async def make_order(house: House, session: Session, iteration: Iteration, task:
     attempt = await house.store.write(lambda tx: rows.get_attempt(tx, session.id))
     digest = hashed(start.door.token)
     await house.store.write(lambda tx: doors.keep_token(tx, attempt, digest))
-    await house.store.write(lambda tx: rows.goes_on_with(tx, attempt, start.resume))
     told = await _brief(start)
     plan = start.driver.plan(told)
+    names = (start.resume, plan.conversation)
+    await house.store.write(lambda tx: rows.goes_on_with(tx, attempt, *names))
     if session.interactive and not plan.pty:
         raise Broken(f"{session.agent} can't be typed to in a terminal: leave --interactive away.")
     home = made(home_of(house, session.id, start.agent))

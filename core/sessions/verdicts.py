@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 from core.cards.words import duration
 from core.house import House
@@ -13,6 +14,7 @@ from core.store import logs
 TAIL = 15
 """Lines of what an agent said last that a failure is told with."""
 _SIZES = ((1 << 30, "GB"), (1 << 20, "MB"))
+_NO_CONVERSATION = "No conversation found"
 _WORDS = {
     "wall_time": "it ran longer than it may",
     "idle_time": "it said nothing for longer than it may",
@@ -32,11 +34,16 @@ async def last_words(house: House, session_id: str) -> list[str]:
 
 
 def judged(
-    house: House, session: Session, driver: Driver, last: AgentEvent | None, end: Exit
+    house: House,
+    session: Session,
+    driver: Driver,
+    last: AgentEvent | None,
+    end: Exit,
+    tail: Sequence[str] = (),
 ) -> Verdict:
     """A result that is there stands, whatever ended the process after it; of a place that shares
     no folder, only if the work has come home."""
-    verdict = _typed(end) if session.interactive else driver.verdict(last, end)
+    verdict = _typed(end, tail) if session.interactive else driver.verdict(last, end)
     home = house.sandboxes[session.sandbox].shares_folder
     if end.reason == "gone" and not (verdict.ok and home):
         why = f": {end.error}" if end.error else ""
@@ -46,12 +53,14 @@ def judged(
     return Verdict(False, limit_words(house, session, end.reason), verdict.summary)
 
 
-def _typed(end: Exit) -> Verdict:
-    """At a terminal nobody gives a result: that it ended by itself is one."""
+def _typed(end: Exit, tail: Sequence[str]) -> Verdict:
+    """At a terminal nobody gives a result: that it ended by itself is one. That its conversation
+    is lost is the last that it says."""
     if end.reason is None and end.status == 0:
         return Verdict(True)
     how = f"signal {end.signal}" if end.signal else f"exit status {end.status}"
-    return Verdict(False, end.error or end.reason or f"it ended with {how}")
+    lost = bool(tail) and tail[-1].startswith(_NO_CONVERSATION)
+    return Verdict(False, end.error or end.reason or f"it ended with {how}", lost=lost)
 
 
 def limit_words(house: House, session: Session, reason: str) -> str:

@@ -186,11 +186,14 @@ def attempt_started(tx: Tx, attempt: Attempt, handle: str) -> bool:
     )
 
 
-def goes_on_with(tx: Tx, attempt: Attempt, conversation: str | None) -> None:
-    """Note the conversation that the attempt is told to go on with; None: it begins one."""
+def goes_on_with(tx: Tx, attempt: Attempt, told: str | None, begun: str | None = None) -> None:
+    """Note the conversation that the attempt is told to go on with; None: it begins one, which
+    is called `begun` where it was told its name."""
+    if begun:
+        tx.run("UPDATE sessions SET driver_session = ? WHERE id = ?", (begun, attempt.session_id))
     tx.run(
         "UPDATE attempts SET resumes = ? WHERE session_id = ? AND number = ?",
-        (conversation, attempt.session_id, attempt.number),
+        (told, attempt.session_id, attempt.number),
     )
 
 

@@ -7,7 +7,6 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
-import pyte
 import pytest
 
 from tests.fakes.model_server import Fail, ModelServer, Say, Use
@@ -131,21 +130,51 @@ def test_what_it_says_before_its_first_line_is_shown(bench: Bench) -> None:
 
 
 async def test_a_person_talks_to_it_in_a_terminal(hired: Bench, model: ModelServer) -> None:
+    """What it shows is read in the log: it draws what changed alone, so that the words stand on
+    its screen, and nowhere in its output. Paused and resumed it is the same conversation."""
     path = hired.folder / "config" / "agents.toml"
     path.write_text(path.read_text().replace("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
-    model.plays = {"Second": [Say("The second answer.")], "Greet": [Say("The first answer.")]}
-
-    def shown() -> str:
-        """Claude draws what changed alone: the words stand on the screen, not in the bytes."""
-        screen = pyte.Screen(80, 24)
-        for path in hired.data.glob("sessions/*/attempts/*/terminal"):
-            pyte.ByteStream(screen).feed(path.read_bytes())
-        return "\n".join(screen.display)
+    model.plays = {"Third": [Say("The third answer.")], "Second": [Say("The second answer.")],
+                   "Greet": [Say("The first answer.")]}
+    def prompted() -> bool:
+        """Whether the second process waits for a line: one that begins takes none."""
+        drawn = [path.read_text() for path in hired.data.glob("sessions/*/attempts/02/terminal")]
+        return any("❯" in screen for screen in drawn)
 
     async with hired.running() as live:
         await live.say('/spawn any "Greet" --agent claude --interactive', "TASK-001")
-        await live.until(lambda: "The first answer." in shown(), "its answer on the screen")
-        await live.say("/say 1 Second, please", "Told claude")
-        await live.until(lambda: "Second, please" in str(model.requests), "what was typed")
+        await live.say("/logs 1 --follow", "What comes follows here")
+        await live.told("● The first answer.")
+        await live.say("/say 1 Second, please", "● The second answer.")
+        live.send(signal.SIGKILL)
+    async with hired.running() as live:
+        await live.say("/logs 1 --follow", "● The first answer.", "● The second answer.")
+        await live.say("/pause 1", "goes on where it was")
+        await ended(live, hired)
+        await live.say("/resume 1", "TASK-001 goes on")
+        await live.until(prompted, "its second process")
+        await live.say("/say 1 Third, please", "● The third answer.")
+        await live.say("/kill 1", "TASK-001 killed")
+        await ended(live, hired)
+    said = str(model.requests[-1]["messages"])
+    assert "Greet" in said and "The first answer." in said and "Third" in said, "one conversation"
+    rows = hired.log_rows("SELECT text FROM lines WHERE text LIKE '%answer.'")
+    assert [row[0] for row in rows] == [f"● The {n} answer." for n in ("first", "second", "third")]
+
+
+async def test_a_talk_that_is_lost_begins_anew(hired: Bench, model: ModelServer) -> None:
+    path = hired.folder / "config" / "agents.toml"
+    path.write_text(path.read_text().replace("ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN"))
+    model.plays = {"lost": [Say("From the beginning.")], "Greet": [Say("Hello.")]}
+    async with hired.running() as live:
+        await live.say('/spawn any "Greet" --agent claude --interactive', "TASK-001")
+        await live.say("/logs 1 --follow", "What comes follows here")
+        await live.told("● Hello.")
+        await live.say("/pause 1", "goes on where it was")
+        await ended(live, hired)
+        for memory in hired.data.glob("sessions/*/home/.claude/projects/*/*.jsonl"):
+            memory.unlink()
+        await live.say("/resume 1", "claude's conversation is lost: it is told everything again",
+                       "● From the beginning.")
         await live.say("/kill 1", "TASK-001 killed")
         await ended(live, hired)

@@ -65,6 +65,15 @@ def test_wrong_extra_arguments_are_refused() -> None:
         DRIVER.plan(brief(WORKSPACE, options={"args": "--max-turns 3"}))
 
 
+def test_a_talk_at_a_terminal_has_a_name_from_its_beginning() -> None:
+    first = DRIVER.plan(brief(WORKSPACE, interactive=True))
+    assert first.argv[first.argv.index("--session-id") + 1] == first.conversation
+    assert DRIVER.plan(brief(WORKSPACE, interactive=True)).conversation != first.conversation
+    again = DRIVER.plan(brief(WORKSPACE, interactive=True, resume=first.conversation))
+    assert "--session-id" not in again.argv and again.conversation is None
+    assert again.argv[again.argv.index("--resume") + 1] == first.conversation
+
+
 def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", "/nowhere")
     assert DRIVER.missing({}) == (
