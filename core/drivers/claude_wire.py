@@ -38,11 +38,21 @@ def events(line: Line) -> tuple[AgentEvent, ...]:
 def _system(value: Table) -> tuple[AgentEvent, ...] | None:
     if value.get("subtype") == "api_retry":
         return (_retry(value),)
+    if value.get("subtype") in ("task_started", "task_notification"):
+        return _command(value)
     if value.get("subtype") != "init":
         return None
     model = string(value.get("model"))
     data = {"driver_session": string(value.get("session_id")), "model": model}
     return (AgentEvent(AgentEventKind.STARTED, f"Claude Code started ({model})", data),)
+
+
+def _command(value: Table) -> tuple[AgentEvent, ...]:
+    """Its shell's commands are tool calls, which say the same; but for what went wrong beside."""
+    status = string(value.get("status"))
+    if not status or status in ("completed", "stopped"):
+        return ()
+    return (_text(f"In the background: {string(value.get('summary'))}: {status}"),)
 
 
 def _retry(value: Table) -> AgentEvent:

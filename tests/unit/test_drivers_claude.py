@@ -84,6 +84,15 @@ def test_a_missing_program_says_how_to_install_it(monkeypatch: pytest.MonkeyPatc
 # -- what lines tell ----------------------------------------------------------------------
 
 
+def test_what_a_tool_call_says_is_not_said_twice() -> None:
+    about = {"type": "system", "task_id": "b1", "tool_use_id": "toolu_1"}
+    assert parsed({**about, "subtype": "task_started", "description": "w"}) == []
+    done = {**about, "subtype": "task_notification", "summary": "w"}
+    assert parsed({**done, "status": "stopped"}) == parsed({**done, "status": "completed"}) == []
+    (failed,) = parsed({**done, "status": "failed"})
+    assert failed.text == "In the background: w: failed"
+
+
 def test_file_changes_are_counted() -> None:
     changes = [event.data for event in events("edit", AgentEventKind.FILE_CHANGE)]
     assert changes == [
