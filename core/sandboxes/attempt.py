@@ -108,8 +108,9 @@ class Attempt:
 
     def revoke(self) -> bool:
         """Take the claim, so that nothing ever starts here; False when it is taken."""
+        claim = self.folder / "claim"
         try:
-            os.symlink(REVOKED, self.folder / "claim")
+            files.reaching(claim, lambda: os.symlink(REVOKED, claim))
         except FileExistsError:
             return self.claim() == REVOKED
         return True

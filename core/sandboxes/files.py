@@ -8,13 +8,16 @@ import contextlib
 import os
 import secrets
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from core.errors import Broken
 
-_TRIES = 20
-"""How often a folder is opened again that an agent closes again and again."""
+T = TypeVar("T")
+_TRIES, _IN_VAIN = 5000, 20
+"""How often a folder is opened again that an agent closes again and again, some hundredths of a
+second in all; and how often where it stands open."""
 LARGEST = 16 << 20
 """Bytes of a file that is read here; an order may hold a long prompt."""
 
@@ -29,28 +32,45 @@ def write(path: Path, data: bytes) -> None:
 
 
 def descriptor(path: Path | str, flags: int, within: int | None = None) -> int:
-    """`os.open` without following a link. An agent of the same user may close the folder to us, or
-    what lies there: that is undone. Raises OSError."""
+    """`os.open` without following a link. Raises OSError."""
     flags |= os.O_NOFOLLOW | os.O_CLOEXEC
-    for _ in range(0 if within is not None else _TRIES):
+    if within is not None:
+        return os.open(path, flags, dir_fd=within)
+    return reaching(path, lambda: os.open(path, flags))
+
+
+def reaching(path: Path | str, act: Callable[[], T]) -> T:
+    """Do something with what lies in an attempt's folder. An agent of the same user may close the
+    folder to us, or what lies there: that is undone. Raises OSError."""
+    in_vain = 0
+    for _ in range(_TRIES):
         try:
-            return os.open(path, flags)
+            return act()
         except PermissionError:
-            _unclose(os.path.dirname(path))
-            _unclose(path)
-    return os.open(path, flags, dir_fd=within)
+            undone = [_unclosed(place) for place in (os.path.dirname(path), path)]
+            in_vain += not any(undone)
+            if in_vain > _IN_VAIN:
+                break
+    return act()
 
 
-def _unclose(path: Path | str) -> None:
-    with contextlib.suppress(OSError):
+def _unclosed(path: Path | str) -> bool:
+    """Whether it was closed and is open again."""
+    try:
         fd = os.open(path, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
-        try:
-            mode = os.fstat(fd).st_mode
-            needed = stat.S_IRWXU if stat.S_ISDIR(mode) else stat.S_IRUSR | stat.S_IWUSR
-            if (stat.S_ISDIR(mode) or stat.S_ISREG(mode)) and mode & needed != needed:
-                os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(mode) | needed)
-        finally:
-            os.close(fd)
+    except OSError:
+        return False
+    try:
+        mode = os.fstat(fd).st_mode
+        needed = stat.S_IRWXU if stat.S_ISDIR(mode) else stat.S_IRUSR | stat.S_IWUSR
+        if not (stat.S_ISDIR(mode) or stat.S_ISREG(mode)) or mode & needed == needed:
+            return False
+        os.chmod(f"/proc/self/fd/{fd}", stat.S_IMODE(mode) | needed)
+    except OSError:
+        return False
+    finally:
+        os.close(fd)
+    return True
 
 
 @contextlib.contextmanager
