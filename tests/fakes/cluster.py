@@ -16,7 +16,8 @@ class Cluster:
     """`answers`: False: it can't answer anything now. `log`: `fails` (its node gives no answer),
     `breaks` (in the middle), all of its bytes, or its lines, each with the second in which its
     node saw it. As long as the pod runs, such a log is followed for `holds` seconds at once.
-    `phase` is the pod's. `asked`: how often the Job was asked for, `heard`: how often its log,
+    `phase` is the pod's; empty: there is none; where `late` says so it comes after so many looks
+    when the Job is deleted. `asked`: how often the Job was asked for, `heard`: how often its log,
     `deleted`: whether the Job was."""
 
     def __init__(self) -> None:
@@ -24,7 +25,7 @@ class Cluster:
         self.log: str | bytes | list[tuple[float, bytes]] = b""
         self.holds = 0.0
         self.asked = self.heard = 0
-        self.deleted = False
+        self.deleted, self.late = False, 0
         self._runner: web.AppRunner | None = None
 
     async def open(self, folder: Path) -> str:
@@ -60,13 +61,20 @@ class Cluster:
         return answer
 
     async def _job(self, request: web.Request) -> web.Response:
+        if self.deleted:
+            return web.json_response({"message": "there is no such Job"}, status=404)
         return web.json_response({"metadata": {"name": "one"}, "status": {}})
 
     async def _delete(self, request: web.Request) -> web.Response:
-        self.deleted, self.phase = True, "Failed"
-        return await self._job(request)
+        self.deleted, self.phase = True, self.phase and "Failed"
+        return web.json_response({})
 
     async def _pods(self, request: web.Request) -> web.Response:
+        if self.late and self.deleted:
+            self.late -= 1
+            self.phase = self.phase if self.late else "Running"
+        if not self.phase:
+            return web.json_response({"items": []})
         state = {"running": {}} if self.phase == "Running" else {"terminated": {"exitCode": 0}}
         pod = {"metadata": {"name": "one-x"}, "spec": {"containers": [{"image": "bench"}]},
                "status": {"phase": self.phase, "containerStatuses": [{"state": state}]}}

@@ -134,3 +134,23 @@ async def test_a_record_dated_ahead_hides_nothing_that_follows(
     assert (end.status, end.reason) == (3, None)
     assert texts(list(await sandbox.read(folder, 0, 1 << 20))) == ["begun", "forged", "more"]
     await sandbox.close()
+
+
+async def test_a_pod_that_was_in_the_making_when_its_job_was_deleted_is_waited_for(
+    cluster: Cluster, sandbox: KubernetesSandbox, folder: Path
+) -> None:
+    cluster.phase, cluster.late = "", 3
+    stopping = asyncio.ensure_future(sandbox.stop(folder, HANDLE, force=True))
+    await until(lambda: cluster.heard > 0, "its log is read")
+    assert not stopping.done()
+    assert Attempt(folder).end() is None
+    cluster.log, cluster.phase = WHOLE, "Failed"
+    assert (await asyncio.wait_for(stopping, PATIENCE)).status == 3
+
+
+async def test_a_job_deleted_before_it_had_a_pod_has_ended(
+    cluster: Cluster, sandbox: KubernetesSandbox, folder: Path
+) -> None:
+    cluster.phase = ""
+    end = await asyncio.wait_for(sandbox.stop(folder, HANDLE, force=True), PATIENCE)
+    assert end.reason == "stopped"

@@ -21,6 +21,8 @@ from core.sandboxes.mirror import Gap, Mirror
 
 PATIENCE = 600.0
 """Seconds for which a pod may find no node or no image before it is given up."""
+MAKING = 2.0
+"""Seconds after which a Job that is deleted and has no pod gets none any more."""
 STOPPING, GIVEN_UP, IDLE = "stopping", "given-up", "idle"
 
 
@@ -76,6 +78,8 @@ class Follower(elsewhere.Follower):
         super().__init__(folder)
         self._cluster, self._handle = cluster, handle
         self._stuck_since: float | None = None
+        self._empty_since: float | None = None
+        self._made = False
 
     async def _follow(self) -> None:
         async with self._cluster.open() as api:
@@ -88,6 +92,7 @@ class Follower(elsewhere.Follower):
             return True
         seen = await look(api, self._handle.job)
         self.trouble = None
+        self._made = self._made or bool(seen.pods)
         pod = words.worker(seen.pods)
         if pod is not None and words.has_logs(pod):
             lived = not seen.over
@@ -98,11 +103,19 @@ class Follower(elsewhere.Follower):
             if seen.over and lived:
                 await self._hear(api, pod, True)
         if seen.over:
+            if not self._surely():
+                return False
             await self._home(api, pod, seen.job)
             return True
         if pod is not None:
             await self._patience(api, pod)
         return False
+
+    def _surely(self) -> bool:
+        """Whether no pod is on its way any more: where there was none, one may just be in the
+        making, by who has not heard yet that the Job is deleted."""
+        self._empty_since = self._empty_since or time.monotonic()
+        return self._made or time.monotonic() - self._empty_since > MAKING
 
     async def _hear(self, api: Api, pod: Json, over: bool) -> bool:
         """Take in its log; False where that broke off, and not because of the cluster: by a
