@@ -401,6 +401,7 @@ class Launcher:
         limited = [name for name in ("memory", "cpu_time", "processes") if order.get(name)]
         self.look_at = self.heard if limited else float("inf")
         self.starved: int | None = None
+        self.before, self.flying = shared_by_all() if order.get("memory") else 0, False
         self.shared: set[int] = set()  # segments that were found to be its own
 
     def start(self) -> None:
@@ -565,7 +566,8 @@ class Launcher:
             held = memfds(pids) + self.segments(pids)
             room = order["memory"] - self.scratch(pids) - held
             starved = self.starved is not None and oom_kills() > self.starved
-            if starved or (memory > room and proportional(pids, bool(held)) > room):
+            over = memory > room and proportional(pids, bool(held)) > room
+            if starved or over or self.given_away(pids):
                 self.stop("memory", force=True)
 
     def scratch(self, pids: list[int]) -> int:
@@ -574,6 +576,13 @@ class Launcher:
             with contextlib.suppress(OSError):
                 return sum(used(f"/proc/{pid}/root/{own}") for own in OWN_FOLDERS)
         return 0
+
+    def given_away(self, pids: list[int]) -> bool:
+        """Whether files lie unread in its sockets, where nobody can look at them, for longer than
+        a moment, while the machine's shared memory has grown by more than it may have."""
+        grown = self.starved is None and shared_by_all() - self.before > self.order["memory"]
+        was, self.flying = self.flying, grown and any(map(has_files_in_flight, pids))
+        return was and self.flying
 
     def segments(self, pids: list[int]) -> int:
         """Bytes of System V shared memory: all that there is behind its walls; else what its
@@ -882,6 +891,26 @@ def hidden_files(pid: int, sizes: dict[tuple[int, int], int]) -> int:
         os.close(fd)
     os.close(process)
     return most
+
+
+def has_files_in_flight(pid: int) -> bool:
+    """Whether a socket of this process's holds files that it has not received yet."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            with contextlib.suppress(OSError):
+                if os.readlink(f"/proc/{pid}/fd/{name}").startswith("socket:"):
+                    with open(f"/proc/{pid}/fdinfo/{name}", "rb") as file:
+                        words = file.read().split()
+                    if b"scm_fds:" in words and words[words.index(b"scm_fds:") + 1] != b"0":
+                        return True
+    return False
+
+
+def shared_by_all() -> int:
+    """Bytes of shared memory, files in memory among it, of the whole machine."""
+    with contextlib.suppress(OSError, StopIteration), open("/proc/meminfo", "rb") as file:
+        return next(int(line.split()[1]) << 10 for line in file if line.startswith(b"Shmem:"))
+    return 0
 
 
 def shared_memory() -> list[tuple[int, int, int, int]]:

@@ -76,7 +76,19 @@ ctypes.memset(where, 1, 60 * {MB})
 time.sleep(2.5)
 print("it is over", flush=True)
 """
-"""System V's shared memory: attached to nothing; attached."""
+IN_FLIGHT = f"""
+import array, os, socket, sys
+ours, theirs = socket.socketpair(socket.AF_UNIX)
+for number in range(15):
+    fd = os.memfd_create("x")
+    for _ in range(20):
+        os.write(fd, b"a" * {MB})
+    ours.sendmsg([b"x"], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))])
+    os.close(fd)
+print("it is held", flush=True)
+sys.stdin.read()
+"""
+"""System V's shared memory, attached to nothing and attached; files that nobody has received."""
 
 
 @pytest.fixture(params=["host", "bubblewrap"])
@@ -91,7 +103,9 @@ async def bench(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator
     await bench.clean()
 
 
-@pytest.mark.parametrize("text", [HOLDS, NAMED], ids=["memfds", "a name like theirs"])
+@pytest.mark.parametrize(
+    "text", [HOLDS, NAMED, IN_FLIGHT], ids=["memfds", "a name like theirs", "in flight"]
+)
 async def test_what_is_held_aside_is_seen(bench: Bench, text: str) -> None:
     order = bench.order("python3", "-c", text, memory=100 * MB, wall_time=PATIENCE, input_open=True)
     end, _ = await bench.play(order)
