@@ -56,7 +56,7 @@ def attempt_over(
     elif verdict.ok and not _was_interrupted(tx, house, session, attempt):
         _succeeded(tx, session.id, verdict, tail)
     elif session.held_for is not None:
-        _interrupted(tx, session, attempt)
+        _interrupted(tx, session, attempt, lost)
     elif lost:
         _begin_anew(tx, session)
     elif (why := _cut_short(tx, attempt, end)) and _may_go_on(tx, house, session):
@@ -140,10 +140,13 @@ def _nothing_to_rest_for(tx: Tx, task: Task) -> None:
         tasks.lift(tx, task, "limit")
 
 
-def _interrupted(tx: Tx, session: Session, attempt: Attempt) -> None:
+def _interrupted(tx: Tx, session: Session, attempt: Attempt, lost: bool) -> None:
     """It was stopped because it has to wait: suspended, to go on where it stopped. One that has
-    not said a word has not begun: it is told all of its prompt again (`held_for` says which)."""
+    not said a word has not begun: it is told all of its prompt again (`held_for` says which).
+    `lost`: it will begin a conversation anew then."""
     held_for = session.held_for if attempt.position else None
+    if lost:
+        sessions.tell(tx, session, "session.resumed", lost_words(session), Severity.WARNING)
     _rest(tx, session, f"{session.agent} rests, its process is gone", held_for=held_for)
 
 

@@ -6,6 +6,7 @@ import json
 import shutil
 import stat
 
+from tests.agent_bench import FAKE_CLAUDE
 from tests.fakes.telegram_server import TelegramServer
 from tests.flows.bench import Bench
 from tests.flows.telegram_bench import bot, button, shown
@@ -71,6 +72,26 @@ async def test_a_chat_is_told_below_what_it_asked_for(
         await telegram.says("/reject 1 name the author")
         told = await shown(telegram, "claude's conversation is lost: it is told everything again")
     assert told.reply_to == asked.reply_to and told.reply_to, "in the task's thread"
+
+
+async def test_one_that_is_paused_just_then_says_so_too(bench: Bench) -> None:
+    bench.install_claude()
+    bench.up('/add "Write a note"')
+    lose(bench)
+    program = bench.folder / "bin" / "claude"
+    program.unlink()
+    program.write_text(FRESH.partition("done\n")[0].replace("exit 1", "exec sleep 600")
+                       + f'done\nexec {FAKE_CLAUDE} "$@"\n')
+    program.chmod(program.stat().st_mode | stat.S_IXUSR)
+    async with bench.running(BULLPEN_LIMITS__GRACE_SECONDS="3600") as live:
+        await live.say("/reject 1 name the author", "sent back to claude")
+        await live.until(lambda: bench.log_rows(
+            "SELECT 1 FROM lines WHERE kind = 'finished' AND attempt = 2"), "its refusal")
+        await live.say("/pause 1", "TASK-001 is paused", "claude's conversation is lost: ")
+        await live.say("/resume 1", "TASK-001 is ready for you")
+        assert live.screen.count("conversation is lost") == 1, live.screen
+    told = conversation(bench)[-1]
+    assert "Write a note" in told and "name the author" in told
 
 
 def test_what_says_so_of_a_conversation_of_its_own_begins_no_other(bench: Bench) -> None:
