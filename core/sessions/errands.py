@@ -7,13 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core.house import House
-from core.model import Agent, Session
+from core.errors import Broken
+from core.house import BOXED, House
+from core.model import Agent, Limits, Session
+from core.places import OPEN
 from core.ports import Order, Ran
 from core.sessions.surroundings import borrowed_objects, environment, home_of, made
 
-_OWN = Agent(name="", driver="")
-"""Where the session's agent is no longer configured."""
+_GONE = Agent(name="", driver="", network="off", limits=Limits(memory=4 << 30, processes=1000))
+"""Where the session's agent is no longer configured, and nobody knows how far it might go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +52,18 @@ async def run(house: House, session: Session, errand: Errand) -> Ran:
         house.doors.errand_over(door)
 
 
+def _without(session: Session) -> Agent:
+    """In the place of an agent that is gone. The plain host can close no network. Raises Broken."""
+    if session.sandbox in BOXED:
+        raise Broken(
+            f"{session.agent} is no longer configured, and with it the image in which its work is "
+            "looked at: put it back into agents.toml"
+        )
+    return replace(_GONE, network="on") if session.sandbox == OPEN else _GONE
+
+
 def order(house: House, session: Session, errand: Errand, repo: str | None) -> Order:
-    agent = house.agents.get(session.agent, _OWN)
+    agent = house.agents.get(session.agent) or _without(session)
     place = errand.place or Place(Path(session.worktree))
     home = place.home or made(home_of(house, session.id, None))
     return Order(

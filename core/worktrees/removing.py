@@ -20,6 +20,7 @@ from core.git import guarded
 from core.house import BOXED, House
 from core.killpoints import kill_point
 from core.model import Event, Repo, Session, SessionState, Severity, WorktreeState
+from core.places import OPEN
 from core.ports import Order, Ran
 from core.sessions.surroundings import PASSED, borrowed_objects
 from core.store import rows as nouns
@@ -237,6 +238,7 @@ def _last_user(tx: Tx, row: WorktreeRow) -> Session | None:
 
 async def _look_alone(house: House, row: WorktreeRow) -> Ran:
     """Nobody has worked in it yet but people."""
+    name = _sandbox(house, row)
     checks = root_of(house) / ".checks" / str(row.number)
     folder = checks / secrets.token_hex(6)
     home = folder / "home"
@@ -256,9 +258,10 @@ async def _look_alone(house: House, row: WorktreeRow) -> Ran:
         grace=1.0,
         writable=(home,),
         readable=borrowed_objects(house, row.repo),
+        network="on" if name == OPEN else "off",
     )
     try:
-        return await house.sandboxes[_sandbox(house, row)].run(order)
+        return await house.sandboxes[name].run(order)
     finally:
         shutil.rmtree(checks, ignore_errors=True)
         with suppress(OSError):  # others may be looked into at the same time

@@ -257,3 +257,17 @@ def test_each_attempt_has_a_token_of_its_own_and_nobody_sees_it(bench: Bench) ->
     assert len(set(hashes)) == 2 and None not in hashes
     kept = [str(dict(row)) for row in bench.rows("SELECT * FROM events")]
     assert not [row for row in kept if "bpa_" in row]
+
+
+def test_work_of_an_agent_that_is_gone_is_checked_without_a_network(bench: Bench) -> None:
+    """Nobody knows any more whether it might have had one."""
+    need_sandbox("bubblewrap")
+    other = '[agents.other]\ndriver = "command"\nsandbox = "bubblewrap"\nenabled = true\n'
+    bench.configure(other.replace("other", "one") + 'network = "off"\n', "config/agents.toml")
+    check = "sh -c 'test $(grep -c : /proc/net/dev) = 1'"
+    bench.configure(f'[repos.shop]\nsource = "{bench.repo}"\ncheck = """{check}"""\n')
+    bench.up("/add Go --agent one --run \"sh -c 'echo 1 > x.txt'\"").said("G-1")
+    bench.configure(other, "config/agents.toml")
+    bench.commit({"other.txt": "meanwhile\n"})
+    bench.up("/approve 1").said("TASK-001", "merged")
+    assert bench.file("x.txt") == "1\n"
