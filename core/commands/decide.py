@@ -12,6 +12,7 @@ from core.commands.desk import Act, Desk
 from core.commands.grammar import Command, gate_id, task_id
 from core.commands.reply import Button, Reply
 from core.errors import Refused, Unclear
+from core.keys import typed
 from core.killpoints import kill_point
 from core.model import Gate, GateKind, SessionState
 from core.planning.budgets import Amount
@@ -27,14 +28,34 @@ async def approve(desk: Desk, command: Command) -> Reply | Act:
         _as_shown(desk, found)
         if found.kind is GateKind.BUDGET:
             return _more(tx, desk, found, command.text)
-        lasting = found.kind is GateKind.PERMISSION and command.text == "always"
-        bare = command.text in ("once", "session", "always") and not lasting
-        words = "" if bare else command.text
+        said = command.text.strip().lower()
+        lasting = said == "always" and _can_last(found)
+        words = "" if said in _SPANS and not lasting else command.text
         gate = acts.approve(tx, desk.house, found, desk.actor, desk.place, words)
         kill_point("in-approval")
-        return Reply(f"{gate.ref} approved. " + _next_words(gate), silent=True)
+        once = _once(gate, said) if said in _SPANS[1:] and not lasting else ""
+        return Reply(f"{gate.ref} approved{once}. " + _next_words(gate), silent=True)
 
     return act
+
+
+_SPANS = ("once", "session", "always")
+
+
+def _can_last(gate: Gate) -> bool:
+    """Whether its agent can be told to ask no more for the like."""
+    offered = gate.request.get("options") or []
+    return gate.kind is GateKind.PERMISSION and any(
+        one.get("kind") == "allow_always" for one in offered if one
+    )
+
+
+def _once(gate: Gate, said: str) -> str:
+    """That more was asked for than can be had."""
+    if gate.kind is not GateKind.PERMISSION:
+        return ", this once"
+    hint = "; it could be told `always`" if _can_last(gate) else ""
+    return f", this once: {gate.agent} can't be told `{said}`{hint}"
 
 
 def _more(tx: Tx, desk: Desk, gate: Gate, words: str) -> Reply:
@@ -178,34 +199,6 @@ async def say(desk: Desk, command: Command) -> Reply | Act:
         return Reply(f"Told {session.agent}.", silent=True)
 
     return act
-
-
-_KEYS = {
-    "esc": b"\x1b",
-    "enter": b"\r",
-    "tab": b"\t",
-    "shift-tab": b"\x1b[Z",
-    "space": b" ",
-    "backspace": b"\x7f",
-    "up": b"\x1b[A",
-    "down": b"\x1b[B",
-    "right": b"\x1b[C",
-    "left": b"\x1b[D",
-    **{f"ctrl-{chr(96 + code)}": bytes((code,)) for code in range(1, 27)},
-}
-_KEY = re.compile(r"<([a-z-]+)>", re.IGNORECASE)
-
-
-def typed(text: str) -> bytes:
-    """A line as it is typed at a terminal: with the key that ends it; or keys alone, by their
-    names: `<esc>`, `<down> <enter>`, `<ctrl-c>`. Raises Unclear for a key that there isn't."""
-    keys = [name.lower() for name in _KEY.findall(text)]
-    if keys and not _KEY.sub("", text).strip():
-        for name in keys:
-            if name not in _KEYS:
-                raise Unclear(f"No key <{name}>. There are: <esc>, <enter>, <tab>, <up>, <ctrl-c>.")
-        return b"".join(_KEYS[name] for name in keys)
-    return text.replace("\n", "\r").encode() + b"\r"
 
 
 def _running(tx: Tx, word: str) -> str:

@@ -10,6 +10,7 @@ import structlog
 
 from core.errors import BullpenError, Unreachable
 from core.house import House
+from core.keys import told
 from core.killpoints import kill_point
 from core.model import Severity, task_ref
 from core.sessions.tailer import Tailer
@@ -38,8 +39,7 @@ async def send_owed(house: House, tailer: Tailer) -> bool:
     if sent:
         kill_point("after-input")
         for row in sent:
-            if row["said"] is not None:
-                words = f"{row['said_by'] or 'somebody'} said: {row['said']}"
+            if words := _heard(house, row):
                 await note(house, session_id, number, words, f"input {row['number']}")
         await house.store.write(
             lambda tx: tx.run(
@@ -50,6 +50,13 @@ async def send_owed(house: House, tailer: Tailer) -> bool:
     if why is not None:
         await _unsent(house, tailer, owed[len(sent)], why)
     return why is None
+
+
+def _heard(house: House, row: Row) -> str:
+    """A person's words in it; of what was typed at a terminal nothing secret is kept."""
+    if row["said"] is not None:
+        return f"{row['said_by'] or 'somebody'} said: {row['said']}"
+    return f"{row['said_by']} typed: {house.redact(told(row['data']))}" if row["said_by"] else ""
 
 
 async def _hand_over(tailer: Tailer, owed: Sequence[Row]) -> tuple[Sequence[Row], str | None]:

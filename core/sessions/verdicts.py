@@ -28,7 +28,8 @@ _WORDS = {
 async def last_words(house: House, session_id: str) -> list[str]:
     """The last lines that it said, redacted while they are whole: more of them than are kept,
     since a secret may begin above."""
-    said = await house.store.logs.write(lambda tx: logs.tail(tx, session_id, 4 * TAIL))
+    most = 4 * TAIL
+    said = await house.store.logs.write(lambda tx: logs.tail(tx, session_id, most, own=True))
     whole = await asyncio.to_thread(house.redact, "\n".join(said))
     return whole.splitlines()[-TAIL:]
 

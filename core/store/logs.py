@@ -188,10 +188,11 @@ def _closing(tx: Tx, session_id: str, attempt: int) -> str:
     return str(found or "")
 
 
-def tail(tx: Tx, session_id: str, count: int) -> list[str]:
-    """The last lines that people read, oldest first."""
+def tail(tx: Tx, session_id: str, count: int, *, own: bool = False) -> list[str]:
+    """The last lines that people read, oldest first. `own`: the agent's, none of Bullpen's."""
     found = tx.all(
-        "SELECT text FROM lines WHERE session_id = ? AND text <> '' ORDER BY seq DESC LIMIT ?",
-        (session_id, count),
+        "SELECT text FROM lines WHERE session_id = ? AND text <> '' "
+        "AND NOT (? AND stream = 'mark') ORDER BY seq DESC LIMIT ?",
+        (session_id, own, count),
     )
     return [row["text"] for row in reversed(found)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core.commands.decide import typed
+from core.keys import typed
 from core.drivers.claude import ClaudeDriver
 from core.model import AgentEventKind
 from core.sessions.laying import lay_out

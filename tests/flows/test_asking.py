@@ -54,6 +54,12 @@ def test_the_choices_of_one_question_stand_below_it(bench: Bench) -> None:
     assert bench.file("ANSWER.md") == "Which drink? = tea\n"
 
 
+@pytest.mark.parametrize("said", ["always", "session", "Always"])
+def test_a_permission_that_can_only_be_given_once_says_so(bench: Bench, said: str) -> None:
+    ran = bench.up('/add "Run it"', "permission: echo it ran > ran.txt", f"/approve 1 {said}")
+    ran.said(f"G-1 approved, this once: claude can't be told `{said.lower()}`. claude goes on.")
+
+
 def test_a_permission_is_given(bench: Bench) -> None:
     ran = bench.up('/add "Run it"', "permission: echo it ran > ran.txt", "/approve 1",
                    "/approve 1")
