@@ -37,6 +37,8 @@ def reached(tx: Tx, house: House, session: Session, event: AgentEvent) -> None:
     """An agent was told that its account is at its limit: the account rests, and the task."""
     account = account_of(session)
     old = limits.find(tx, account)
+    if session.held_for == "limit" and old is not None and old.lifted_at is None and old.known:
+        return  # it rests until then: one agent must not move that on and on
     new = _rest(tx, house, account, old, _named(event, tx.now))
     if old is None or old.lifted_at is not None or old.until != new.until:
         limits.put(tx, new)

@@ -137,6 +137,18 @@ async def test_a_time_that_no_limit_has_is_not_believed(at: At) -> None:
     await at.house.store.write(act)
 
 
+async def test_one_that_rests_already_does_not_move_its_time_on_and_on(at: At) -> None:
+    def act(tx: Tx) -> None:
+        task = at.working(tx)
+        assert len(at.hits(tx, task)) == 1
+        assert len(at.hits(tx, task, NOW + 60 * MINUTE)) == 1, "now it says until when"
+        told = [at.hits(tx, task, NOW + 60 * MINUTE * hour) for hour in range(2, 500)]
+        assert sum(map(len, told)) == 0
+        assert limits.standing(tx) == {"team": NOW + 60 * MINUTE}
+
+    await at.house.store.write(act)
+
+
 async def test_an_agent_without_an_account_rests_alone(at: At) -> None:
     def act(tx: Tx) -> str:
         (told,) = at.hits(tx, at.working(tx, None), NOW + 17 * MINUTE)
