@@ -96,7 +96,8 @@ class _Followed:
         for line in lines:
             self._at[line.session_id] = line.seq
         anew = [line for line in lines if self._said.anew(line, line.text)]
-        said = [line_words(line) for line in anew if line.text.strip()]
+        redact = self._of._redactor.text
+        said = [line_words(line, redact) for line in anew if line.text.strip()]
         if said:
             self._say(self._stream.feed("\n".join(said) + "\n"))
 

@@ -17,10 +17,10 @@ from dataclasses import dataclass
 from functools import partial
 
 from core import views
-from core.model import Event
+from core.model import AgentEventKind, Event
 from core.store.database import Store
 from core.store.logs import Written
-from core.views import LogLine
+from core.views import LogLine, given_words
 
 MOST = 5000
 """Lines that may wait for a subscriber."""
@@ -219,6 +219,7 @@ def _lines(written: Written) -> tuple[LogLine, ...]:
             event.kind.value,
             event.text,
             line.at,
+            given_words(event.data, event.text) if event.kind is AgentEventKind.TOOL_CALL else "",
         )
         for number, (line, event) in enumerate(said)
     )

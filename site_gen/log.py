@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from markupsafe import Markup, escape
 
 from core.redaction import Redactor
-from core.views import LogLine, Said
+from core.views import SHOWN, LogLine, Said
 from site_gen.words import clock
 
 _LOUD = {"tool_call", "error", "question", "file_change", "outcome"}
@@ -21,24 +21,34 @@ def log_markup(
     """Makes lines into paragraphs. They are redacted as one text, so that a secret which
     lies across lines is caught too."""
 
-    def made(lines: Sequence[LogLine]) -> Markup:
-        texts = [strip(line.text) for line in lines]
+    def hidden(texts: list[str]) -> list[str]:
         spans = redactor.spans("\n".join(texts))
-        if spans:
-            texts = list(_clipped(texts, spans))
+        return list(_clipped(texts, spans)) if spans else texts
+
+    def made(lines: Sequence[LogLine]) -> Markup:
+        texts = hidden([strip(line.text) for line in lines])
+        given = hidden([strip(line.given) for line in lines])
         said = Said()
-        shown = [one for one in zip(lines, texts, strict=True) if said.anew(*one)]
+        shown = [one for one in zip(lines, texts, given, strict=True) if said.anew(*one[:2])]
         return Markup("\n".join(_paragraph(*one) for one in shown))  # noqa: S704 - each is escaped
 
     return made
 
 
-def _paragraph(line: LogLine, text: str) -> str:
+def _paragraph(line: LogLine, text: str, given: str) -> str:
     kind = _UNSAFE.sub("", line.kind)
     return (
         f'<p class="l {line.stream} k-{kind}" id="l{line.seq}">'
-        f"<span>{clock(line.at)}</span> {_label(line.stream, kind)}{escape(text)}</p>"
+        f"<span>{clock(line.at)}</span> {_label(line.stream, kind)}{escape(text)}</p>{_fold(given)}"
     )
+
+
+def _fold(given: str) -> str:
+    """What a tool was called with, for who asks for it."""
+    if not given:
+        return ""
+    words = given if len(given) <= SHOWN else f"{given[:SHOWN]}…"
+    return f'<details class="given"><summary>given</summary><pre>{escape(words)}</pre></details>'
 
 
 def _label(stream: str, kind: str) -> str:

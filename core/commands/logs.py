@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from core import cards, views
@@ -96,15 +97,19 @@ def _text(desk: Desk, lines: tuple[LogLine, ...], count: int) -> str:
     lines leaves fewer of them."""
     said = views.Said()
     lines = tuple(line for line in lines if said.anew(line, line.text))
-    whole = desk.house.redact("\n".join(map(line_words, lines))).split("\n")
-    asked = sum(line_words(line).count("\n") + 1 for line in lines[-count:])
+    said_of = [line_words(line, desk.house.redact) for line in lines]
+    whole = desk.house.redact("\n".join(said_of)).split("\n")
+    asked = sum(words.count("\n") + 1 for words in said_of[-count:])
     return "\n".join(whole[-asked:])
 
 
-def line_words(line: LogLine) -> str:
-    """Bullpen's own words in a log stand out from the agent's."""
+def line_words(line: LogLine, redact: Callable[[str], str]) -> str:
+    """Bullpen's own words in a log stand out from the agent's. Only what a tool was called with
+    is redacted yet: it is shortened."""
     if line.kind == "file_change":
         return f"📝 {line.text}"
+    if line.given:
+        return f"{line.text} {views.in_short(line.given, redact)}"
     return f"── Bullpen: {line.text} ──" if line.stream == "mark" else line.text
 
 

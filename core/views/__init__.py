@@ -5,6 +5,7 @@ the epoch, money is in US dollars.
 """
 
 from core.planning.forecast import words as estimate
+from core.views.calls import SHOWN, given_words, in_short
 from core.views.crew import (
     AgentRow,
     GateRow,
@@ -103,6 +104,7 @@ from core.views.versions import versions
 from core.views.worktrees import WorktreeRow, worktree_at, worktrees
 
 __all__ = [
+    "SHOWN",
     "AgentRow",
     "Artifact",
     "Changes",
@@ -146,9 +148,11 @@ __all__ = [
     "event_seqs",
     "events",
     "gate",
+    "given_words",
     "heard_after",
     "heard_from",
     "held_in",
+    "in_short",
     "lanes",
     "last_event",
     "last_event_of_run",

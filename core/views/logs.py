@@ -4,12 +4,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+from core.views.calls import given_of
 from core.views.reading import Db, one, packed
 
-_LINE = "seq, session_id, attempt, iteration, stream, kind, text, at"
+_LINE = (
+    "seq, session_id, attempt, iteration, stream, kind, text, at,"
+    " CASE kind WHEN 'tool_call' THEN data ELSE '' END"
+)
 
 _SILENT = {"usage", "finished", "tool_result"}
 """Kinds of lines that may have no words of their own."""
@@ -18,7 +22,8 @@ _SILENT = {"usage", "finished", "tool_result"}
 @dataclass(frozen=True, slots=True)
 class LogLine:
     """One line of a session's log. `stream` is `out`, `err` or `mark` (Bullpen's own words);
-    `kind` an agent event's kind; `at` ms since the epoch."""
+    `kind` an agent event's kind; `at` ms since the epoch; `given` what a tool was called with
+    beside what `text` says, a field a line."""
 
     seq: int
     session_id: str
@@ -28,6 +33,7 @@ class LogLine:
     kind: str
     text: str
     at: int
+    given: str = ""
 
 
 @dataclass(slots=True)
@@ -147,4 +153,9 @@ def last_log_seq(db: Db) -> int:
 
 
 def _lines(rows: Any) -> tuple[LogLine, ...]:
-    return tuple(LogLine(*row) for row in rows)
+    return tuple(_line(*row) for row in rows)
+
+
+def _line(*values: Any) -> LogLine:
+    line, data = LogLine(*values[:-1]), values[-1]
+    return replace(line, given=given_of(data, line.text)) if data else line

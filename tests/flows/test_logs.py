@@ -104,6 +104,30 @@ def test_all_that_an_agent_does_is_in_the_log(bench: Bench) -> None:
     bench.up(f"/logs {session} -n 1").said(f"log of {session}")
 
 
+def test_what_a_tool_was_called_with_is_shown_without_secrets(bench: Bench) -> None:
+    padding = "x" * 130
+    crew(bench, [{"write": "src/a.py", "content": f"key = 1\n{padding} {TOKEN} <b>\n"},
+                 {"say": "It is done."}])
+    ran = bench.up('/add "Mend it"', "/logs 1")
+    (line,) = [line for line in ran.out.splitlines() if "Write: " in line]
+    assert f"src/a.py · content: key = 1 {padding}" in line and line.endswith("…"), line
+    session = bench.value("SELECT id FROM sessions")
+    (page,) = [path.read_text() for path in (bench.data / "site").rglob("*.html")
+               if session in path.name]
+    assert f"<pre>· content: key = 1\n{padding} [redacted] &lt;b&gt;" in page
+    assert "hunter2" not in ran.out + page
+
+
+async def test_followed_it_is_shown_as_well(bench: Bench) -> None:
+    crew(bench, [{"permission": "true"}, {"write": "a.txt", "content": f"{TOKEN} then"},
+                 {"say": "Good."}])
+    async with bench.running() as live:
+        await live.say('/add "Mend it"', "G-1")
+        await live.say("/logs 1 --follow", "Bash: true · description: a command")
+        await live.say("/approve G-1", "a.txt · content: [redacted] then",
+                       "TASK-001 is ready for you")
+
+
 def test_a_result_that_was_just_said_is_not_shown_again(bench: Bench) -> None:
     crew(bench, [{"say": "I look around."}, {"write": "a.txt", "content": "a"}, {"use": 500},
                  {"say": "It is done."}])
