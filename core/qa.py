@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 import msgspec
 
-from core import checks, collecting, git, overlaps, reports
+from core import checks, collecting, git, overlaps, reports, shortages
 from core.errors import Broken, BullpenError, Unreachable
 from core.house import House
 from core.killpoints import kill_point
@@ -58,16 +59,23 @@ async def judge(house: House, session_id: str) -> None:
     crash does no harm: the verdict is recorded once."""
     session, iteration, task = await house.store.write(lambda tx: reload(tx, session_id))
     try:
+        shortages.need_room(house.data)
         step = house.step(task, session.step)
         await collecting.take_in(house, session, task)
         await reports.take_file(house, session)
         work = await _look(house, session, task, step)
+        if not all(finding.passed for finding in work.findings):
+            shortages.need_room(house.data)
         kill_point("after-collect")
         await house.store.write(lambda tx: _judged(tx, house, session, iteration, work))
     except Unreachable:
         raise  # nothing is known yet: it is judged when the engine answers again
     except BullpenError as error:
         reason = str(error)
+        if shortages.passing(error) or shortages.full(house.data):
+            with contextlib.suppress(BullpenError):
+                await house.store.write(lambda tx: shortages.tell(tx, session, reason))
+            raise  # it is judged when that is over
         await house.store.write(lambda tx: _unjudgeable(tx, house, session, reason))
 
 

@@ -7,11 +7,13 @@ the attempt's folder.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from dataclasses import replace
 from functools import partial
 
 import structlog
 
+from core import shortages
 from core.errors import BullpenError, Unreachable
 from core.house import House
 from core.killpoints import kill_point
@@ -39,10 +41,13 @@ from core.sessions.verdicts import judged, last_words
 from core.sessions.watching import Watch
 from core.store import inputs, logs, sessions, tasks
 from core.store.database import Tx
+from core.waiting import woken
 
 log = structlog.get_logger(__name__)
 
 
+SHORTAGE = 5.0
+"""Seconds until what the machine had no room for is tried again."""
 FAREWELL = 2.0
 """Seconds: who tells agents to end may be about to tell the bot, which then begins none anew."""
 _LIVE = (SessionState.STARTING, SessionState.RUNNING)
@@ -69,7 +74,21 @@ class Keeper:
                 going = await self._turn()
             except Unreachable as error:
                 await self._reach.gone(str(error))
+            except BullpenError as error:
+                if not shortages.passing(error):
+                    raise
+                await self._held_back(str(error))
         await self._house.doors.close(self._id)
+
+    async def _held_back(self, why: str) -> None:
+        """The machine is short of something: told once; then a pause."""
+        log.warning("held back", session=self._id, why=why)
+        with contextlib.suppress(BullpenError):
+            await self._house.store.write(
+                lambda tx: shortages.tell(tx, sessions.get(tx, self._id), why)
+            )
+        self._poked.clear()
+        await woken(self._poked, SHORTAGE)
 
     async def _turn(self) -> bool:
         """Do what the row asks for; False when it asks for nothing more."""
@@ -112,6 +131,8 @@ class Keeper:
         except Unreachable:
             raise  # whether it has started isn't known
         except BullpenError as error:
+            if shortages.passing(error):
+                raise
             await self._never_started(str(error))
             return
         if handle is None:
@@ -133,6 +154,7 @@ class Keeper:
         if session.agent not in self._house.agents and session.held_for is None:
             await self._house.store.write(partial(agent_gone, session_id=self._id))
             return None
+        shortages.need_room(self._house.data)
         await prepare_workspace(self._house, session, task)
         order = await make_order(self._house, session, iteration, task)
         if (why := await interruption(self._house, session)) is not None:

@@ -87,9 +87,10 @@ class Watch:
             await self._tailer.take()
         except Unreachable:
             raise
-        except Exception:
+        except Exception as error:
+            say = log.warning if isinstance(error, BullpenError) else log.exception
             if not self._puzzled:
-                log.exception("can't be read", session=self._tailer.attempt.session_id)
+                say("can't be read", session=self._tailer.attempt.session_id, why=str(error))
             self._puzzled = True
 
     async def _pause(self, ended: asyncio.Future[None]) -> None:
