@@ -172,6 +172,8 @@ async def _where(desk: Desk, path: str | None, repo: str | None) -> tuple[int | 
     found = await listing.locate(desk.house, path)
     if not found.number:
         raise Refused(f"{path} belongs to a session: only one made by hand can be worked in.")
+    if found.state is WorktreeState.CREATING:
+        raise Refused(f"{path} is just being made: try again in a bit.")
     if found.state is not WorktreeState.ACTIVE:
         raise Refused(f"{path} is {found.state.value}: nobody can begin in it.")
     await check_lendable(desk.house, found)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+
 from core import cards
 from core.commands import words
 from core.commands.desk import Act, Desk
@@ -10,7 +12,7 @@ from core.commands.lists import more, shown, span
 from core.commands.options import PAGE
 from core.commands.reply import Button, Reply, Table
 from core.errors import Refused, Unclear
-from core.model import Role, task_ref
+from core.model import Role, WorktreeState, task_ref
 from core.store import tasks
 from core.store.database import Tx
 from core.worktrees import listing, making, removing
@@ -63,6 +65,7 @@ async def _show(desk: Desk, path: str) -> Reply:
         ("branch", one.branch),
         ("at", one.head[:12]),
         ("state", _state(one)),
+        ("its folder", "" if _is_there(one) else "is gone: /worktree remove takes it off the list"),
         ("repo", one.repo),
         ("agent", one.agent or ""),
         ("task", task_ref(one.task) if one.task else ""),
@@ -82,7 +85,14 @@ async def _show(desk: Desk, path: str) -> Reply:
 
 
 def _state(one: Info) -> str:
-    return "your checkout" if one.is_main else one.state.value
+    if one.is_main:
+        return "your checkout"
+    return one.state.value + ("" if _is_there(one) else ", its folder is gone")
+
+
+def _is_there(one: Info) -> bool:
+    """Whether one that somebody asked for has its folder still: a person may have deleted it."""
+    return not (one.by_hand and one.state is WorktreeState.ACTIVE) or os.path.isdir(one.path)
 
 
 def _whose(one: Info) -> str:
@@ -104,7 +114,7 @@ async def _new(desk: Desk, command: Command, rest: list[str]) -> Act:
         path = f"worktrees/{planned.path.name}"
         kind = "a new branch" if planned.branch_created else "a branch that was there"
         return Reply(
-            f"{path} is made on {made.branch}, {kind}.",
+            f"{path} is being made on {made.branch}, {kind}.",
             (f"It begins at {made.base[:12]}. In full: {made.path}",),
             buttons=(Button("Show it", f"worktree {path}"),),
         )
@@ -148,11 +158,23 @@ async def _remove(desk: Desk, command: Command, rest: list[str]) -> Act:
         words = f"{removal.row.path} is removed"
         branch = removal.row.branch
         stays = f"Its branch {branch} stays." if branch and not drop else ""
+        lines = (stays, *_waiting_for(tx, removal.row.number))
         return Reply(
-            f"{words}, and its branch {branch}." if drop else f"{words}.", (stays,) if stays else ()
+            f"{words}, and its branch {branch}." if drop else f"{words}.",
+            tuple(filter(None, lines)),
         )
 
     return act
+
+
+def _waiting_for(tx: Tx, number: int) -> tuple[str, ...]:
+    """A word for each task that was to be done in it."""
+    found = tx.all(
+        "SELECT id FROM tasks WHERE borrows = ? AND ended_at IS NULL ORDER BY id LIMIT 5", (number,)
+    )
+    return tuple(
+        f"{task_ref(row['id'])} was to be done in it: /cancel {row['id']} ends it." for row in found
+    )
 
 
 def _only(command: Command, known: tuple[str, ...]) -> None:

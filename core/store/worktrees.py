@@ -68,7 +68,10 @@ def borrow(tx: Tx, path: str, session_id: str) -> Worktree:
     Refused where it is not free, or of another repository or branch than the task."""
     worktree = at(tx, path)
     if worktree is None:
-        raise Unclear(f"No worktree {path}: /worktrees lists them.")
+        number = sessions.get(tx, session_id).task_id
+        raise Unclear(
+            f"No worktree {path} (any more): /cancel {number} ends the task, /worktrees lists them."
+        )
     if worktree.state is not WorktreeState.ACTIVE:
         words = lifecycle.words(worktree.state)
         raise Refused(f"The worktree {path} is {words}: nobody can begin in it.")

@@ -52,6 +52,17 @@ def test_it_works_there_and_gives_it_back(bench: Bench, idea: Path) -> None:
     assert states(bench) == ["active"]
 
 
+async def test_who_waits_for_one_that_is_removed_is_named_with_the_way_out(
+        bench: Bench, idea: Path) -> None:
+    async with bench.running() as live:
+        await live.say("/pause", "paused")
+        await live.say('/spawn make "Write it down" --worktree shell-idea', "TASK-001")
+        await live.say("/worktree remove shell-idea --force", "is removed",
+                       "TASK-001 was to be done in it: /cancel 1 ends it.")
+        await live.say("/resume", "/cancel 1 ends the task")
+        await live.say("/cancel 1", "cancelled")
+
+
 def test_one_with_unsaved_work_is_refused(bench: Bench, idea: Path) -> None:
     (idea / "idea.txt").write_text("a better idea\n")
     ran = bench.up('/spawn make "Write it down" --worktree shell-idea')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,7 @@ def test_one_is_made_for_a_task_looked_at_and_removed(bench: Bench) -> None:
     ran = bench.up('/add "Speed up the Import!" --draft',
                    "/worktree new --agent shell --task 1",
                    "/worktrees", "/worktree worktrees/shell-speed-up-the-import")
-    ran.said("worktrees/shell-speed-up-the-import is made on "
+    ran.said("worktrees/shell-speed-up-the-import is being made on "
              "agent/shell/TASK-001-speed-up-the-import, a new branch")
     head = bench.git("rev-parse", "HEAD")
     ran.said("2 worktrees", "main", "your checkout", "agent/shell/TASK-001-speed-up-the-import",
@@ -52,8 +53,8 @@ def test_one_is_made_for_a_task_looked_at_and_removed(bench: Bench) -> None:
 def test_a_branch_that_stays_is_gone_on_with(bench: Bench) -> None:
     ran = bench.up("/worktree new --agent shell --branch trial", "/worktree remove shell-trial",
                    "/worktree new --agent shell --branch trial --path other")
-    ran.said("shell-trial is made on trial, a new branch", "Its branch trial stays",
-             "other is made on trial, a branch that was there")
+    ran.said("shell-trial is being made on trial, a new branch", "Its branch trial stays",
+             "other is being made on trial, a branch that was there")
     assert there(bench) == ["other"] and states(bench) == ["gone", "active"]
 
 
@@ -103,6 +104,15 @@ def test_work_that_git_was_told_to_pass_over_is_not_lost(bench: Bench, bit: str)
     ran.said("is kept: changes that git was told to pass over in 1 file. --force gives that up.")
     assert (folder / "README.md").read_text() == "a day's work"
     assert sorted(path.name for path in (folder / ".git").glob("bullpen*")) == []
+
+
+def test_one_whose_folder_somebody_deleted_says_so_and_can_be_taken_off(bench: Bench) -> None:
+    bench.up("/worktree new --agent shell --branch trial")
+    shutil.rmtree(bench.data / "worktrees" / "shell-trial")
+    ran = bench.up("/worktrees", "/worktree shell-trial", "/worktree remove shell-trial")
+    ran.said("active, its folder is gone", "its folder: is gone: /worktree remove takes it off",
+             "shell-trial is removed")
+    assert states(bench) == ["gone"]
 
 
 def test_a_branch_that_is_not_merged_stays(bench: Bench) -> None:
@@ -160,7 +170,7 @@ def test_what_is_taken_is_named(bench: Bench) -> None:
                    "/worktree new --agent shell --branch one/more --path two",
                    "/worktree new --agent shell --branch two --path mine",
                    f"/worktree remove {bench.repo}")
-    ran.said("shell-one is made on one", "something at", "shell-one already",
+    ran.said("shell-one is being made on one", "something at", "shell-one already",
              "The branch one is taken:", "worktrees/shell-one is on it",
              "`one/more` can't stand beside `one`", "worktrees/mine already",
              "is your own checkout: Bullpen only looks at it")
