@@ -19,7 +19,7 @@ from core.merging import merge
 from core.model import Agent, Event, StepKind
 from core.outcomes import hold
 from core.policy import Policy
-from core.sessions import Keeper
+from core.sessions import Keeper, givenup
 from core.store import claims, tasks
 from core.store.database import Row, Tx
 from core.tidying import tidy
@@ -60,9 +60,9 @@ LOOKS = 4
 @dataclass(slots=True)
 class Found:
     """What a turn saw: sessions that need a keeper, those of them that run beside others in the
-    same repository, work to judge, merge or tidy away, worktrees begun by hand. `due`: when the
-    first task whose retry is pending may be claimed or the first account works again, ms since
-    the epoch; `rested`: one does now; `spent`: a budget is used up."""
+    same repository, work to judge, merge or tidy away, worktrees begun by hand, attempts given
+    up. `due`: when the first task whose retry is pending may be claimed or the first account
+    works again, ms since the epoch; `rested`: one does now; `spent`: a budget is used up."""
 
     live: list[str]
     beside: list[str]
@@ -71,6 +71,7 @@ class Found:
     forging: list[int]
     untidy: list[str]
     unsettled: list[int]
+    given_up: list[tuple[str, int]]
     claimable: bool
     due: int | None
     rested: bool
@@ -153,6 +154,8 @@ class Orchestrator:
             self._jobs.start(f"tidy {session_id}", partial(tidy, self._house, session_id))
         for number in found.unsettled:
             self._jobs.start(f"worktree {number}", partial(settle, self._house, number))
+        for about in found.given_up:
+            self._jobs.start("end {}/{}".format(*about), partial(givenup.end, self._house, *about))
         self._survey(found.beside)
         if found.claimable or found.going_on or self._known != self._house.current.version:
             await self._dispatch(found.due)
@@ -185,6 +188,7 @@ class Orchestrator:
         open_sessions = await store.read(SESSIONS)
         active = await store.read(ACTIVE_TASKS)
         untidy = await store.read(UNTIDY)
+        given_up = await store.read(givenup.LEFT)
         now = store.now()
         (glance,) = await store.read(claims.GLANCE, (now,))
         rested = glance["rested"]
@@ -196,6 +200,7 @@ class Orchestrator:
             forging=[row["id"] for row in active if self._forges(row)],
             untidy=[row["id"] for row in untidy if not row["by_hand"]],
             unsettled=[int(row["id"]) for row in untidy if row["by_hand"]],
+            given_up=[(row["session_id"], row["number"]) for row in given_up],
             claimable=bool(glance["claimable"]),
             due=min(filter(None, (glance["due"], rested)), default=None),
             rested=bool(rested and rested <= now),

@@ -22,6 +22,7 @@ from core.model import (
     TaskState,
 )
 from core.ports import Exit
+from core.sessions.givenup import give_up
 from core.store import budgets, gates, sessions, tasks, unmet
 from core.store.database import Tx
 
@@ -121,7 +122,9 @@ def without_mercy(tx: Tx, task: Task, actor: Actor) -> list[str]:
 def _given_up(tx: Tx, session: Session, actor: Actor) -> None:
     who = actor.name or actor.user_id
     end = Exit(reason="gone", error=f"{who} says so")
-    sessions.attempt_ended(tx, sessions.get_attempt(tx, session.id), end)
+    attempt = sessions.get_attempt(tx, session.id)
+    give_up(tx, attempt)
+    sessions.attempt_ended(tx, attempt, end)
     why = f"it could not be reached, and {who} ({actor.key}) says that it is gone"
     sessions.close_iteration(tx, session.id, IterationState.FAILED, why)
     sessions.end(tx, session, SessionOutcome.LOST, why)

@@ -69,3 +69,7 @@ ALTER TABLE inputs ADD COLUMN said_by TEXT;
 
 -- Bullpen ends it with itself (`--stop-agents`): a `stopped` without it came from the machine.
 ALTER TABLE attempts ADD COLUMN called_off INTEGER NOT NULL DEFAULT 0 CHECK (called_off IN (0, 1));
+
+-- Ended on a person's word while nothing answered: what may still run is ended once it does.
+ALTER TABLE attempts ADD COLUMN given_up INTEGER NOT NULL DEFAULT 0 CHECK (given_up IN (0, 1));
+CREATE INDEX attempts_given_up ON attempts (session_id) WHERE given_up = 1;

@@ -18,6 +18,7 @@ from core.errors import Refused
 from core.lifecycle import Act
 from core.model import Task
 from core.orchestrator import Orchestrator
+from core.sandboxes.host import HostSandbox
 from core.store import tasks
 from core.store.database import Store
 from core.store.tasks import NewTask
@@ -186,6 +187,32 @@ async def test_a_person_may_say_that_it_is_gone_and_that_is_kept(crew: Crew) -> 
     crew.far.mend()
     (crew.folder / "go").touch()
     await crew.until(lambda: crew.is_(task, "suspended"), "a new one has its result")
+
+
+async def test_what_was_given_up_is_ended_once_it_answers(crew: Crew) -> None:
+    task = await cut_off(crew)
+    await lost(crew, task)
+
+    def kill(tx: Any) -> list[str]:
+        acts.kill(tx, crew.home, tasks.get(tx, task.id), ANN)
+        return acts.without_mercy(tx, tasks.get(tx, task.id), ANN)
+
+    (gone,) = await crew.store.write(kill)
+    folder = crew.home.attempt_folder(gone, 1)
+    ((handle,),) = await crew.store.read("SELECT handle FROM attempts")
+    order = folder / "order.json"
+    assert (await HostSandbox().status(folder, handle)).alive and "env" in order.read_text()
+    crew.far.mend()
+
+    async def over() -> bool:
+        return not await crew.store.read("SELECT 1 FROM attempts WHERE given_up = 1")
+
+    await crew.until(over, "its process is ended")
+    assert not (await HostSandbox().status(folder, handle)).alive
+    assert "env" not in order.read_text()
+    row = await crew.session(task)
+    assert (row["state"], row["outcome"]) == ("terminated", "lost")
+    assert (await crew.told())[-1] == "session.reachable"
 
 
 @pytest.mark.parametrize("deed", [Act.CANCEL, Act.DONE])
