@@ -17,6 +17,7 @@ from core.ports import Driver, Line, Sandbox, Sized
 from core.sessions.absorb import LEFT_OUT, WEIGHTY, absorb, absorb_each, tell
 from core.sessions.terminal import Terminal, terminal
 from core.sessions.wording import worded
+from core.shortages import passing
 from core.store import logs, sessions
 
 log = structlog.get_logger(__name__)
@@ -162,9 +163,9 @@ class Tailer:
             return ()
         try:
             return await self.sandbox.read(self.folder, self._position, CHUNK)
-        except Unreachable:
-            raise
         except Exception as error:
+            if isinstance(error, Unreachable) or passing(error):
+                raise
             level = log.warning if isinstance(error, Broken) else log.exception
             level("output lost", session=self.attempt.session_id, error=str(error))
             now = time.time_ns() // 1_000_000
