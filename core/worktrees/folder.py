@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
+import secrets
 import shutil
 import stat
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -102,22 +105,68 @@ def _quoted(value: str) -> str:
 
 
 def _remove(folder: Path) -> None:
-    """`shutil.rmtree` walks by directory handles and never follows a link; what it can't open
-    because an agent took the folder's permissions away is opened and tried once more."""
+    """No link is followed. An agent may have nested folders thousands deep: those inside of others
+    are moved to the top first, under names that nothing in there has."""
     if folder.is_symlink():
         folder.unlink()
         return
     if not folder.exists():
         return
-    with suppress(PermissionError):
-        shutil.rmtree(folder)
-        return
-    _open_up(folder)
-    shutil.rmtree(folder)
+    mark = secrets.token_hex(8)
+    fresh = (f"{mark}-{number}" for number in itertools.count())
+    with _opened(folder) as top:
+        left = _emptied(top, top, fresh)
+        while left:
+            name = left.pop()
+            with _opened(name, top) as inside:
+                left += _emptied(inside, top, fresh)
+            os.rmdir(name, dir_fd=top)
+    os.rmdir(folder)
 
 
-def _open_up(folder: Path) -> None:
-    os.chmod(folder, stat.S_IRWXU, follow_symlinks=True)
-    for entry in os.scandir(folder):
+def _emptied(folder: int, top: int, fresh: Iterator[str]) -> list[str]:
+    """What the folders in it are called now, at the top."""
+    moved = []
+    with os.scandir(folder) as entries:
+        found = list(entries)
+    for entry in found:
         if entry.is_dir(follow_symlinks=False):
-            _open_up(Path(entry.path))
+            moved.append(next(fresh))
+            _move(entry.name, folder, moved[-1], top)
+        else:
+            os.unlink(entry.name, dir_fd=folder)
+    return moved
+
+
+def _move(name: str, folder: int, fresh: str, top: int) -> None:
+    try:
+        os.rename(name, fresh, src_dir_fd=folder, dst_dir_fd=top)
+    except PermissionError:
+        _open_up(name, folder)
+        os.rename(name, fresh, src_dir_fd=folder, dst_dir_fd=top)
+
+
+@contextmanager
+def _opened(folder: Path | str, within: int | None = None) -> Iterator[int]:
+    """Also where an agent took its permissions away."""
+    flags = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        handle = os.open(folder, flags, dir_fd=within)
+    except PermissionError:
+        _open_up(folder, within)
+        handle = os.open(folder, flags, dir_fd=within)
+    try:
+        if os.fstat(handle).st_mode & stat.S_IRWXU != stat.S_IRWXU:
+            os.fchmod(handle, stat.S_IRWXU)
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _open_up(folder: Path | str, within: int | None) -> None:
+    flags = os.O_PATH | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(folder, flags, dir_fd=within)
+    try:
+        os.chmod(f"/proc/self/fd/{handle}", stat.S_IRWXU)
+    finally:
+        os.close(handle)

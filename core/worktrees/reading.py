@@ -20,6 +20,7 @@ _REF = re.compile(r"refs/heads/[A-Za-z0-9._+@-]+(?:/[A-Za-z0-9._+@-]+)*")
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 _MOST_PACKED = 16 << 20
+_DEEPEST = 4
 
 
 def read_head(workspace: Path, objects: Path) -> str:
@@ -53,7 +54,9 @@ def _check_objects(git: int, objects: Path) -> None:
         if _read("alternates", info, 1 << 16) != f"{objects}\n":
             raise _odd("it borrows objects from elsewhere")
         # Git would follow a link here, and wait for ever at a FIFO.
-        for _, folders, names, inside in os.fwalk(dir_fd=folder, onerror=_give_up):
+        for above, folders, names, inside in os.fwalk(dir_fd=folder, onerror=_give_up):
+            if above.count("/") > _DEEPEST:
+                raise _odd("folders of its objects are nested as git nests none")
             for name in folders + names:
                 mode = os.lstat(name, dir_fd=inside).st_mode
                 if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):

@@ -26,13 +26,21 @@ git rev-parse HEAD
 """
 # The index may say "look away" of a file (skip-worktree, assume-unchanged, a monitor's word): such
 # files are compared by an index that says nothing of the kind. One that isn't there holds no work.
+# What git says beside its answer is nobody's work, but for the folders that it could not look into.
 _INSPECT = """
+export LC_ALL=C
+exec 3>&1 2>/dev/null
 look() { git -c core.fsmonitor=false -c core.untrackedCache=false -c core.ignoreStat=false "$@"; }
 git rev-parse HEAD || exit 1
-look status --porcelain --untracked-files=normal --ignore-submodules=none || exit 1
+said=$({ look status --porcelain --untracked-files=normal --ignore-submodules=none >&3 ||
+  echo "git failed"; } 2>&1)
+case "$said" in
+*"git failed"*) exit 1 ;;
+*"could not open directory"*) echo blind ;;
+esac
 if look ls-files -v | grep -q "^[a-zS] "; then
   export GIT_INDEX_FILE="$GIT_DIR/bullpen-look.$$"
-  look read-tree HEAD && look update-index -q --refresh >&2
+  look read-tree HEAD && look update-index -q --refresh >/dev/null
   look diff-files --diff-filter=d --format= --name-only | sed "s/^/hidden /" || exit 1
   rm -f "$GIT_INDEX_FILE"
   unset GIT_INDEX_FILE
@@ -100,8 +108,11 @@ def may_remove(status_output: str, head_in_workspace: str, collected_head: str) 
     lines = [line for line in status_output.splitlines() if line.strip()]
     stray = [line for line in lines if line.startswith("stray ")]
     hidden = [line for line in lines if line.startswith("hidden ")]
-    if number := len(lines) - len(stray) - len(hidden):
+    blind = lines.count("blind")
+    if number := len(lines) - len(stray) - len(hidden) - blind:
         return f"uncommitted changes in {_count(number, 'file')}"
+    if blind:
+        return "git can't look into some of its folders"
     if hidden:
         return f"changes that git was told to pass over in {_count(len(hidden), 'file')}"
     if stray:

@@ -190,6 +190,17 @@ def test_a_sessions_own_is_listed_and_not_removed_while_it_is_in_use(bench: Benc
     assert not (bench.data / "sessions" / session / "workspace").exists()
 
 
+def test_folders_nested_without_end_are_given_up_like_any_others(bench: Bench) -> None:
+    nest = "import os\nfor _ in range(3000):\n os.mkdir('d'); os.chdir('d')\n"
+    (bench.folder / "nest.py").write_text(f"open('half.txt', 'w')\n{nest}raise SystemExit(3)\n")
+    bench.up(f'/add "Nest" --run "python3 {bench.folder}/nest.py"', status=1)
+    session = bench.value("SELECT id FROM sessions")
+    ran = bench.up(f"/worktree remove {session}", "/cancel 1",
+                   f"/worktree remove {session} --force")
+    ran.said("is kept: uncommitted changes in 1 file. --force gives that up", "is removed")
+    assert not (bench.data / "sessions" / session / "workspace").exists()
+
+
 def test_a_failed_sessions_work_is_kept_until_somebody_gives_it_up(bench: Bench) -> None:
     bench.up('/add "Fail" --run "sh -c \'echo half > half.txt; exit 3\'"', status=1)
     session = bench.value("SELECT id FROM sessions")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -25,8 +26,10 @@ from tests.fakes.git_world import BRANCH, SESSION, commit, make_world, new_repos
 
 def run_inside(folder: Path, argv: tuple[str, ...]) -> str:
     env = {"PATH": os.environ["PATH"], "HOME": "/nonexistent"}
-    done = subprocess.run(argv, cwd=folder, env=env, capture_output=True, text=True, timeout=60)
-    assert done.returncode == 0, done.stderr
+    # Both together, as a sandbox hands them back.
+    done = subprocess.run(argv, cwd=folder, env=env, stdout=subprocess.PIPE,
+                          stderr=subprocess.STDOUT, text=True, timeout=60)
+    assert done.returncode == 0, done.stdout
     return done.stdout
 
 
@@ -304,6 +307,41 @@ async def test_removal_follows_no_link_and_opens_closed_folders(tmp_path: Path) 
     await remove_workspace(world.workspace)
     assert (tmp_path / "precious" / "file").exists()
     assert list(world.workspace.parent.iterdir()) == []
+
+
+def nest(folder: Path, name: str = "d") -> None:
+    """Folders in folders, deeper than a path may be long."""
+    code = f"import os\nfor _ in range(3000):\n os.mkdir('{name}'); os.chdir('{name}')\n"
+    subprocess.run([sys.executable, "-c", code + "open('deep', 'w')"], cwd=folder, check=True)
+
+
+async def test_folders_nested_deeper_than_any_path_are_removed(tmp_path: Path) -> None:
+    world = await make_world(tmp_path)
+    nest(world.workspace)
+    nest(world.workspace / "d", "e")
+    (world.workspace / "d" / "e").chmod(0)
+    seen = read_inspection(run_inside(world.workspace, inspection_script()))
+    assert seen.head == world.start
+    assert may_remove(seen.status, seen.head, seen.head) == (
+        "git can't look into some of its folders")
+    await remove_workspace(world.workspace)
+    assert list(world.workspace.parent.iterdir()) == []
+
+
+async def test_folders_nested_in_its_objects_are_told_and_not_followed(tmp_path: Path) -> None:
+    world = await make_world(tmp_path)
+    nest(world.workspace / ".git" / "objects")
+    with pytest.raises(Broken, match="nested as git nests none"):
+        await world.collect()
+    await remove_workspace(world.workspace)
+
+
+async def test_what_git_says_beside_its_answer_is_no_work(tmp_path: Path) -> None:
+    world = await make_world(tmp_path)
+    run_git(world.workspace, "config", "core.excludesFile", str(tmp_path / "loop"))
+    (tmp_path / "loop").symlink_to("loop")
+    said = run_inside(world.workspace, inspection_script())
+    assert said.split() == [world.start]
 
 
 async def test_a_workspace_that_became_a_link_is_just_unlinked(tmp_path: Path) -> None:
