@@ -22,6 +22,7 @@ from core.policy import Policy
 from core.sessions import Keeper, givenup
 from core.store import claims, tasks
 from core.store.database import Row, Tx
+from core.store.givenup import LEFT
 from core.tidying import tidy
 from core.waiting import woken
 from core.worktrees.removing import settle
@@ -188,7 +189,7 @@ class Orchestrator:
         open_sessions = await store.read(SESSIONS)
         active = await store.read(ACTIVE_TASKS)
         untidy = await store.read(UNTIDY)
-        given_up = await store.read(givenup.LEFT)
+        given_up = await store.read(LEFT)
         now = store.now()
         (glance,) = await store.read(claims.GLANCE, (now,))
         rested = glance["rested"]

@@ -22,9 +22,9 @@ from core.model import (
     TaskState,
 )
 from core.ports import Exit
-from core.sessions.givenup import give_up
 from core.store import budgets, gates, sessions, tasks, unmet
 from core.store.database import Tx
+from core.store.givenup import give_up
 
 
 def end(tx: Tx, house: House, task: Task, act: Act, actor: Actor, why: str) -> Task:
