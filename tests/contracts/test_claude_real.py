@@ -101,6 +101,17 @@ async def test_a_question_gets_its_answer(program: str, workspace: Path) -> None
     assert "good evening" in result.text and not result.data["is_error"]
 
 
+async def test_each_of_several_questions_gets_its_own(program: str, workspace: Path) -> None:
+    (first,) = QUESTIONS["questions"]
+    second = {**first, "question": "Which language?", "header": "Language", "multiSelect": True}
+    turns: list[Turn] = [Use("AskUserQuestion", {"questions": [first, second]}), Say("Thanks.")]
+    played = await run(program, workspace, turns, answering(True, "hello | English, German"))
+    assert played.verdict.ok, played.errors
+    (result,) = played.of(AgentEventKind.TOOL_RESULT)
+    assert '"Which greeting?"="hello"' in result.text
+    assert '"Which language?"="English, German"' in result.text
+
+
 async def test_a_conversation_goes_on(program: str, workspace: Path) -> None:
     first = await run(program, workspace, [Say("One.")])
     session = first.of(AgentEventKind.STARTED)[0].data["driver_session"]
