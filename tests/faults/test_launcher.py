@@ -536,3 +536,14 @@ def test_the_launcher_is_one_file_for_old_pythons_too() -> None:
     assert imported <= sys.stdlib_module_names
     names = {node.module for node in tree.body if isinstance(node, ast.ImportFrom)}
     assert names == {"__future__"}
+
+
+async def test_a_folder_called_like_a_note_costs_no_open_file(bench: Bench) -> None:
+    text = "for i in $(seq 300); do echo $i; sleep 0.01; done; echo all; read x"
+    order = bench.order("sh", "-c", text, idle_time=PATIENCE, input_open=True)
+    (order.folder / "waiting").mkdir(parents=True)
+    handle = await bench.start(order)
+    await bench.said(order, "all")
+    assert len(os.listdir(f"/proc/{identity(handle).pid}/fd")) < 30
+    await bench.sandbox.send(order.folder, 1, b"", last=True)
+    await bench.end(order, handle)
