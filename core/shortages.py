@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core.errors import Broken
-from core.git import GitFailed
 from core.model import Session, Severity, task_ref
 from core.store import sessions
 from core.store.database import Tx
@@ -28,7 +27,8 @@ _SHORT = frozenset(
 )
 _WORDS = re.compile(f"(?:{'|'.join(map(os.strerror, _SHORT))})(?:: '[^']*')?[.)]*$")
 """What a program of ours says at last where it met one."""
-NO_START = "the launcher did not start"
+_OURS = ("git ", "the launcher did not start")
+"""How errors of programs begin that run on this side of all walls."""
 ROOM = 4 << 20
 """Bytes of a disk that count as none."""
 _ONCE = 3_600_000
@@ -41,8 +41,7 @@ _TOLD = (
 def passing(error: BaseException) -> bool:
     """Whether it tells of such a shortage, itself or in what it came from."""
     said = str(error)
-    ours = isinstance(error, GitFailed) or said.startswith(NO_START)
-    if ours and _WORDS.search(said):
+    if said.startswith(_OURS) and _WORDS.search(said):
         return True
     return any(_is_short(one) for one in _chain(error)) or of_the_file(error)
 
