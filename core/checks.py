@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import secrets
-import shutil
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from core.model import Check, Session, Step, Task
 from core.ports import Ran, Sandbox
 from core.sessions import errands
 from core.sessions.errands import Errand, Place
+from core.worktrees.folder import delete
 
 LINES, CHARACTERS = 20, 4000
 """How much of what a check printed is kept: its end."""
@@ -96,7 +97,8 @@ async def _end_earlier(sandbox: Sandbox, checks: Path) -> None:
         handle = await sandbox.find(folder)
         if handle is not None:
             await sandbox.stop(folder, handle, force=True)
-        await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
+        with suppress(OSError):  # a check may have nested folders in there, as an agent may
+            await asyncio.to_thread(delete, folder)
 
 
 async def end_earlier(house: House, session: Session) -> None:

@@ -52,7 +52,7 @@ async def make(blueprint: Blueprint, folder: Path) -> None:
         return
     draft = folder.with_name(f".{folder.name}.new")
     try:
-        await asyncio.to_thread(_remove, draft)
+        await asyncio.to_thread(delete, draft)
         await asyncio.to_thread(_lay_out, blueprint, draft)
         await git("read-tree", "-u", "--reset", "HEAD", git_dir=draft / ".git", cwd=draft,
                   env={"GIT_WORK_TREE": str(draft)}, timeout=900)  # fmt: skip
@@ -69,10 +69,10 @@ async def remove_workspace(folder: Path) -> None:
     """
     trash = folder.with_name(f".{folder.name}.trash")
     try:
-        await asyncio.to_thread(_remove, trash)
+        await asyncio.to_thread(delete, trash)
         with suppress(FileNotFoundError):
             os.rename(folder, trash)
-        await asyncio.to_thread(_remove, trash)
+        await asyncio.to_thread(delete, trash)
     except OSError as error:
         raise Broken(f"The workspace {folder} can't be removed: {error}.") from error
 
@@ -104,9 +104,11 @@ def _quoted(value: str) -> str:
     return f'"{escaped}"'
 
 
-def _remove(folder: Path) -> None:
-    """No link is followed. An agent may have nested folders thousands deep: those inside of others
-    are moved to the top first, under names that nothing in there has."""
+def delete(folder: Path) -> None:
+    """One that is gone is no error. No link is followed. Raises OSError.
+
+    An agent may have nested folders thousands deep: those inside of others are moved to the top
+    first, under names that nothing in there has."""
     if folder.is_symlink():
         folder.unlink()
         return

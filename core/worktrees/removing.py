@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import shutil
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,6 +29,7 @@ from core.store.database import Tx
 from core.tidying import tidy
 from core.views import WorktreeRow
 from core.worktrees import inspection_script, may_remove, read_inspection, remove_workspace
+from core.worktrees.folder import delete
 from core.worktrees.listing import check_enabled, locate, read, root_of
 from core.worktrees.making import make, tell
 
@@ -263,8 +263,8 @@ async def _look_alone(house: House, row: WorktreeRow) -> Ran:
     try:
         return await house.sandboxes[name].run(order)
     finally:
-        shutil.rmtree(checks, ignore_errors=True)
         with suppress(OSError):  # others may be looked into at the same time
+            delete(checks)
             checks.parent.rmdir()
 
 

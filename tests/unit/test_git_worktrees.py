@@ -11,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from bot.demo import make_demo_repository
+from core.checks import _end_earlier
 from core.errors import Broken, Refused, Unclear
 from core.model import Repo
+from core.sandboxes.host import HostSandbox
 from core.worktrees import (
     Repositories,
     inspection_script,
@@ -334,6 +336,13 @@ async def test_folders_nested_in_its_objects_are_told_and_not_followed(tmp_path:
     with pytest.raises(Broken, match="nested as git nests none"):
         await world.collect()
     await remove_workspace(world.workspace)
+
+
+async def test_folders_that_a_check_has_nested_hold_no_judging_up(tmp_path: Path) -> None:
+    (tmp_path / "checks/1").mkdir(parents=True)
+    nest(tmp_path / "checks/1")
+    await _end_earlier(HostSandbox(), tmp_path / "checks")
+    assert list((tmp_path / "checks").iterdir()) == []
 
 
 async def test_what_git_says_beside_its_answer_is_no_work(tmp_path: Path) -> None:
