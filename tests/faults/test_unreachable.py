@@ -171,7 +171,8 @@ async def test_past_its_time_it_is_lost_and_tried_again_on_proof_only(crew: Crew
     await crew.until(lambda: crew.is_(task, "suspended"), "the second has its result")
 
 
-async def test_a_person_may_say_that_it_is_gone_and_that_is_kept(crew: Crew) -> None:
+async def given_up(crew: Crew) -> tuple[Task, str]:
+    """One that can't be reached, and a person's word that it is gone: its task and session."""
     task = await cut_off(crew)
     await lost(crew, task)
 
@@ -180,6 +181,11 @@ async def test_a_person_may_say_that_it_is_gone_and_that_is_kept(crew: Crew) -> 
         return acts.without_mercy(tx, tasks.get(tx, task.id), ANN)
 
     (gone,) = await crew.store.write(kill)
+    return task, gone
+
+
+async def test_a_person_may_say_that_it_is_gone_and_that_is_kept(crew: Crew) -> None:
+    task, gone = await given_up(crew)
     row = await crew.session(task)
     assert (gone, row["state"], row["outcome"]) == (row["id"], "terminated", "lost")
     assert "Ann (console:1) says that it is gone" in row["reason"]
@@ -190,14 +196,7 @@ async def test_a_person_may_say_that_it_is_gone_and_that_is_kept(crew: Crew) -> 
 
 
 async def test_what_was_given_up_is_ended_once_it_answers(crew: Crew) -> None:
-    task = await cut_off(crew)
-    await lost(crew, task)
-
-    def kill(tx: Any) -> list[str]:
-        acts.kill(tx, crew.home, tasks.get(tx, task.id), ANN)
-        return acts.without_mercy(tx, tasks.get(tx, task.id), ANN)
-
-    (gone,) = await crew.store.write(kill)
+    task, gone = await given_up(crew)
     folder = crew.home.attempt_folder(gone, 1)
     ((handle,),) = await crew.store.read("SELECT handle FROM attempts")
     order = folder / "order.json"
