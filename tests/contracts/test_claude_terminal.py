@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from core.keys import typed
 from core.drivers.claude import ClaudeDriver
+from core.keys import typed
 from core.model import AgentEventKind
 from core.sessions.laying import lay_out
 from tests.agent_bench import brief
