@@ -12,6 +12,7 @@ tty.setraw(0)
 def show(*lines):
     sys.stdout.write("".join(line + "\\r\\n" for line in lines)); sys.stdout.flush()
 for number in range(40):
+    sys.stdout.write("\\x1b[2F" if number else "")  # over the frame before
     show(chr(0x2736 + number % 4) + f" Thinking\\u2026 ({number}s)", "\\u2500" * 40)
 show("I\\x1b[1Cread\\x1b[1Cthe\\x1b[1Crules.")
 got = b""
