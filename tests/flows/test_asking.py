@@ -113,6 +113,9 @@ def test_an_agent_that_crashes(bench: Bench) -> None:
     _play(bench, [{"stderr": "segmentation fault, sorry"}, {"crash": 7}])
     ran = bench.up('/add "Crash"', status=1)
     ran.said("TASK-001 failed", "exit status 7", "segmentation fault, sorry")
+    page = (bench.data / "site" / "tasks" / "TASK-001.html").read_text()
+    (session,) = bench.rows("SELECT reason FROM sessions")
+    assert page.count(f"<p>{session['reason']}</p>") == 1, "once for its session"
 
 
 def _play(bench: Bench, acts: list[dict[str, object]]) -> None:
