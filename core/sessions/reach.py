@@ -4,6 +4,7 @@ with growing pauses, and past the policy's time the session counts as lost, but 
 from __future__ import annotations
 
 import asyncio
+import time
 
 from core.cards.words import duration
 from core.house import House
@@ -17,16 +18,20 @@ _THERE = (SessionState.STARTING, SessionState.RUNNING)
 
 
 class Reach:
-    """Whether a session can be reached. `poked` ends a pause."""
+    """Whether a session can be reached. `poked` ends a pause. How long it could not be is what
+    this process has seen of it: the clock may have been set."""
 
     def __init__(self, house: House, session_id: str, poked: asyncio.Event) -> None:
         self._house = house
         self._id = session_id
         self._poked = poked
         self._pause = FIRST_PAUSE
+        self._away: float | None = None
 
     async def gone(self, why: str) -> None:
         """It gave no answer: told once; then a pause, before it is asked again."""
+        if self._away is None:
+            self._away = time.monotonic()
         await self._house.store.write(lambda tx: self._note(tx, why))
         self._poked.clear()
         await woken(self._poked, min(self._pause, self._house.policy.lost_after))
@@ -34,20 +39,20 @@ class Reach:
 
     async def back(self) -> None:
         """It answers again."""
-        self._pause = FIRST_PAUSE
+        self._pause, self._away = FIRST_PAUSE, None
         await self._house.store.write(self._clear)
 
     def _note(self, tx: Tx, why: str) -> None:
         session = sessions.get(tx, self._id)
         if session.state not in (*_THERE, SessionState.TERMINATING):
             return
-        since = session.unreachable_since
-        if since is None:
+        away = time.monotonic() - (self._away or time.monotonic())
+        if session.unreachable_since is None:
             tx.update("sessions", {"id": session.id}, unreachable_since=tx.now)
             words = f"{session.id} can't be reached ({why}): it may go on, and is asked again"
             sessions.tell(tx, session, "session.unreachable", words, Severity.WARNING)
-        elif session.state in _THERE and tx.now - since >= self._house.policy.lost_after * 1000:
-            _lose(tx, session, tx.now - since)
+        elif session.state in _THERE and away >= self._house.policy.lost_after:
+            _lose(tx, session, int(away * 1000))
 
     def _clear(self, tx: Tx) -> None:
         session = sessions.get(tx, self._id)

@@ -135,6 +135,23 @@ async def test_it_goes_on_running_and_is_told_once_and_when_it_is_back(crew: Cre
     assert len(await crew.store.read("SELECT 1 FROM attempts")) == 1
 
 
+async def test_a_clock_that_is_set_makes_nobody_lost(crew: Crew) -> None:
+    task = await cut_off(crew)
+    number = (await crew.session(task))["id"]
+
+    def earlier(tx: Any) -> None:
+        tx.update("sessions", {"id": number}, unreachable_since=tx.now - 48 * 3_600_000)
+
+    await crew.store.write(earlier)
+    asked = crew.far.asked
+
+    async def again() -> bool:
+        return crew.far.asked > asked + 2
+
+    await crew.until(again, "it is asked again")
+    assert (await crew.session(task))["state"] == "running"
+
+
 async def test_nobody_else_waits_for_it(crew: Crew) -> None:
     await cut_off(crew)
     other = await crew.add("near", "echo made > made.txt")
