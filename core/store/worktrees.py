@@ -67,7 +67,7 @@ def borrow(tx: Tx, path: str, session_id: str) -> Worktree:
     is on that worktree's branch from now on. Raises Unclear where there is no such worktree,
     Refused where it is not free, or of another repository or branch than the task."""
     worktree = at(tx, path)
-    if worktree is None:
+    if worktree is None or worktree.state is WorktreeState.CLEANING:
         number = sessions.get(tx, session_id).task_id
         raise Unclear(
             f"No worktree {path} (any more): /cancel {number} ends the task, /worktrees lists them."

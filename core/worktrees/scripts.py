@@ -38,13 +38,20 @@ case "$said" in
 *"git failed"*) exit 1 ;;
 *"could not open directory"*) echo blind ;;
 esac
-if look ls-files -v | grep -q "^[a-zS] "; then
+look ls-files -v | grep "^[a-zS] " >/dev/null
+case $? in
+0)
   export GIT_INDEX_FILE="$GIT_DIR/bullpen-look.$$"
-  look read-tree HEAD && look update-index -q --refresh >/dev/null
-  look diff-files --diff-filter=d --format= --name-only | sed "s/^/hidden /" || exit 1
+  look read-tree HEAD || exit 1
+  look update-index -q --refresh >/dev/null
+  hidden=$(look diff-files --diff-filter=d --name-only) || exit 1
   rm -f "$GIT_INDEX_FILE"
   unset GIT_INDEX_FILE
-fi
+  [ -z "$hidden" ] || printf "%s\\n" "$hidden" | sed "s/^/hidden /" || exit 1
+  ;;
+1) ;;
+*) exit 1 ;;
+esac
 git for-each-ref --no-merged=HEAD --format="stray %(refname)" refs/heads refs/stash
 """
 # Beside an agent at work: takes no lock, refreshes no index. A name with a newline is two lies.
