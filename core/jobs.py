@@ -43,6 +43,10 @@ class Jobs:
             return
         self.running[name] = asyncio.create_task(self._do(name, work), name=name)
 
+    def soon(self, name: str) -> None:
+        """A person has asked for it: it doesn't wait any longer."""
+        self._again.pop(name, None)
+
     def idle(self, besides: Collection[str] = ()) -> bool:
         """Nothing runs but `besides`, and nothing that failed is about to be tried again soon."""
         return not self.running.keys() - set(besides) and all(

@@ -180,6 +180,8 @@ class Orchestrator:
             keeper = self._keepers.get(event.session_id or "")
             if keeper is not None:
                 keeper.poke()
+            if event.type == "session.terminating":
+                self._jobs.soon(f"keep {event.session_id}")
         self.wake()
 
     # -- reconcile -------------------------------------------------------------------------
