@@ -192,6 +192,22 @@ async def test_what_is_said_meanwhile_is_heard_after_its_turn(workspace: Path) -
     assert played.verdict.summary == "Two." and len(played.of(K.FINISHED)) == 1
 
 
+async def test_what_is_said_after_its_result_begins_a_further_turn(workspace: Path) -> None:
+    """And is told as such before it has said a word: whoever waits for its end goes on waiting."""
+    said = []
+
+    def react(event: AgentEvent) -> bytes | tuple[()] | None:
+        if event.kind is not K.FINISHED:
+            return ()
+        said.append(event.text)
+        return END if said[1:] else DRIVER.say("And this.")
+
+    played = await run(workspace, [[{"say": "One."}], [{"sleep": 0.5}, {"say": "Two."}]], react)
+    turns = [kind for kind in kinds(played) if kind in ("started", "finished")]
+    assert turns == ["started", "finished", "started", "finished"] and said == ["One.", "Two."]
+    assert len({event.data["driver_session"] for event in played.of(K.STARTED)}) == 1
+
+
 async def test_an_interrupt_ends_the_turn_and_what_follows_it_is_heard(workspace: Path) -> None:
     only = await run(workspace, [{"say": "Waiting"}, {"terminal": "true"}, {"hang": 60}],
                      at("Waiting", DRIVER.interrupt()))

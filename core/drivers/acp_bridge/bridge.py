@@ -78,6 +78,8 @@ class Bridge:
         self._client = BridgeClient(self._files, self._terminals, self._updates)
         self._env = env
         self._prompts: deque[dict[str, Any]] = deque()
+        self._begun: dict[str, Any] = {}
+        self._said_over = False
         self._news = asyncio.Event()
         self._ended = False
         self._stopping = False
@@ -156,13 +158,9 @@ class Bridge:
         )
         async with asyncio.timeout(given.start_timeout):
             begun = await Handshake(self._agent, wishes, self._updates).begin()
-        out(
-            "started",
-            session=begun.id,
-            agent=begun.agent,
-            model=begun.model or given.model or "",
-            resumed=begun.again,
-        )
+        model = begun.model or given.model or ""
+        self._begun = {"session": begun.id, "agent": begun.agent, "model": model}
+        out("started", **self._begun, resumed=begun.again)
         return begun.id, begun.again
 
     async def _next(self) -> dict[str, Any] | None:
@@ -180,6 +178,9 @@ class Bridge:
         self._updates.words.begin()
         self._client.denied = self._cancelled = False
         self._turn = session
+        if self._said_over:  # said after it had finished: it has not, after all
+            self._said_over = False
+            out("started", **self._begun, resumed=True)
         try:
             answer = await self._agent.prompt(session_id=session, prompt=_blocks(prompt, again))
         except RequestError as error:
@@ -208,6 +209,7 @@ class Bridge:
 
     def _over(self, stop: str | None = None, failure: dict[str, Any] | None = None) -> None:
         self._close_turn()
+        self._said_over = True
         out(
             "finished",
             stop=stop,
