@@ -40,7 +40,8 @@ mount --make-rprivate /
 mount -t tmpfs none "$1"
 for name in $SHOWN; do
   if [ -L "/$name" ]; then cp -P "/$name" "$1/$name"
-  elif [ -d "/$name" ]; then mkdir "$1/$name"; mount --rbind "/$name" "$1/$name"; fi
+  elif [ -d "/$name" ]; then mkdir "$1/$name"; mount --rbind "/$name" "$1/$name"
+    [ "$READONLY" != True ] || mount -o remount,bind,ro "$1/$name"; fi
 done
 mkdir "$1/proc" "$1/dev"; mount -t proc proc "$1/proc"; mount --rbind /dev "$1/dev"
 while IFS='|' read -r from to mode; do
@@ -48,7 +49,7 @@ while IFS='|' read -r from to mode; do
   mount --bind "$from" "$1$to"
   [ "$mode" = rw ] || mount -o remount,bind,ro "$1$to"
 done <"$BINDS"
-mount -o remount,ro "$1"
+[ "$READONLY" != True ] || mount -o remount,ro "$1"
 root=$1; shift
 cd /
 exec chroot "$root" "$@"
@@ -249,7 +250,8 @@ class Kubelet:
         return await asyncio.create_subprocess_exec(
             "unshare", "--mount", "--pid", "--fork", "--kill-child",
             "sh", "-c", SCRIPT, "sh", str(root), *command,
-            env={"PATH": env["PATH"], "SHOWN": " ".join(SHOWN), "BINDS": str(listed)},
+            env={"PATH": env["PATH"], "SHOWN": " ".join(SHOWN), "BINDS": str(listed),
+                 "READONLY": str(spec["securityContext"].get("readOnlyRootFilesystem"))},
             stdin=subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=subprocess.STDOUT, start_new_session=True)
 
