@@ -49,6 +49,8 @@ WRAP_UP = 60.0
 """Seconds beside the grace that it has for bringing the work home when it is told to end."""
 MOST_FILE, MOST_FILES = 1 << 20, 8 << 20
 """Bytes that are carried along: of one file, and of all."""
+DEEPEST = 100
+"""Folders within each other that are looked into."""
 _IDENTITY = "[user]\n\tname = Bullpen agent\n\temail = agent@bullpen.invalid\n"
 
 
@@ -243,7 +245,10 @@ def _ours(path: Path, order: Order) -> bool:
 
 
 def _plain(folder: Path) -> Iterator[Path]:
+    """Raises Broken where an agent has nested folders without end."""
     for above, _, names in os.walk(folder):
+        if above.count("/") > str(folder).count("/") + DEEPEST:
+            raise Broken(f"{folder} holds folders nested too deep to be carried along")
         for name in names:
             path = Path(above, name)
             if path.is_file() and not path.is_symlink():

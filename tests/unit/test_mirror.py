@@ -5,15 +5,19 @@ from __future__ import annotations
 import json
 import os
 import random
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from core.errors import Broken
 from core.ports import Order
 from core.sandboxes import afar, output
 from core.sandboxes.kubernetes import manifest, pods
 from core.sandboxes.mirror import Gap, Mirror
+from core.worktrees.folder import delete
 from tests.sandbox_bench import ENV
 
 
@@ -107,7 +111,7 @@ def test_a_mark_that_a_kill_tore_is_made_anew(tmp_path: Path) -> None:
 def test_lies_of_an_agent_fill_no_disk_and_break_nothing(tmp_path: Path) -> None:
     mirror = Mirror(tmp_path, 1000)
     mirror.feed(b"99999999999999999999 o x\n-5 o y\n= nonsense\n= [1]\n= {\"exit\": 3}\n\xff\n")
-    assert mirror.end is None
+    assert not (tmp_path / "end.json").exists()
     for n in range(0, 20_000_000, 1_000_000):
         mirror.feed(b"%d 1 o %s\n" % (n, b"x" * 999_995), from_start=True)
     mirror.feed(b"y" * 9_000_000)
@@ -141,7 +145,7 @@ def test_what_is_missing_before_the_end_is_read_again_and_then_marked(tmp_path: 
     mirror = Mirror(tmp_path, 1 << 20)
     with pytest.raises(Gap):
         mirror.feed(b"".join(LINES[:90]) + end)
-    assert mirror.end is None
+    assert not (tmp_path / "end.json").exists()
     mirror.begin()
     mirror.feed(b"".join(LINES[:95]) + end, from_start=True)
     mirror.feed(end)
@@ -161,6 +165,14 @@ def test_an_end_that_an_agent_made_up_is_read_as_far_as_it_makes_sense(tmp_path:
     assert end is not None
     assert (end.status, end.signal, end.reason, end.at) == (None, None, None, 0)
     assert end.error is not None and "\x1b" not in end.error and "\n" not in end.error
+
+
+def test_folders_that_an_agent_nested_are_not_followed_without_end(tmp_path: Path) -> None:
+    code = "import os\nfor _ in range(2000):\n os.mkdir('d'); os.chdir('d')\n"
+    subprocess.run([sys.executable, "-c", code], cwd=tmp_path, check=True)
+    with pytest.raises(Broken, match="nested too deep"):
+        list(afar._plain(tmp_path))
+    delete(tmp_path / "d")
 
 
 # -- what the cluster is told, and tells ---------------------------------------------------
