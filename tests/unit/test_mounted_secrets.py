@@ -142,3 +142,13 @@ def test_in_a_folder_what_is_new_is_found_and_a_pipe_or_link_is_passed_over(
     (folder / "b.env").write_text(f"API_KEY={NEW}\n")
     assert clean.text(f"{OLD} {NEW} anordinaryvalue1 secretelsewhere-77") == (
         "[redacted] [redacted] anordinaryvalue1 secretelsewhere-77")
+
+
+def test_what_one_source_told_stays_known_after_the_next(tmp_path: Path) -> None:
+    file = tmp_path / "auth"
+    file.write_text(OLD)
+    clean = redactor(file)
+    file.write_text(NEW)
+    assert clean.text(NEW) == "[redacted]"
+    clean.follow(Mounted([]))
+    assert clean.text(f"{OLD} {NEW}") == "[redacted] [redacted]"
