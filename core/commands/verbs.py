@@ -77,7 +77,7 @@ _TABLE: list[tuple[Form, object]] = [
             "answer",
             "/answer G-17 TEXT",
             A,
-            "answer an agent's question",
+            "answer an agent's question; of several each by a line, or one line with |",
             free=True,
             group="decide",
         ),
