@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 import msgspec
@@ -212,12 +212,20 @@ def _nobody(house: House, demand: Demand, step: Step, found: list[Match]) -> str
     return f"it is for {name}: {house.missing(agent) or 'that agent is not here now'}".rstrip(".")
 
 
+def disabled(house: House, step: Step, needs: Needs) -> str | None:
+    """Who could do it, but is disabled; None where there is no such agent."""
+    return _could(house, step, needs, [one for one in house.agents.values() if not one.enabled])
+
+
 def absent(house: House, step: Step, needs: Needs) -> str | None:
     """Who could do it, but is disabled or can't work here; None where there is no such agent."""
-    rest = [agent for _, agent in sorted(house.agents.items()) if house.missing(agent)]
+    return _could(house, step, needs, [one for one in house.agents.values() if house.missing(one)])
+
+
+def _could(house: House, step: Step, needs: Needs, agents: Iterable[Agent]) -> str | None:
     fitting = [
         agent
-        for agent in rest
+        for agent in sorted(agents, key=lambda one: one.name)
         if _match(house, replace(agent, enabled=True), step, needs, 0).eligible
     ]
     return " ".join(str(house.missing(agent)) for agent in fitting[:2]).rstrip(".") or None

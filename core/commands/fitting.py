@@ -54,7 +54,7 @@ def who_takes_it(tx: Tx, desk: Desk, task: Task) -> str:
         return f"Ready. {best.agent.name} takes it (fits {best.score})."
     if any(match.eligible for match in found):
         return "Ready. Whoever fits is busy: " + "; ".join(_why_nots(found)[:3]) + "."
-    off = dispatch.absent(desk.house, desk.house.step(task), claims.key_of(tx, task).needs)
+    off = dispatch.disabled(desk.house, desk.house.step(task), claims.key_of(tx, task).needs)
     return (f"Ready, but {off}." if off else "; ".join(_why_nots(found))) or INSTALL
 
 

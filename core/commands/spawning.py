@@ -134,7 +134,7 @@ def _must_find_one(tx: Tx, desk: Desk, task: Task) -> None:
     crew = dispatch.candidates(tx, desk.house, task, desk.house.agents)
     step, needs = desk.house.step(task), claims.key_of(tx, task).needs
     could = [desk.house.missing(found.agent) for found in crew if found.eligible]
-    why = " ".join(filter(None, (*could[:2], dispatch.absent(desk.house, step, needs))))
+    why = " ".join(filter(None, (*could[:2], dispatch.disabled(desk.house, step, needs))))
     others = "; ".join(found.why_not for found in crew[:3] if found.why_not)
     words = why or others or "there is no agent"
     raise Refused(f"Nobody here can be typed to at a terminal: {sentence(words)}")
