@@ -23,7 +23,7 @@ run: venv
 
 test: system dev
 	@if [ -f .tools/env ]; then . ./.tools/env; fi; \
-	.venv/bin/python -m pytest -q -n auto $(ARGS)
+	.venv/bin/python -m pytest -q -n auto --dist worksteal $(ARGS)
 
 test-docker: dev
 	@scripts/docker_ground.sh

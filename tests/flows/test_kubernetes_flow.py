@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 
 import pytest
 
 from tests.flows import afar_bench
-from tests.flows.bench import Bench
+from tests.flows.bench import PATIENCE, Bench
 from tests.k8s_ground import Ground, ground
 
 pytestmark = pytest.mark.slow
@@ -19,16 +20,26 @@ container = { image = "bench" }
 
 @pytest.fixture(autouse=True)
 def cluster(bench: Bench, free_port: int) -> Iterator[Ground]:
-    """Nothing of an agent is left in it."""
+    """Nothing of an agent is left in it: its Jobs are deleted, and the cluster follows with their
+    pods when it comes to that."""
     cluster = ground()
     afar_bench.configure(bench, "podder", CREW, port=free_port)
     bench.environment["KUBECONFIG"] = cluster.kubeconfig
     yield cluster
     mine = [row["id"][-8:] for row in bench.rows("SELECT id FROM sessions")]
-    found = [one["metadata"] for kind in ("jobs", "pods") for one in cluster.items(kind)]
-    left = [one["name"] for one in found if "deletionTimestamp" not in one]
     assert mine
-    assert not [name for name in left if any(digits in name for digits in mine)]
+    assert not _left(cluster, "jobs", mine)
+    deadline = time.monotonic() + PATIENCE
+    while (pods := _left(cluster, "pods", mine)) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not pods
+
+
+def _left(cluster: Ground, kind: str, mine: list[str]) -> list[str]:
+    """Names of what nobody has deleted."""
+    found = [one["metadata"] for one in cluster.items(kind)]
+    names = [one["name"] for one in found if "deletionTimestamp" not in one]
+    return [name for name in names if any(digits in name for digits in mine)]
 
 
 def test_code_goes_into_a_job_and_a_merged_change_comes_out(bench: Bench) -> None:
