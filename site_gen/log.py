@@ -48,7 +48,9 @@ def _fold(given: str) -> str:
     if not given:
         return ""
     words = given if len(given) <= SHOWN else f"{given[:SHOWN]}…"
-    return f'<details class="given"><summary>arguments</summary><pre>{escape(words)}</pre></details>'
+    return (
+        f'<details class="given"><summary>arguments</summary><pre>{escape(words)}</pre></details>'
+    )
 
 
 def _label(stream: str, kind: str) -> str:
