@@ -41,7 +41,10 @@ SECRET = "the-secret-of-the-bot"
 
 
 @pytest.fixture(params=WALLED)
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+async def bench(
+    request: pytest.FixtureRequest, tmp_path: Path, data: Path
+) -> AsyncIterator[Bench]:
+    """Over before the data folder is gone."""
     bench = Bench(SANDBOXES[request.param](tmp_path), tmp_path)
     yield bench
     await bench.clean()

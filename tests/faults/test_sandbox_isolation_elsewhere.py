@@ -25,7 +25,10 @@ pytestmark = pytest.mark.faults
 
 
 @pytest.fixture(params=["docker-remote", "kubernetes"])
-async def bench(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Bench]:
+async def bench(
+    request: pytest.FixtureRequest, tmp_path: Path, data: Path
+) -> AsyncIterator[Bench]:
+    """Over before the data folder is gone."""
     if request.param == "docker-remote":
         remote = await Remote.opened(tmp_path)
         yield remote
@@ -60,6 +63,7 @@ async def test_databases_keys_and_other_sessions_cannot_be_read(bench: Bench, da
     script = f"""
 print(json.dumps([[p for p in {paths!r} if tried(lambda: open(p).read())],
                   tried(lambda: os.listdir({str(data / "sessions")!r})),
+                  tried(lambda: os.listdir({str(data.parent)!r})),
                   tried(lambda: os.listdir({str(bench.base)!r})),
                   [p for p in {home!r} if os.path.exists(p)],
                   [p for p in ("/var/run/docker.sock", "/run/docker.sock",
@@ -67,9 +71,10 @@ print(json.dumps([[p for p in {paths!r} if tried(lambda: open(p).read())],
 """
     order = replace(order, argv=(*order.argv[:-1], TRY + script))
     found: Any = await told(bench, order)
-    readable, sessions, base, private, keys = found
+    readable, sessions, around, base, private, keys = found
     assert readable == [str(data / "sessions/mine/home/own")]
-    assert (sessions, base, private, keys) == (["mine"], ["data"], [], [])
+    assert (sessions, around, base) == (["mine"], ["data"], None)
+    assert (private, keys) == ([], [])
 
 
 async def test_what_it_writes_over_there_changes_nothing_here(bench: Bench, data: Path) -> None:
