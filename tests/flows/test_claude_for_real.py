@@ -18,7 +18,8 @@ pytestmark = pytest.mark.timeout(180)
 QUESTION = {"questions": [{"question": "Tea or coffee?", "header": "Drink", "multiSelect": False,
                            "options": [{"label": "tea", "description": "warm"},
                                        {"label": "coffee", "description": "hot"}]}]}
-SLOW = {"command": "echo began > began.txt; setsid sleep 3600", "description": "wait"}
+SLOW = {"command": "echo began > began.txt; setsid sleep 3600 & sleep 3600",
+        "description": "wait"}
 
 
 class Limits(Sequence[Fail]):
@@ -98,7 +99,7 @@ async def test_killed_in_the_middle_of_a_tool_nothing_of_it_is_left(
     hired: Bench, model: ModelServer
 ) -> None:
     """Its tools run in sessions of their own: the launcher finds them all the same."""
-    model.plays = {"Wait": [Use("Bash", SLOW), Say("Over.")]}
+    model.plays = {"Wait": [Use("Bash", SLOW), Say("Over.", pause=3600)]}
     async with hired.running() as live:
         await live.say('/add "Wait"', "🔐 G-1")
         await live.say("/approve G-1")

@@ -116,7 +116,9 @@ async def test_killed_in_the_middle_of_a_tool_nothing_of_it_is_left(
     hired: Bench, model: ResponsesServer
 ) -> None:
     """Neither the native program nor what its tools have started."""
-    model.plays = {"Wait": [run("echo a > began.txt; setsid sleep 3600"), Say("Over.")]}
+    command = "echo a > began.txt; setsid sleep 3600 & sleep 3600"
+    # Codex asks its model again while a long command runs: that must not end its turn.
+    model.plays = {"Wait": [run(command), Say("Over.", pause=3600)]}
     async with hired.running() as live:
         await live.say('/add "Wait"')
         await live.until(lambda: list(hired.data.glob("sessions/*/w*/began.txt")), "its tool runs")

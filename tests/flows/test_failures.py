@@ -63,9 +63,9 @@ async def test_kill_leaves_nothing_running(bench: Bench) -> None:
         process = await _started(live, pid)
         await live.say("/kill 1", "TASK-001 killed", "/retry 1")
         await _gone(live, process)
+        await live.until(lambda: _live_sessions(bench) == 0, "the session's end")
         await live.say("/kill 1", "nothing of it runs")
         await live.say("/kill nobody", "Nothing of nobody runs")
-        await live.until(lambda: _live_sessions(bench) == 0, "the session's end")
     assert bench.states() == {1: "failed"}
     assert bench.value("SELECT outcome FROM sessions") == "killed"
     assert bench.value("SELECT count(*) FROM settings") == 0, "a kill pauses no queue"
