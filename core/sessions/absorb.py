@@ -40,51 +40,47 @@ def absorb(
     events: Sequence[AgentEvent],
     position: int,
     progress: str | None,
+    apart: bool = False,
 ) -> list[str]:
     """Take a batch in, up to `position`; a batch taken in before changes nothing. Returns what is
-    to be marked in the log."""
+    to be marked in the log. `apart`: event by event, what can be of a batch that could not be
+    taken in whole; raises where the database itself is in trouble."""
     attempt = sessions.get_attempt(tx, session_id)
     if not sessions.advance(tx, attempt, position):
         return []
     session = sessions.get(tx, session_id)
+    if not apart:
+        marks = _together(tx, house, session, attempt, events)
+        _busy(tx, session, events, progress)
+        return marks
+    marks = _one_by_one(tx, house, session, attempt, events)
+    with _apart(tx, marks):
+        _busy(tx, session, events, progress)
+    return list(dict.fromkeys(marks))
+
+
+def _together(
+    tx: Tx, house: House, session: Session, attempt: Attempt, events: Sequence[AgentEvent]
+) -> list[str]:
     denied = crowding.beyond(tx, attempt, events)
     left = set(map(id, denied))
     for event in events:
         if event.kind in _TAKEN and id(event) not in left:  # the rest, very much, is for the log
-            _one(tx, house, sessions.get(tx, session_id), attempt, event)
-    crowding.deny(tx, house, sessions.get(tx, session_id), denied)
+            _one(tx, house, sessions.get(tx, session.id), attempt, event)
+    crowding.deny(tx, house, sessions.get(tx, session.id), denied)
     overlaps.reported(tx, session, events)
-    _busy(tx, session, events, progress)
     return [crowding.DENIED] if denied else []
 
 
-def absorb_each(
-    tx: Tx,
-    house: House,
-    session_id: str,
-    events: Sequence[AgentEvent],
-    position: int,
-    progress: str | None,
+def _one_by_one(
+    tx: Tx, house: House, session: Session, attempt: Attempt, events: Sequence[AgentEvent]
 ) -> list[str]:
-    """Take in what can be of a batch that could not be taken in whole: event by event. Returns as
-    `absorb`. Raises where the database itself is in trouble."""
-    attempt = sessions.get_attempt(tx, session_id)
-    if not sessions.advance(tx, attempt, position):
-        return []
     marks: list[str] = []
-    session = sessions.get(tx, session_id)
     for event in events:
-        with _apart(tx, marks):
-            if event.kind in crowding.ASKS and crowding.beyond(tx, attempt, [event]):
-                crowding.deny(tx, house, sessions.get(tx, session_id), [event])
-                marks.append(crowding.DENIED)
-            elif event.kind in _TAKEN:
-                _one(tx, house, sessions.get(tx, session_id), attempt, event)
-            elif event.kind is K.FILE_CHANGE:
-                overlaps.reported(tx, session, [event])
-    with _apart(tx, marks):
-        _busy(tx, session, events, progress)
-    return list(dict.fromkeys(marks))
+        if event.kind in _TAKEN or event.kind is K.FILE_CHANGE:
+            with _apart(tx, marks):
+                marks += _together(tx, house, session, attempt, [event])
+    return marks
 
 
 @contextlib.contextmanager

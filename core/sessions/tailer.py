@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,12 +10,13 @@ import structlog
 
 from core.errors import Broken, BullpenError, Unreachable
 from core.house import House
-from core.killpoints import kill_point
 from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
 from core.ports import Driver, Line, Sandbox, Sized
-from core.sessions.absorb import LEFT_OUT, WEIGHTY, absorb, absorb_each, tell
+from core.sessions.absorb import WEIGHTY, absorb, tell
+from core.sessions.newest import Newest
 from core.sessions.terminal import Terminal, terminal
 from core.sessions.wording import worded
+from core.sessions.writing import Writer
 from core.shortages import passing
 from core.store import logs, sessions
 
@@ -26,15 +26,8 @@ K = AgentEventKind
 CHUNK = 1 << 20
 FLUSH = 1.0
 """Seconds between two writes of light events into state."""
-PROGRESS = 3.0
-"""Seconds between two mentions of progress to people."""
 ENDED = 1 << 53
 """The position after an output whose rest can't be read."""
-TAIL = 12
-"""Lines that the live message may show."""
-_TOGETHER = 16 << 10
-"""Characters that are redacted as one, for a secret of several lines that came line by line."""
-_WORTH = frozenset({K.TOOL_CALL, K.FILE_CHANGE, K.TEXT, K.ERROR})
 
 
 class Tailer:
@@ -57,20 +50,17 @@ class Tailer:
         self.sandbox = sandbox
         self.handle = attempt.handle or ""
         self.folder: Path = house.attempt_folder(attempt.session_id, attempt.number)
-        self._iteration = iteration.number
+        self._writer = Writer(house, attempt.session_id, attempt.number, iteration.number)
+        self._newest = Newest(house.redact)
         self._weighty = weighty
         self._position = position
         self._seen = attempt.position
         self._held: list[AgentEvent] = []
         self._pressing = False
         self._flushed = time.monotonic()
-        self._told = 0.0
-        self._untold = False
-        self._recent: deque[str] = deque()
         self._workspace = ""
         self._finished: float | None = None
         self._further = False
-        self._puzzled = False
         self._terminal: Terminal | None = None
         self._sized = sandbox if isinstance(sandbox, Sized) else None
 
@@ -117,7 +107,7 @@ class Tailer:
     def due(self) -> bool:
         """Whether `take` may have something to do, at a glance: its file has grown, or something
         waits for its time to come."""
-        if self._held or self._untold or self._finished is not None or self._sized is None:
+        if self._held or self._newest.waits or self._finished is not None or self._sized is None:
             return True
         drawn = self._terminal is not None and self._terminal.pending
         return drawn or self._sized.size(self.folder) > self._position
@@ -179,7 +169,7 @@ class Tailer:
 
     async def _log(self, entries: Sequence[logs.Entry]) -> None:
         self._turned(entries)
-        kept = await self._written(entries)
+        kept = await self._writer.write(entries)
         if self._terminal is not None:
             self._terminal.logged()
         said = [event for entry in kept for event in entry.events]
@@ -187,46 +177,7 @@ class Tailer:
             said = [ev for entry in kept if entry.line.end > self._seen for ev in entry.events]
         self._held.extend(said)
         self._pressing = self._pressing or any(event.kind in WEIGHTY for event in said)
-        self._remember(said)
-
-    async def _written(self, entries: Sequence[logs.Entry]) -> Sequence[logs.Entry]:
-        """Into the log; the entries as they stand there. Where they can't all be written, those
-        that can are, and the others are left out, with one mark."""
-        try:
-            await self._append(entries)
-        except BullpenError:
-            raise  # the database's trouble, not that of what is written
-        except Exception:
-            if len(entries) > 1:
-                half = len(entries) // 2
-                return [*await self._written(entries[:half]), *await self._written(entries[half:])]
-            self._puzzle("a line is left out")
-            left = logs.Entry(Line("mark", self._house.store.now(), "", entries[0].line.end), ())
-            await self._append([left])
-            await self._mark(LEFT_OUT)
-            return [left]
-        return entries
-
-    async def _append(self, entries: Sequence[logs.Entry]) -> None:
-        written = await self._house.store.book.append(
-            self.attempt.session_id, self.attempt.number, self._iteration, entries
-        )
-        kill_point("after-log")
-        self._tell(written)
-
-    async def _mark(self, words: str) -> None:
-        """Once for an attempt."""
-        about = (self.attempt.session_id, self.attempt.number, self._iteration)
-        self._tell(
-            await self._house.store.logs.write(lambda tx: logs.note(tx, *about, words, words))
-        )
-
-    def _tell(self, written: logs.Written | None) -> None:
-        """It stands in the log, whatever becomes of those who listen."""
-        try:
-            self._house.store.tell(written)
-        except Exception:
-            self._puzzle("a listener stumbled")
+        self._newest.remember(said)
 
     def _parsed(self, line: Line) -> Sequence[AgentEvent]:
         """What the driver reads in the line; one that it stumbles over is plain text."""
@@ -237,14 +188,8 @@ class Tailer:
                     return [worded(one, self._workspace) for one in events]
             return events
         except Exception:  # a line of an agent's must not hold up all that follow it
-            self._puzzle("a line could not be read")
+            self._writer.puzzle("a line could not be read")
             return (AgentEvent(AgentEventKind.TEXT, line.text),)
-
-    def _puzzle(self, what: str) -> None:
-        """For who mends it, once: an agent must not fill the bot's own log."""
-        if not self._puzzled:
-            log.exception(what, session=self.attempt.session_id)
-        self._puzzled = True
 
     async def _flush(self, due: bool) -> None:
         """Weighty events at once, light ones at the interval; nothing held, nothing written."""
@@ -257,10 +202,10 @@ class Tailer:
             marks = await self._house.store.write(lambda tx: absorb(tx, *batch))
         except Exception as error:  # nothing that an agent says may hold up what follows it
             if not isinstance(error, BullpenError):
-                self._puzzle("taken in one by one")
-            marks = await self._house.store.write(lambda tx: absorb_each(tx, *batch))
+                self._writer.puzzle("taken in one by one")
+            marks = await self._house.store.write(lambda tx: absorb(tx, *batch, apart=True))
         for words in marks:
-            await self._mark(words)
+            await self._writer.mark(words)
         self._held, self._seen, self._pressing = [], position, False
         self._flushed = time.monotonic()
         if weighty:
@@ -268,32 +213,15 @@ class Tailer:
 
     async def _tell_late(self) -> None:
         """What came too soon after the last mention, and nothing since."""
-        progress = self._progress() if self._untold and not self._held else None
+        progress = None if self._held else self._progress()
         if progress is not None:
             await self._house.store.write(
                 lambda tx: tell(tx, sessions.get(tx, self.attempt.session_id), progress)
             )
 
-    def _remember(self, events: Sequence[AgentEvent]) -> None:
-        said = [event.text for event in events if event.kind in _WORTH and event.text.strip()]
-        if not said:
-            return
-        self._recent.extend(said)
-        self._untold = True
-        size = sum(map(len, self._recent))
-        while size > _TOGETHER and len(self._recent) > 1:
-            size -= len(self._recent.popleft())
-
     def _progress(self) -> str | None:
-        """The newest lines worth a glance, at most every few seconds."""
-        if not self._untold or time.monotonic() - self._told < PROGRESS:
-            return None
-        self._told, self._untold = time.monotonic(), False
         try:
-            whole = self._house.redact("\n".join(self._recent))  # before any cut
+            return self._newest.mention()
         except Exception:
-            self._puzzle("its newest lines are not shown")
-            self._recent.clear()
+            self._writer.puzzle("its newest lines are not shown")
             return None
-        lines = [line.strip() for line in whole.splitlines() if line.strip()]
-        return "\n".join(line[:200] for line in lines[-TAIL:])
