@@ -93,8 +93,13 @@ def read_toml(path: Path, faults: list[str]) -> dict[str, Any]:
     except OSError as error:
         faults.append(f"{path}: can't be read: {(error.strerror or str(error)).lower()}")
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        faults.append(f"{path.name}: no valid TOML: {error}")
+        faults.append(f"{path.name}: no valid TOML: {error}{_twice(str(error))}")
     return {}
+
+
+def _twice(said: str) -> str:
+    """What to do about a table that stands there already, as some do in the files that came."""
+    return ": it stands there already, keep one of the two" if " twice " in said else ""
 
 
 def lay_secrets(layers: Layers, folder: Path, faults: list[str]) -> None:

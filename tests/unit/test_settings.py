@@ -106,6 +106,8 @@ def test_all_faults_are_told_together_with_file_and_key(tmp_path: Path) -> None:
     ("toml", "fault"),
     [
         ("queue = [", "bullpen.toml: no valid TOML: "),
+        ("[queue]\n[queue]", "bullpen.toml: no valid TOML: Cannot declare ('queue',) twice "
+         "(at line 2, column 7): it stands there already, keep one of the two"),
         ("queue = 3", "bullpen.toml: queue: must be a table"),
         ('default_workflow = "fast"', "bullpen.toml: default_workflow: no workflow `fast`; there"),
         ('[[notify]]\nchannel = "x"', "bullpen.toml: notify.0.channel: no channel `x`; there are"),
