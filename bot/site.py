@@ -16,6 +16,7 @@ from core.cards.place import bounds
 from core.errors import Broken
 from core.house import House
 from core.model import Agent
+from core.waiting import left
 
 _ENVIRONMENT = ("PATH", "HOME", "LANG", "LC_ALL", "TZ", "TMPDIR", "PYTHONPATH", "VIRTUAL_ENV")
 _LIMIT = 1 << 20
@@ -106,9 +107,7 @@ class Site:
         """End the child: at once where it is idle, within `patience` seconds where it isn't."""
         for task in (self._again, self._turn):
             if task is not None:
-                task.cancel()
-                with contextlib.suppress(asyncio.CancelledError, Broken):
-                    await task
+                await left(task)
         child, self._child = self._child, None
         if child is None or child.stdin is None:
             return

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from typing import Any
+
+from core.errors import BullpenError
 
 
 async def woken(event: asyncio.Event, seconds: float) -> bool:
@@ -15,3 +18,13 @@ async def woken(event: asyncio.Event, seconds: float) -> bool:
         async with asyncio.timeout(seconds):
             await event.wait()
     return event.is_set()
+
+
+async def left(work: asyncio.Future[Any]) -> None:
+    """Cancel a part of one's own work and wait for its end; an error that is told is no news any
+    more. That the caller is cancelled meanwhile is not swallowed."""
+    work.cancel()
+    await asyncio.wait((work,))
+    error = None if work.cancelled() else work.exception()
+    if error is not None and not isinstance(error, BullpenError):
+        raise error

@@ -261,5 +261,6 @@ async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
         yield
     finally:
         task.cancel()
-        with contextlib.suppress(asyncio.CancelledError, Broken):
-            await task
+        await asyncio.wait((task,))  # unlike awaiting it, that swallows no cancellation of ours
+        if not task.cancelled():
+            task.exception()

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import time
 from functools import partial
 from typing import Any
 
 import structlog
 
-from core.errors import BullpenError, Unreachable
+from core.errors import Unreachable
 from core.house import House
 from core.model import AttemptState, SessionState
 from core.ports import Exit
@@ -18,6 +17,7 @@ from core.sessions.inputs import send_owed
 from core.sessions.tailer import Tailer
 from core.store import inputs, sessions
 from core.store.database import Tx
+from core.waiting import left
 
 log = structlog.get_logger(__name__)
 
@@ -42,9 +42,7 @@ async def end(house: House, tailer: Tailer, poked: asyncio.Event) -> Exit:
             await _either(poked, leaving)
         return leaving.result()
     finally:
-        leaving.cancel()
-        with contextlib.suppress(asyncio.CancelledError, BullpenError):
-            await leaving
+        await left(leaving)
 
 
 async def _interrupt(house: House, tailer: Tailer, poked: asyncio.Event) -> None:
@@ -72,9 +70,7 @@ async def _interrupt(house: House, tailer: Tailer, poked: asyncio.Event) -> None
             if await _is_forced(house, tailer):
                 return
     finally:
-        ended.cancel()
-        with contextlib.suppress(asyncio.CancelledError, BullpenError):
-            await ended
+        await left(ended)
 
 
 def _owe(tailer: Tailer, data: bytes, tx: Tx) -> bool:

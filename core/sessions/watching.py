@@ -14,6 +14,7 @@ from core.house import House
 from core.sessions import stopping
 from core.sessions.inputs import Patience, send_owed
 from core.sessions.tailer import Tailer
+from core.waiting import left
 
 log = structlog.get_logger(__name__)
 
@@ -56,9 +57,7 @@ class Watch:
                 with self._again(not sent):
                     await self._pause(ended)
         finally:
-            ended.cancel()
-            with contextlib.suppress(asyncio.CancelledError, BullpenError):
-                await ended
+            await left(ended)
         return True
 
     @contextlib.contextmanager
