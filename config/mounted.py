@@ -27,6 +27,8 @@ _LONGEST, _MOST_TEXT = 64 << 10, 256 << 10
 """Characters of one value; and of all of a file's that came later."""
 _SHORTEST = 12
 """Characters of a value in a file that is taken for a secret: shorter ones are words."""
+_SHARE = 20
+"""How much longer than the last look into a folder the pause is until the next."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _SET = re.compile(r"[=:]")
 _PLAIN = re.compile(r"[\w+/=.~:@%!-]+")
@@ -115,13 +117,14 @@ class _Place:
         self._source, self._writable, self._pause = source, writable, pause
         self._folder = source.is_dir()
         self._files = {} if self._folder else {source: _File(source, named=False)}
-        self._at, self._begun, self._more = 0.0, False, False
+        self._due, self._begun, self._more = 0.0, False, False
 
     def look(self) -> bool:
         now = time.monotonic()
-        if self._folder and (not self._begun or now - self._at >= self._pause):
-            self._at = now
+        if self._folder and (not self._begun or now >= self._due):
             self._find()
+            ended = time.monotonic()  # a folder of very many entries takes no more than its share
+            self._due = ended + max(self._pause, _SHARE * (ended - now))
         strict, self._begun = self._writable and self._begun, True
         changed = [file.look(strict, self._pause) for file in self._files.values()]
         return any(changed)
