@@ -27,8 +27,9 @@ _LONGEST, _MOST_TEXT = 64 << 10, 256 << 10
 """Characters of one value; and of all of a file's that came later."""
 _SHORTEST = 12
 """Characters of a value in a file that is taken for a secret: shorter ones are words."""
-_SHARE = 20
-"""How much longer than the last look into a folder the pause is until the next."""
+_QUICK, _SHARE = 0.01, 20
+"""Seconds that a look into a folder may take. After one that takes longer, as where it has very
+many entries, the pause is so many times as long."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
 _SET = re.compile(r"[=:]")
 _PLAIN = re.compile(r"[\w+/=.~:@%!-]+")
@@ -123,8 +124,8 @@ class _Place:
         now = time.monotonic()
         if self._folder and (not self._begun or now >= self._due):
             self._find()
-            ended = time.monotonic()  # a folder of very many entries takes no more than its share
-            self._due = ended + max(self._pause, _SHARE * (ended - now))
+            took = time.monotonic() - now
+            self._due = now + took + (self._pause if took < _QUICK else _SHARE * took)
         strict, self._begun = self._writable and self._begun, True
         changed = [file.look(strict, self._pause) for file in self._files.values()]
         return any(changed)
