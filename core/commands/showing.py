@@ -119,16 +119,26 @@ async def diff(desk: Desk, command: Command) -> Reply:
 
 
 async def show(desk: Desk, command: Command) -> Reply:
-    """An artifact, an older version of it, or all there are; without a name the change."""
+    """An artifact, an older version of it, or all there are; without a name the change, or where
+    there is none the artifact that a person is to judge."""
     wanted = await load_task(desk, command)
     if len(command.words) < 2:
-        return await diff(desk, command)
+        return await _judged(desk, wanted) or await diff(desk, command)
     name, _, version = command.words[1].partition("@")
     if command.words[1] == "artifacts":
         return await _artifacts(desk, wanted)
     number = words.number(version, f"{name[:40]}@", most=10**6) if version else None
     text = desk.house.artifacts.read(wanted, name, number).decode("utf-8", "replace")
     return await block(desk, f"{wanted.ref} · {command.words[1]}", text, name)
+
+
+async def _judged(desk: Desk, wanted: Task) -> Reply | None:
+    buttons = await _decide_buttons(desk, wanted)
+    name = desk.house.step(wanted).artifact if buttons and wanted.change is None else None
+    if name is None:
+        return None
+    text = desk.house.artifacts.read(wanted, name).decode("utf-8", "replace")
+    return await block(desk, f"{wanted.ref} · {name}", text, name, buttons)
 
 
 async def _artifacts(desk: Desk, wanted: Task) -> Reply:

@@ -88,6 +88,7 @@ async def test_artifact_in_artifact_out_and_sent_back(bench: Bench, sandbox: str
         hire(bench, sandbox, model)
         async with bench.running() as live:
             await live.say(ADD, "G-1", "Paint it blue.")
+            await live.say("/show 1", "TASK-001 · plan.md", "Paint it blue.", "/approve G-1")
             await live.say("/reject 1 make it red", "G-2", "Paint it red.")
             await live.say("/approve G-2", "G-3", "It is sound.")
             await live.say("/approve G-3", "TASK-001 done")
