@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import sys
 import time
 import uuid
@@ -138,6 +139,14 @@ async def until(true: Callable[[], bool], what: str) -> None:
     while not true():
         assert time.monotonic() < deadline, f"waited in vain: {what}"
         await asyncio.sleep(0.01)
+
+
+def lose(folder: Path) -> None:
+    """Delete a folder as a person would, whoever writes in there meanwhile."""
+    deadline = time.monotonic() + PATIENCE
+    while folder.exists():
+        assert time.monotonic() < deadline, f"{folder} can't be deleted"
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def lives(pid: int) -> bool:

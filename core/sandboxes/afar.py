@@ -26,8 +26,6 @@ import base64
 import contextlib
 import gzip
 import json
-import os
-import stat
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -36,7 +34,7 @@ from typing import Any
 
 from core.errors import Broken
 from core.ports import Exit, Order
-from core.sandboxes import exchange, files
+from core.sandboxes import carried, exchange, files
 from core.sandboxes.attempt import Attempt
 from core.sandboxes.endings import joined, told_of
 from core.sandboxes.mirror import Mirror
@@ -47,11 +45,11 @@ PATIENCE = 600.0
 """Seconds for which the carrier waits for a Bullpen that can't be reached."""
 WRAP_UP = 60.0
 """Seconds beside the grace that it has for bringing the work home when it is told to end."""
-MOST_FILE, MOST_FILES = 1 << 20, 8 << 20
-"""Bytes that are carried along: of one file, and of all."""
-DEEPEST = 100
-"""Folders within each other that are looked into."""
 _IDENTITY = "[user]\n\tname = Bullpen agent\n\temail = agent@bullpen.invalid\n"
+
+
+class Lost(Broken):
+    """The attempt's folder was deleted, or what says what lies in it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +79,7 @@ class Afar:
             "log_cap": order.log_cap,
             "grace": order.grace,
             "idle_time": order.idle_time,
-            "rooms": [str(room) for room in rooms(order)],
+            "rooms": [str(room) for room in carried.rooms(order)],
         }
         files.write(self.folder / "freight", packed)
         files.write(self.folder / "afar.json", json.dumps(facts).encode())
@@ -95,12 +93,26 @@ class Afar:
         return tuple(self.facts()["rooms"])
 
     def facts(self) -> dict[str, Any]:
-        """What was noted of the order. Raises Broken where the folder is gone."""
+        """What was noted of the order. Raises Lost, and Broken where it can't be read now."""
+        path = self.folder / "afar.json"
         try:
-            facts: dict[str, Any] = json.loads((self.folder / "afar.json").read_bytes())
-        except (OSError, ValueError) as error:
-            raise Broken(f"{self.folder} holds no attempt any more") from error
+            facts: dict[str, Any] = json.loads(path.read_bytes())
+        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+            raise Lost(f"{self.folder} holds no attempt any more") from error
+        except OSError as error:
+            raise Broken(f"{path} can't be read: {error.strerror}") from error
         return facts
+
+    def lost(self) -> bool:
+        """Whether its folder was deleted, by hand say: then nothing of it comes home any more, and
+        only the engine knows whether it lives."""
+        try:
+            self.facts()
+        except Lost:
+            return True
+        except Broken:
+            return False
+        return False
 
     @contextlib.contextmanager
     def mirror(self) -> Iterator[Mirror]:
@@ -120,19 +132,23 @@ class Afar:
 
     async def settle(self, end: Exit) -> Exit:
         """It has ended over there, which is proven: bring the branch home and record the end.
-        `end` is how, as far as the engine knows; what the carrier told goes before that."""
+        `end` is how, as far as the engine knows; what the carrier told goes before that. Where its
+        folder is lost the end is recorded nowhere."""
         recorded = self.attempt.end()
         if recorded is not None:
             return recorded
         told = self.told()
         if told is not None:
             end = joined(told, end)
-        facts = self.facts()
+        try:
+            facts = self.facts()
+        except Lost:
+            return _unheard(end)
         try:
             await exchange.bring_back(self.folder, Path(facts["workspace"]), facts["branch"])
         except Broken as error:
             end = Exit(reason="gone", error=f"its work could not be brought back: {error}")
-        end = end if end.at else replace(end, at=time.time_ns() // 1_000_000)
+        end = _dated(end)
         self.attempt.bury(end)
         (self.folder / "freight").unlink(missing_ok=True)
         return end
@@ -144,23 +160,15 @@ class Afar:
         return False
 
 
-def rooms(order: Order) -> list[Path]:
-    """The folders that must be writable, none of them within another. Of a workspace the one
-    above: git wants to own the folder that it works in."""
-    home = order.env.get("HOME")
-    wanted = [*_homes(order), order.workspace.parent, *order.writable]
-    wanted += [Path(home)] if home and Path(home).is_absolute() else []
-    found: list[Path] = []
-    for path in sorted({path.absolute() for path in wanted}, key=lambda path: len(path.parts)):
-        if not any(path.is_relative_to(room) for room in found):
-            found.append(path)
-    return found
+def _unheard(end: Exit) -> Exit:
+    """The end of one whose folder is lost."""
+    if end.reason in (None, "gone"):
+        end = Exit(reason="gone", error="its folder was deleted: how it ended can't be told")
+    return _dated(end)
 
 
-def _homes(order: Order) -> list[Path]:
-    """The session's folder where the attempt lies in one, else the attempt's."""
-    above = [path for path in order.folder.parents if path.name == order.session_id]
-    return [above[0] if above else order.folder]
+def _dated(end: Exit) -> Exit:
+    return end if end.at else replace(end, at=time.time_ns() // 1_000_000)
 
 
 def _freight(order: Order, code: exchange.Code, url: str) -> dict[str, Any]:
@@ -177,7 +185,7 @@ def _freight(order: Order, code: exchange.Code, url: str) -> dict[str, Any]:
         "patience": PATIENCE,
         "folder": str(order.folder.absolute()),
         "workspace": str(order.workspace),
-        "folders": [str(path) for path in (*_homes(order), *order.writable)],
+        "folders": [str(path) for path in (*carried.homes(order), *order.writable)],
         "files": _files(order),
         "artifacts": str(by_name["artifacts"]) if "artifacts" in by_name else "",
         "memory": str(remembers / "MEMORY.md") if remembers else "",
@@ -192,90 +200,12 @@ def _freight(order: Order, code: exchange.Code, url: str) -> dict[str, Any]:
 
 
 def _files(order: Order) -> list[dict[str, Any]]:
-    """What the bot has laid out for this agent: its HOME, its artifacts, its prompts, and its
-    credentials. Raises Broken for more than can be carried."""
-    found: dict[Path, Path] = {}
-    for folder in (path for path in order.writable if path.name != "memory"):
-        found |= {path: path for path in _plain(folder)}
-    for folder in _homes(order):
-        found |= {path: path for path in folder.glob("*.md") if path.is_file()}
-    found |= {path: path for path in order.readable if path.is_file() and _ours(path, order)}
-    elsewhere = {target for target, _ in outside(order)}
-    for target, source in mounted(order):
-        if target not in elsewhere:
-            found[target] = source
-    roots = [*_homes(order), *order.writable, *(mount.source for mount in order.mounts)]
-    carried, size = [], 0
-    for target, source in sorted(found.items()):
-        data, mode = _content(source, roots)
-        size += len(data)
-        if size > MOST_FILES:
-            raise Broken(f"more than {MOST_FILES >> 20} MB of files would have to be carried along")
-        text = base64.b64encode(data).decode("ascii")
-        carried.append({"path": str(target), "data": text, "mode": 0o600 | (mode & 0o100)})
-    return carried
-
-
-def mounted(order: Order) -> Iterator[tuple[Path, Path]]:
-    """The files of its mounts: where each is seen over there, and where it lies here."""
-    home = Path(order.env.get("HOME", "/root"))
-    for mount in order.mounts:
-        inside = mount.target
-        target = home / inside[2:] if inside.startswith("~/") else Path(inside)
-        if mount.source.is_dir():
-            yield from ((target / path.relative_to(mount.source), path)
-                        for path in _plain(mount.source))  # fmt: skip
-        else:
-            yield target, mount.source
-
-
-def outside(order: Order) -> list[tuple[Path, Path]]:
-    """Those of its mounts that the carrier can't lay out, since nothing can be written there: the
-    engine has to show them."""
-    places = rooms(order)
-    return sorted(
-        (target, source)
-        for target, source in mounted(order)
-        if not any(target.is_relative_to(room) for room in places)
-    )
-
-
-def _ours(path: Path, order: Order) -> bool:
-    return any(path.is_relative_to(home) for home in _homes(order))
-
-
-def _plain(folder: Path) -> Iterator[Path]:
-    """Raises Broken where an agent has nested folders without end."""
-    for above, _, names in os.walk(folder):
-        if above.count("/") > str(folder).count("/") + DEEPEST:
-            raise Broken(f"{folder} holds folders nested too deep to be carried along")
-        for name in names:
-            path = Path(above, name)
-            if path.is_file() and not path.is_symlink():
-                yield path
-
-
-def _content(path: Path, roots: Sequence[Path]) -> tuple[bytes, int]:
-    """What a file holds, and its mode. Below one of `roots` an agent may have been at work, and no
-    link is followed; elsewhere it is the user's own. Raises Broken, also for what is no file."""
-    root = min((root for root in roots if root in path.parents), default=None)
-    flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        with contextlib.ExitStack() as folders:
-            within = None
-            if root is not None:
-                flags |= os.O_NOFOLLOW
-                within = folders.enter_context(files.opened(root.resolve()))
-                for part in path.relative_to(root).parts[:-1]:
-                    within = folders.enter_context(files.opened(part, within))
-            fd = os.open(path if within is None else path.name, flags, dir_fd=within)
-            with open(fd, "rb") as file:
-                facts = os.fstat(fd)
-                if not stat.S_ISREG(facts.st_mode):
-                    raise Broken(f"{path} can't be read: it is no file")
-                data = file.read(MOST_FILE + 1)
-    except OSError as error:
-        raise Broken(f"{path} can't be read: {error.strerror}") from error
-    if len(data) > MOST_FILE:
-        raise Broken(f"{path} is larger than {MOST_FILE >> 20} MB: too much to carry along")
-    return data, facts.st_mode
+    """Raises Broken."""
+    return [
+        {
+            "path": str(one.target),
+            "data": base64.b64encode(one.data).decode("ascii"),
+            "mode": 0o600 | (one.mode & 0o100),
+        }
+        for one in carried.laid_out(order)
+    ]

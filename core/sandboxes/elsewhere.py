@@ -26,6 +26,8 @@ LOOK = 0.5
 CLEARING = 10.0
 CATCH_UP = 5.0
 """Seconds for which what it said meanwhile may be on its way, once its log is followed again."""
+WITHOUT_FOLDER = 2.0
+"""Seconds between two questions to an engine about what has lost its folder: it can't be heard."""
 SETTLING = 120.0
 """Seconds for which the way home is waited for after the engine says that it has ended."""
 
@@ -59,8 +61,8 @@ class Silence:
 
 
 class Follower(ABC):
-    """One for an attempt. `done` is set when its end is recorded; `trouble` is why nothing is
-    known just now."""
+    """One for an attempt. `done` is set when its end is known, and recorded where its folder is
+    still there; `trouble` is why nothing is known just now."""
 
     def __init__(self, folder: Path) -> None:
         self._folder, self._afar = folder, Afar(folder)
@@ -68,31 +70,49 @@ class Follower(ABC):
         self._silence = Silence(self._afar)
         self.done = asyncio.Event()
         self.trouble: Broken | None = None
+        self._end: Exit | None = None
+        self._reasons: dict[str, str] = {}
         self.task = asyncio.create_task(self._run())
 
     async def settled(self, seconds: float) -> Exit | None:
-        """Its end, waited for so long; None where it isn't recorded by then."""
+        """Its end, waited for so long; None where it isn't known by then."""
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
                 await self.done.wait()
-        return self._afar.attempt.end()
+        return self._afar.attempt.end() or self._end
 
     def wake(self) -> None:
         """What it could not reach answers again: try it now."""
         if isinstance(self.trouble, Unreachable):
-            self.trouble, self._pause = None, FIRST_PAUSE
-            self._waked.set()
+            self.trouble = None
+            self.hurry()
+
+    def hurry(self) -> None:
+        """It is about to end: look now."""
+        self._pause = FIRST_PAUSE
+        self._waked.set()
+
+    def because(self, reason: str, words: str = "") -> None:
+        """Remember why it is ended: also for a bot that is started meanwhile, where its folder is
+        there and the disk has room."""
+        self._reasons[reason] = words
+        with contextlib.suppress(OSError):
+            (self._folder / reason).write_text(words, "utf-8")
+
+    def reason(self, reason: str) -> str | None:
+        """The words with which it is ended for that reason; None where it isn't."""
+        with contextlib.suppress(OSError):
+            return (self._folder / reason).read_text("utf-8", "replace")
+        return self._reasons.get(reason)
 
     async def _run(self) -> None:
         """Whatever fails is tried again: the end is recorded when it is known, and not before."""
         while not self.done.is_set():
             try:
-                await self._follow()
+                self._end = await self._follow()
                 self.done.set()
             except (Broken, OSError) as error:
                 self.trouble = error if isinstance(error, Broken) else Broken(str(error))
-                if not self._folder.exists():  # nobody can want its end any more
-                    return
                 await self._rest(2.0, LONGEST_PAUSE)
 
     async def _rest(self, factor: float, longest: float) -> None:
@@ -104,8 +124,9 @@ class Follower(ABC):
         self._pause = min(self._pause * factor, longest)
 
     @abstractmethod
-    async def _follow(self) -> None:
-        """Returns when it has ended, and all is home. Raises Broken and OSError."""
+    async def _follow(self) -> Exit:
+        """Returns when it has ended, and all is home that has a place there. Raises Broken and
+        OSError."""
 
 
 P = TypeVar("P", bound=Known)
@@ -119,6 +140,7 @@ class Elsewhere(ABC, Generic[P, F]):
 
     def __init__(self) -> None:
         self._followers: dict[Path, F] = {}
+        self._closed = 0
         self._locks: WeakValueDictionary[Path, asyncio.Lock] = WeakValueDictionary()
 
     async def start(self, order: Order) -> str:
@@ -138,12 +160,15 @@ class Elsewhere(ABC, Generic[P, F]):
         return place.handle
 
     async def ended(self, folder: Path, handle: str) -> None:
-        place = self._place(folder, handle)
+        place, closed = self._place(folder, handle), self._closed
         while Attempt(folder).end() is None:
+            if closed != self._closed:
+                raise Unreachable("it is not followed any more")
             follower = self._follower(folder, place)
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(LOOK):
                     await follower.done.wait()
+                    return
             if isinstance(follower.trouble, Unreachable) and not follower.done.is_set():
                 raise Unreachable(str(follower.trouble))
 
@@ -163,7 +188,9 @@ class Elsewhere(ABC, Generic[P, F]):
         return await errands.run(self, order)
 
     async def close(self) -> None:
-        """Stop following; what runs over there runs on."""
+        """Stop following; what runs over there runs on. Who waits for an end is told so: two that
+        follow the same attempt would write each line twice."""
+        self._closed += 1
         tasks = [follower.task for follower in self._followers.values()]
         self._followers.clear()
         for task in tasks:
@@ -228,6 +255,7 @@ class Elsewhere(ABC, Generic[P, F]):
     async def _stopped(self, follower: F, seconds: float, what: str, look: str) -> Exit:
         """It was asked to end: its end, within so many seconds and the way home. Raises Broken
         where that can't be proven."""
+        follower.hurry()
         end = await follower.settled(seconds + SETTLING)
         if end is None:
             why = f" ({follower.trouble})" if follower.trouble else ""

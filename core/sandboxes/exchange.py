@@ -103,7 +103,7 @@ def _seen_by_us(inner: Path, folder: Path) -> Iterator[Path]:
     ours = folder / ".ours.git"
     try:
         shutil.rmtree(ours, ignore_errors=True)
-        ours.mkdir(parents=True)
+        ours.mkdir()
         for name in ("objects", "refs"):
             (ours / name).symlink_to((inner / name).absolute())
         for name in ("HEAD", "packed-refs", "shallow"):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,6 +20,7 @@ from tests.sandbox_bench import (
     PATIENCE,
     SANDBOXES,
     Bench,
+    lose,
     others_with,
     some_seconds,
     texts,
@@ -280,6 +283,49 @@ async def test_nothing_is_left_after_a_stop(bench: Bench) -> None:
     assert others_with(seconds)
     await bench.sandbox.stop(order.folder, handle)
     assert not others_with(seconds)
+
+
+@pytest.mark.parametrize("force", [False, True], ids=["asked", "forced"])
+async def test_what_has_lost_its_folder_can_be_stopped(bench: Bench, force: bool) -> None:
+    """Somebody has deleted it while it ran."""
+    seconds = some_seconds()
+    order = bench.order("sh", "-c", f"trap '' TERM; sleep {seconds} & echo ready; wait")
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+    lose(order.folder)
+    assert (await bench.sandbox.status(order.folder, handle)).alive
+    async with asyncio.timeout(PATIENCE):
+        end = await bench.sandbox.stop(order.folder, handle, force=force)
+        assert end.reason == "stopped"
+        assert not others_with(seconds)
+        await bench.sandbox.ended(order.folder, handle)
+        status = await bench.sandbox.status(order.folder, handle)
+        assert not status.alive
+        assert status.end is not None
+        assert (await bench.sandbox.stop(order.folder, handle)).reason is not None
+        await bench.sandbox.forget(order.folder)
+    assert await bench.lines(order) == []
+    assert await bench.sandbox.find(order.folder) is None
+    assert not order.folder.exists()
+
+
+async def test_what_has_lost_its_folder_is_waited_for_until_it_has_ended(bench: Bench) -> None:
+    """It can't be told how any more."""
+    seconds = some_seconds()
+    order = bench.order("sh", "-c", f"sleep {seconds} & echo ready; wait")
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+    waiting = asyncio.create_task(bench.sandbox.ended(order.folder, handle))
+    lose(order.folder)
+    await asyncio.wait({waiting}, timeout=1.5)
+    assert not waiting.done()
+    assert (await bench.sandbox.status(order.folder, handle)).alive
+    for pid in others_with(seconds):
+        os.kill(pid, signal.SIGKILL)
+    await asyncio.wait_for(waiting, PATIENCE)
+    end = await bench.end(order, handle)
+    assert end.reason == "gone"
+    assert not order.folder.exists()
 
 
 async def test_the_wall_time_ends_it(bench: Bench) -> None:

@@ -21,8 +21,9 @@ from core.errors import Broken
 from core.model import Mount
 from core.ports import Order
 from core.sandboxes import output
-from core.sandboxes.afar import MOST_FILE, Afar, _content
+from core.sandboxes.afar import Afar
 from core.sandboxes.attempt import Attempt
+from core.sandboxes.carried import MOST_FILE, content
 from core.worktrees import folder as workspaces
 from tests.fakes.agents_api import AgentsApi
 from tests.fakes.elsewhere import Elsewhere
@@ -284,7 +285,7 @@ async def test_no_link_leads_what_is_carried_along_out_of_its_folder(
     planted.symlink_to(secret.parent if deep else secret)
     if deep:
         with pytest.raises(Broken, match=r"keys\.md can't be read"):
-            _content(planted / "keys.md", [order.writable[0]])
+            content(planted / "keys.md", [order.writable[0]])
     else:
         with pytest.raises(Broken, match=r"notes\.md can't be read"):
             await Afar(order.folder).load(order)

@@ -15,7 +15,7 @@ from core.sandboxes.attempt import Attempt
 from core.sandboxes.kubernetes import KubernetesSandbox
 from core.sandboxes.kubernetes.following import Handle
 from tests.fakes.cluster import Cluster
-from tests.sandbox_bench import PATIENCE, texts, until
+from tests.sandbox_bench import PATIENCE, lose, texts, until
 
 pytestmark = pytest.mark.faults
 HANDLE = Handle("one", "default").handle
@@ -123,6 +123,7 @@ async def test_a_record_dated_ahead_hides_nothing_that_follows(
         await until(lambda: cluster.heard > 3, "its log is followed again and again")
     else:
         await until(lambda: cluster.heard > 0, "its log is read")
+        waiting.cancel()
         await sandbox.close()
         sandbox = KubernetesSandbox(lambda: "http://127.0.0.1:1", str(folder.parent / "kubeconfig"))
     cluster.log += [(time.time(), b"46 %d o more\n" % (now * 1000)),
@@ -134,6 +135,40 @@ async def test_a_record_dated_ahead_hides_nothing_that_follows(
     assert (end.status, end.reason) == (3, None)
     assert texts(list(await sandbox.read(folder, 0, 1 << 20))) == ["begun", "forged", "more"]
     await sandbox.close()
+
+
+async def test_who_waits_is_told_that_it_is_followed_no_more(
+    cluster: Cluster, sandbox: KubernetesSandbox, folder: Path
+) -> None:
+    """Whoever began to follow it again would write each line twice beside another bot."""
+    waiting = asyncio.ensure_future(sandbox.ended(folder, HANDLE))
+    await until(lambda: cluster.heard > 0, "its log is read")
+    await sandbox.close()
+    with pytest.raises(Unreachable, match="not followed any more"):
+        await asyncio.wait_for(waiting, PATIENCE)
+    assert not sandbox._followers
+
+
+@pytest.mark.parametrize("lost", ["all", "what says what lies in it"])
+async def test_a_bot_started_after_its_folder_was_deleted_can_stop_it(
+    cluster: Cluster, sandbox: KubernetesSandbox, folder: Path, lost: str
+) -> None:
+    """A cluster that gives no answer is asked again first."""
+    if lost == "all":
+        lose(folder)
+    else:
+        (folder / "afar.json").unlink()
+    cluster.answers = False
+    for asked in (sandbox.status, sandbox.stop, sandbox.ended):
+        with pytest.raises(Unreachable, match="etcd has no leader"):
+            await asyncio.wait_for(asked(folder, HANDLE), PATIENCE)
+    cluster.answers = True
+    assert (await sandbox.status(folder, HANDLE)).alive
+    async with asyncio.timeout(PATIENCE):
+        assert (await sandbox.stop(folder, HANDLE)).reason == "stopped"
+        await sandbox.ended(folder, HANDLE)
+    assert cluster.deleted
+    assert folder.exists() is (lost != "all")
 
 
 async def test_a_pod_that_was_in_the_making_when_its_job_was_deleted_is_waited_for(

@@ -9,7 +9,7 @@ import signal
 import sys
 
 from tests.flows.bench import Bench
-from tests.sandbox_bench import until
+from tests.sandbox_bench import lose, others_with, some_seconds, until
 
 CHECK = "test -s greeting.txt && git log -1"
 
@@ -71,6 +71,23 @@ async def an_absence_is_said_and_gone_on_with(bench: Bench, leave, come_back) ->
     assert _told(bench) == ["session.unreachable", "session.reachable"]
     assert bench.value("SELECT count(*) FROM attempts") == 1
     each_was_counted_once(bench, 6)
+
+
+async def what_has_lost_its_folder_is_killed(bench: Bench, lost: str) -> None:
+    """Somebody has deleted the attempt's folder while the agent works, or all of the session's."""
+    seconds = some_seconds()
+    async with bench.running(repo=None) as live:
+        await live.say(f'/add "Wait" --run "sh -c \'echo at 1; sleep {seconds}; true\'"')
+        await live.until(lambda: "at 1" in bench.output(), "it works")
+        (attempt,) = (bench.data / "sessions").glob("*/attempts/*")
+        lose(attempt if lost == "attempt" else attempt.parents[1])
+        await live.say("/kill 1")
+        await live.until(
+            lambda: bench.value("SELECT state FROM sessions") == "terminated", "its end")
+        assert not others_with(seconds)
+    assert [tuple(row) for row in bench.rows("SELECT state, outcome FROM sessions")] == [
+        ("terminated", "killed")]
+    assert list(bench.states().values()) == ["failed"], bench.states()
 
 
 def counting(most: int, seconds: float) -> str:

@@ -160,10 +160,13 @@ class Bench:
     # -- a bot that goes on -----------------------------------------------------------
 
     @contextlib.asynccontextmanager
-    async def running(self, *options: str, **more: str) -> AsyncIterator[Live]:
-        """`bullpen up` until the block ends, then Control-C; agents are stopped with it."""
+    async def running(
+        self, *options: str, repo: str | None = "", **more: str
+    ) -> AsyncIterator[Live]:
+        """`bullpen up` until the block ends, then Control-C; agents are stopped with it.
+        `repo=None`: as configured."""
         process = await asyncio.create_subprocess_exec(
-            *self._argv("--stop-agents", *options), cwd=self.folder,
+            *self._argv("--stop-agents", *options, repo=repo), cwd=self.folder,
             env=self.environment | more, stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT)
         live = Live(process)

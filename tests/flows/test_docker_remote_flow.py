@@ -53,3 +53,8 @@ async def test_a_way_that_breaks_meanwhile_is_said_and_gone_on_with(
 ) -> None:
     """The server ends while the agent works, and comes back once that has been told."""
     await afar_bench.an_absence_is_said_and_gone_on_with(bench, sshd.stop, sshd.start)
+
+
+@pytest.mark.parametrize("lost", ["attempt", "session"])
+async def test_one_that_has_lost_its_folder_is_killed(bench: Bench, lost: str) -> None:
+    await afar_bench.what_has_lost_its_folder_is_killed(bench, lost)

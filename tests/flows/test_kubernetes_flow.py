@@ -56,3 +56,7 @@ async def test_a_cluster_that_is_away_meanwhile_is_said_and_gone_on_with(
     """Its API server dies while the agent works, and comes back once that has been told."""
     await afar_bench.an_absence_is_said_and_gone_on_with(
         bench, lambda: cluster.kill("kube-apiserver"), cluster.start_api)
+
+
+async def test_one_that_has_lost_its_folder_is_killed(bench: Bench) -> None:
+    await afar_bench.what_has_lost_its_folder_is_killed(bench, "attempt")

@@ -19,7 +19,7 @@ from core.sandboxes.docker.ends import ways
 from core.sandboxes.docker.engine import Engine, NotThere
 from core.sandboxes.docker.place import Place
 from core.sandboxes.docker.stream import Stream, in_thread
-from core.sandboxes.elsewhere import FIRST_PAUSE, LONGEST_PAUSE, meanwhile
+from core.sandboxes.elsewhere import FIRST_PAUSE, LONGEST_PAUSE, WITHOUT_FOLDER, meanwhile
 from core.sandboxes.mirror import Gap, Mirror
 from core.sandboxes.output import clean
 
@@ -45,32 +45,38 @@ class Follower(elsewhere.Follower):
             more = 0.0 if signal == "SIGKILL" else WRAP_UP
             await self._containers.dead_within(self._place, patience + more)
 
-    async def _follow(self) -> None:
-        while not await self._turn():
-            await self._rest(2.0, LONGEST_PAUSE)
+    async def _follow(self) -> Exit:
+        while (end := await self._turn()) is None:
+            await self._rest(2.0, WITHOUT_FOLDER if self._afar.lost() else LONGEST_PAUSE)
+        return end
 
-    async def _turn(self) -> bool:
-        """Whether it has ended, and all is home."""
-        if self._afar.attempt.end() is not None:
-            await self._containers.remove(self._place)
-            return True
-        state = await self._state()
-        self.trouble = None
-        if state is not None and fresh(state):
-            return False
+    async def _turn(self) -> Exit | None:
+        """Its end, once all is home."""
+        if (end := self._afar.attempt.end()) is None:
+            state = await self._state()
+            self.trouble = None
+            if state is not None and fresh(state):
+                return None
+            if not self._afar.lost():
+                state = await self._heard(state)
+            if state is not None and alive(state):
+                return None
+            end = await self._afar.settle(self._ending(state))
+        await self._containers.remove(self._place)
+        return end
+
+    async def _heard(self, state: dict[str, Any] | None) -> dict[str, Any] | None:
+        """What the engine says of it once its log is taken in, as far as it goes."""
         lives = state is not None and alive(state)
         with self._afar.mirror() as mirror:
             if state is not None and (mirror.end is None or lives):
                 await self._listen(mirror, lives)
             state = await self._state()
-            if state is not None and alive(state):
-                return False
-            if state is not None and mirror.end is None and lives:
+            ended = state is not None and not alive(state)
+            if ended and mirror.end is None and lives:
                 # An engine may end a followed log before it has told all of it.
                 await self._listen(mirror, False)
-        await self._afar.settle(self._ending(state))
-        await self._containers.remove(self._place)
-        return True
+        return state
 
     async def _state(self) -> dict[str, Any] | None:
         """None is proof that it is gone. Raises Unreachable."""
@@ -129,7 +135,7 @@ class Follower(elsewhere.Follower):
             await asyncio.sleep(min(1.0, idle / 4))
             silent = self._silence.seconds(mirror) > idle
             if silent or self._overdue():
-                (self._folder / (IDLE if silent else OVERDUE)).touch()
+                self.because(IDLE if silent else OVERDUE)
                 await self.end(force=False, begun=True)
 
     def _overdue(self) -> bool:
@@ -144,7 +150,7 @@ class Follower(elsewhere.Follower):
     def _ending(self, state: Mapping[str, Any] | None) -> Exit:
         """As far as the engine knows: what the carrier has told goes before that."""
         for name, reason in _WHY.items():
-            if (self._folder / name).exists():
+            if self.reason(name) is not None:
                 return Exit(signal=9, reason=reason)
         if state is None:
             return Exit(reason="gone", error="its container was taken away")

@@ -17,6 +17,7 @@ from typing import Any
 
 from core.errors import Broken, Unreachable
 from core.ports import Exit, Order, Status
+from core.sandboxes import carried
 from core.sandboxes.afar import Afar
 from core.sandboxes.attempt import REVOKED, Attempt
 from core.sandboxes.docker import building, loading
@@ -81,7 +82,7 @@ class DockerRemoteSandbox(Elsewhere[Place, Follower]):
         if not status.alive:
             return await self._never(folder, place)
         follower = self._follower(folder, place)
-        (folder / STOPPING).touch()
+        follower.because(STOPPING)
         await follower.end(force, await self._laid_out(folder, place, force))
         what = f"the container {place.name}"
         return await self._stopped(follower, 0.0, what, "look with docker ps")
@@ -135,11 +136,12 @@ class DockerRemoteSandbox(Elsewhere[Place, Follower]):
     async def _create(self, order: Order, place: Place) -> None:
         engine = self._containers.engine(place.engine)
         image = (await self._containers.image(order, engine)).id
-        tops = loading.tops(order)
+        shown = await asyncio.to_thread(carried.shown, order)
+        tops = loading.tops(order, shown)
         told = building.far_container(order, self._containers.mark, image, place.name, tops)
         with contextlib.suppress(Taken):
             await engine.call(lambda client: client.create_container_from_config(told, place.name))
-        await engine.call(partial(loading.load, name=place.name, order=order, folder=order.folder))
+        await engine.call(partial(loading.load, name=place.name, order=order, shown=shown))
         await engine.call(lambda client: client.start(place.name))
 
     async def _found(self, folder: Path) -> Place | None:
@@ -158,14 +160,18 @@ class DockerRemoteSandbox(Elsewhere[Place, Follower]):
 
     async def _never(self, folder: Path, place: Place) -> Exit:
         """It was made and never started."""
-        Attempt(folder).call_off()
+        with contextlib.suppress(FileNotFoundError):  # its folder was deleted: nobody starts it
+            Attempt(folder).call_off()
         await self._containers.remove(place)
         return await Afar(folder).settle(Exit(reason="stopped"))
 
     # -- parts -----------------------------------------------------------------------------
 
     async def _laid_out(self, folder: Path, place: Place, force: bool) -> bool:
-        """Whether the carrier hears signals, and has something that could be lost."""
+        """Whether the carrier hears signals, and has something that could be lost: of one without
+        its folder here nothing comes home."""
+        if Afar(folder).lost():
+            return False
         loop = asyncio.get_running_loop()
         deadline = loop.time() + (0.0 if force else _BEGIN_PATIENCE)
         while not await self._containers.holds(place, str(folder.absolute() / "order.json")):

@@ -14,7 +14,7 @@ from pathlib import Path
 from core.errors import Broken, Unreachable
 from core.ports import Exit
 from core.sandboxes import elsewhere
-from core.sandboxes.elsewhere import FIRST_PAUSE, meanwhile
+from core.sandboxes.elsewhere import FIRST_PAUSE, WITHOUT_FOLDER, meanwhile
 from core.sandboxes.kubernetes import pods as words
 from core.sandboxes.kubernetes.api import Api, Cluster, Json, NotFound
 from core.sandboxes.mirror import Gap, Mirror
@@ -81,35 +81,33 @@ class Follower(elsewhere.Follower):
         self._empty_since: float | None = None
         self._made = False
 
-    async def _follow(self) -> None:
+    async def _follow(self) -> Exit:
         async with self._cluster.open() as api:
-            while not await self._turn(api):
-                await self._rest(1.5, 2.0)
+            while (end := await self._turn(api)) is None:
+                await self._rest(1.5, WITHOUT_FOLDER)
+        return end
 
-    async def _turn(self, api: Api) -> bool:
-        """Whether it has ended, and all is home."""
-        if self._afar.attempt.end() is not None:
-            return True
+    async def _turn(self, api: Api) -> Exit | None:
+        """Its end, once all is home."""
+        if (end := self._afar.attempt.end()) is not None:
+            return end
         seen = await look(api, self._handle.job)
         self.trouble = None
         self._made = self._made or bool(seen.pods)
         pod = words.worker(seen.pods)
-        if pod is not None and words.has_logs(pod):
+        if pod is not None and words.has_logs(pod) and not self._afar.lost():
             lived = not seen.over
             if not await self._hear(api, pod, seen.over):
-                return False
+                return None
             seen = await look(api, self._handle.job)
             pod = words.worker(seen.pods) or pod
             if seen.over and lived:
                 await self._hear(api, pod, True)
         if seen.over:
-            if not self._surely():
-                return False
-            await self._home(api, pod, seen.job)
-            return True
+            return await self._home(api, pod, seen.job) if self._surely() else None
         if pod is not None:
             await self._patience(api, pod)
-        return False
+        return None
 
     def _surely(self) -> bool:
         """Whether no pod is on its way any more: where there was none, one may just be in the
@@ -167,22 +165,23 @@ class Follower(elsewhere.Follower):
         self._silence.listen(idle_time)
         while self._silence.seconds(mirror) < idle_time:  # noqa: ASYNC110
             await asyncio.sleep(min(1.0, idle_time / 4))
-        (self._folder / IDLE).touch()
+        self.because(IDLE)
         await api.delete(f"jobs/{self._handle.job}", "Foreground")
 
-    async def _home(self, api: Api, pod: Json | None, job: Json | None) -> None:
+    async def _home(self, api: Api, pod: Json | None, job: Json | None) -> Exit:
         """Nothing of it runs any more: record the end, and have the Job cleared away."""
-        if (self._folder / STOPPING).exists():
+        if self.reason(STOPPING) is not None:
             end = Exit(signal=9, reason="stopped")
-        elif (self._folder / IDLE).exists():
+        elif self.reason(IDLE) is not None:
             end = Exit(signal=9, reason="idle_time")
-        elif (self._folder / GIVEN_UP).exists():
-            end = Exit(reason="not_started", error=(self._folder / GIVEN_UP).read_text("utf-8"))
+        elif (why := self.reason(GIVEN_UP)) is not None:
+            end = Exit(reason="not_started", error=why)
         else:
             end = words.ending(pod, job)
-        await self._afar.settle(end)
+        end = await self._afar.settle(end)
         with contextlib.suppress(Broken):  # the time to live will do it
             await api.delete(f"jobs/{self._handle.job}", "Background")
+        return end
 
     async def _patience(self, api: Api, pod: Json) -> None:
         """Give up what can't begin: at once where it is hopeless."""
@@ -192,5 +191,5 @@ class Follower(elsewhere.Follower):
             return
         self._stuck_since = self._stuck_since or time.monotonic()
         if words.is_hopeless(pod) or time.monotonic() - self._stuck_since > PATIENCE:
-            (self._folder / GIVEN_UP).write_text(why, "utf-8")
+            self.because(GIVEN_UP, why)
             await api.delete(f"jobs/{self._handle.job}", "Foreground")

@@ -12,7 +12,8 @@ from urllib.parse import urlsplit
 
 from core.errors import Broken
 from core.ports import Order
-from core.sandboxes.afar import CARRIER, WRAP_UP, outside
+from core.sandboxes.afar import CARRIER, WRAP_UP
+from core.sandboxes.carried import Carried
 
 Json = dict[str, Any]
 CARGO = "/bullpen"
@@ -34,10 +35,11 @@ def name_of(folder: Path) -> str:
     return f"bullpen-{words}-{digest.hexdigest()[:12]}"
 
 
-def secret(name: str, order: Order, freight: bytes) -> Json:
-    """What the pod must know and nobody else: the freight with the token, and credentials."""
+def secret(name: str, order: Order, freight: bytes, shown: Sequence[Carried]) -> Json:
+    """What the pod must know and nobody else: the freight with the token, and the credentials that
+    are `shown` to it."""
     data = {"freight": freight, "carrier.py": CARRIER.read_bytes()}
-    data |= {key: source.read_bytes() for key, _, source in _outside(order)}
+    data |= {_key(n): one.data for n, one in enumerate(shown)}
     size = sum(map(len, data.values()))
     if size > LARGEST:
         raise Broken(f"what the agent is given has {size} bytes: a cluster takes {LARGEST}")
@@ -61,7 +63,7 @@ def owned(manifest: Json, job: Json) -> Json:
     return {**manifest, "metadata": {**manifest["metadata"], "ownerReferences": [owner]}}
 
 
-def job(name: str, order: Order, rooms: Sequence[str]) -> Json:
+def job(name: str, order: Order, rooms: Sequence[str], shown: Sequence[Carried]) -> Json:
     """The Job: one pod, once."""
     table = order.container
     spec: Json = {
@@ -69,7 +71,10 @@ def job(name: str, order: Order, rooms: Sequence[str]) -> Json:
         "completions": 1,
         "parallelism": 1,
         "ttlSecondsAfterFinished": round(float(table.get("ttl") or TTL)),
-        "template": {"metadata": {"labels": labels(order)}, "spec": _pod(name, order, rooms)},
+        "template": {
+            "metadata": {"labels": labels(order)},
+            "spec": _pod(name, order, rooms, shown),
+        },
     }
     if order.wall_time is not None:
         spec["activeDeadlineSeconds"] = round(order.wall_time + order.grace + WRAP_UP + SLACK)
@@ -90,7 +95,7 @@ def labels(order: Order) -> dict[str, str]:
     }
 
 
-def _pod(name: str, order: Order, rooms: Sequence[str]) -> Json:
+def _pod(name: str, order: Order, rooms: Sequence[str], shown: Sequence[Carried]) -> Json:
     table = order.container
     spaces = [*rooms, *([] if _within("/tmp", rooms) else ["/tmp"])]  # noqa: S108 - in the pod
     volumes: list[Json] = [{"name": f"room-{n}", "emptyDir": {}} for n in range(len(spaces))]
@@ -98,8 +103,8 @@ def _pod(name: str, order: Order, rooms: Sequence[str]) -> Json:
     seen: list[Json] = [{"name": f"room-{n}", "mountPath": path} for n, path in enumerate(spaces)]
     seen.append({"name": "cargo", "mountPath": CARGO, "readOnly": True})
     seen += [
-        {"name": "cargo", "mountPath": str(target), "subPath": key, "readOnly": True}
-        for key, target, _ in _outside(order)
+        {"name": "cargo", "mountPath": str(one.target), "subPath": _key(n), "readOnly": True}
+        for n, one in enumerate(shown)
     ]
     pod: Json = {
         "restartPolicy": "Never",
@@ -159,9 +164,9 @@ def _user(table: Mapping[str, Any]) -> Json:
     return found
 
 
-def _outside(order: Order) -> list[tuple[str, Path, Path]]:
-    """Credentials that belong where nothing can be written: keys of the Secret, shown there."""
-    return [(f"mount-{n}", target, source) for n, (target, source) in enumerate(outside(order))]
+def _key(number: int) -> str:
+    """Of a credential in the Secret."""
+    return f"mount-{number}"
 
 
 def offline(url: str) -> Json:

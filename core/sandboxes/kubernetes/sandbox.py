@@ -6,6 +6,7 @@ cluster; and where a pod is started twice all the same, the attempt's lease lets
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Mapping
@@ -14,8 +15,8 @@ from typing import Any
 
 from core.errors import Broken, Unreachable
 from core.ports import Exit, Order, Status
-from core.sandboxes import files
-from core.sandboxes.afar import WRAP_UP, Afar
+from core.sandboxes import carried, files
+from core.sandboxes.afar import WRAP_UP, Afar, Lost
 from core.sandboxes.attempt import REVOKED, Attempt
 from core.sandboxes.elsewhere import Elsewhere
 from core.sandboxes.kubernetes import manifest
@@ -62,12 +63,12 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
         if status.end is not None:
             return status.end
         follower = self._follower(folder, where)
-        (folder / STOPPING).touch()
+        follower.because(STOPPING)
+        grace = 0.0 if force else _grace(folder)
         async with self._open(where) as api:
             await api.delete(f"jobs/{where.job}", "Foreground")
-            for pod in (await look(api, where.job)).pods if force else ():
+            for pod in () if grace else (await look(api, where.job)).pods:
                 await api.delete(f"pods/{pod['metadata']['name']}", "Background", grace=1)
-        grace = 0.0 if force else float(Afar(folder).facts()["grace"]) + WRAP_UP
         return await self._stopped(follower, grace, f"the Job {where.job}", "look at its pods")
 
     async def forget(self, folder: Path) -> None:
@@ -87,8 +88,9 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
             raise Broken(f"a cluster has no network `{order.network}`: say on or off")
         await afar.load(order)
         where = self._where(order)
-        job = manifest.job(where.job, order, afar.rooms())
-        secret = manifest.secret(where.job, order, afar.freight())
+        shown = await asyncio.to_thread(carried.shown, order)
+        job = manifest.job(where.job, order, afar.rooms(), shown)
+        secret = manifest.secret(where.job, order, afar.freight(), shown)
         files.write(order.folder / "job.json", json.dumps({"secret": secret}).encode())
         if not attempt.take(_CLAIM + where.handle):
             raise Broken(f"the attempt in {order.folder} was called off before it started")
@@ -164,6 +166,15 @@ async def _add_secret(api: Api, secret: Json, job: Json) -> None:
     """It goes with the Job; without it the pod waits."""
     with contextlib.suppress(Exists):
         await api.create("secrets", manifest.owned(secret, job))
+
+
+def _grace(folder: Path) -> float:
+    """Seconds that it has for its goodbye and the way home: none where its folder is deleted, as
+    nothing of it comes home then."""
+    try:
+        return float(Afar(folder).facts()["grace"]) + WRAP_UP
+    except Lost:
+        return 0.0
 
 
 def _known(folder: Path) -> Handle | None:
