@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from core import acts, holding, queue, runs
+from core import acts, dispatch, holding, queue, runs
 from core.acts.ends import stop_session
 from core.commands.desk import Act, Desk
 from core.commands.grammar import Command, task_id
@@ -19,6 +19,10 @@ from core.store.database import Tx
 from core.store.unmet import listed
 
 _RUN = re.compile(r"(?:run-?\s*)0*(\d{1,9})", re.IGNORECASE)
+_AT_WORK = (
+    "SELECT DISTINCT task_id FROM sessions INDEXED BY sessions_open WHERE state <> 'terminated' "
+    "AND state IN ('starting', 'running', 'terminating') AND agent = ? ORDER BY task_id LIMIT 5"
+)
 
 
 async def killall(desk: Desk, command: Command) -> Reply | Act:
@@ -153,7 +157,22 @@ def _resume_task(tx: Tx, desk: Desk, wanted: Task) -> Reply:
     if left:
         return Reply(f"{task.ref} is paused no more, but waits. {left}")
     again = " Its account is tried again now." if rested else ""
-    return Reply(f"{task.ref} goes on.{again}", _also_waiting(tx, task))
+    return Reply(
+        f"{task.ref} goes on.{again}", (*_done_first(tx, desk, task), *_also_waiting(tx, task))
+    )
+
+
+def _done_first(tx: Tx, desk: Desk, task: Task) -> list[str]:
+    """What its agent is at while it has no place for this one."""
+    lines, load = [], dispatch.load(tx)
+    for session in sessions.open_of_task(tx, task.id):
+        agent = desk.house.agents.get(session.agent)
+        if agent is None or session.state is not SessionState.SUSPENDED:
+            continue
+        if load[agent.name] >= agent.max_concurrent_tasks:
+            refs = [task_ref(row[0]) for row in tx.all(_AT_WORK, (agent.name,))]
+            lines.append(f"{agent.name} is busy with {listed(refs)}: it goes on after that.")
+    return lines
 
 
 def _also_waiting(tx: Tx, task: Task) -> tuple[str, ...]:

@@ -193,6 +193,16 @@ async def test_what_goes_on_is_told_what_else_waits_for_its_agent(bench: Bench) 
         await live.say("/resume 1", "TASK-001 goes on", "Ready for mule, too: TASK-002")
 
 
+async def test_what_goes_on_only_later_is_told_what_its_agent_does_first(bench: Bench) -> None:
+    crew(bench)
+    async with bench.running() as live:
+        await live.say('/spawn wait "Stand there"', "mule is on it")
+        await live.until(lambda: "begun" in bench.output(), "its first words")
+        await live.say("/pause 1", "TASK-001 is paused")
+        await live.say('/spawn wait "Stand here" --agent mule', "TASK-002", "mule is on it")
+        await live.say("/resume 1", "TASK-001 goes on", "mule is busy with TASK-002")
+
+
 async def test_an_agent_that_can_be_interrupted_is_asked_before_it_is_told_to_go(
     bench: Bench,
 ) -> None:
