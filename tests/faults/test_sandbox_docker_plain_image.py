@@ -14,7 +14,7 @@ from core.errors import Broken
 from core.sandboxes.docker import DockerSandbox
 from tests import docker_ground
 from tests.docker_ground import PLAIN_IMAGE
-from tests.sandbox_bench import PATIENCE, Bench, others_with, some_seconds, texts
+from tests.sandbox_bench import PATIENCE, Bench, lose, others_with, some_seconds, texts
 
 pytestmark = pytest.mark.faults
 
@@ -132,6 +132,33 @@ async def test_stops_leave_nothing(bench: Bench) -> None:
         await bench.said(order, "ready")
         assert (await bench.sandbox.stop(order.folder, handle, force)).reason == "stopped"
         assert not others_with(seconds)
+
+
+@pytest.mark.parametrize("anew", [False, True], ids=["the same bot", "another bot"])
+async def test_what_has_lost_its_folder_can_be_stopped(bench: Bench, anew: bool) -> None:
+    """The engine's log has no place to go any more."""
+    seconds = some_seconds()
+    order = bench.order("sh", "-c", f"while :; do echo a; sleep 0.1; done & sleep {seconds}",
+                        idle_time=1000.0, **PLAIN)
+    handle = await bench.start(order)
+    await bench.said(order, "a")
+    waiting = asyncio.create_task(bench.sandbox.ended(order.folder, handle))
+    await asyncio.wait({waiting}, timeout=0.5)
+    lose(order.folder)
+    await asyncio.wait({waiting}, timeout=0.5)
+    assert not waiting.done()
+    sandbox = bench.sandbox
+    if anew:
+        waiting.cancel()
+        sandbox = again(bench).sandbox
+        waiting = asyncio.create_task(sandbox.ended(order.folder, handle))
+    assert (await sandbox.status(order.folder, handle)).alive
+    async with asyncio.timeout(PATIENCE):
+        assert (await sandbox.stop(order.folder, handle, force=True)).reason == "stopped"
+        await waiting
+        assert (await bench.sandbox.status(order.folder, handle)).end is not None
+    assert not others_with(seconds)
+    assert not order.folder.exists()
 
 
 async def test_after_an_answer_it_has_its_whole_idle_time(bench: Bench) -> None:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import calendar
+import contextlib
 import io
 import json
 import os
@@ -159,7 +160,7 @@ def _messages(client: APIClient, name: str, since: int) -> Iterator[tuple[bytes,
     words = {"stdout": 1, "stderr": 1, "timestamps": 1, "since": since}
     url = f"{client.base_url}/v{client.api_version}/containers/{name}/logs"
     with client.get(url, params=words, stream=True, timeout=client.timeout) as answer:
-        if answer.status_code == 404:
+        if answer.status_code in (404, 409):  # it was taken away, or is just now
             return
         answer.raise_for_status()
         answer.raw.auto_close = False  # else reading at its end raises
@@ -247,13 +248,20 @@ class _State:
         value = {key: kept for key, kept in vars(self).items() if key != "tail"}
         value["parts"] = {k.decode(): base64.b64encode(v).decode() for k, v in self.parts.items()}
         new = folder / f"{FILE}.new"
-        new.write_text(json.dumps(value), encoding="utf-8")
-        new.rename(folder / FILE)
+        with _unless_deleted():
+            new.write_text(json.dumps(value), encoding="utf-8")
+            new.rename(folder / FILE)
 
     def _append(self, folder: Path, lines: list[bytes]) -> None:
-        with open(folder / "output", "ab") as file:
+        with _unless_deleted(), open(folder / "output", "ab") as file:
             file.write(b"".join(lines))
             self.size = file.tell()
+
+
+def _unless_deleted() -> contextlib.AbstractContextManager[None]:
+    """An attempt whose folder was deleted, by hand say, is kept in its limits and ended like any
+    other; what it says has no place any more."""
+    return contextlib.suppress(FileNotFoundError)
 
 
 def _now() -> float:
