@@ -6,7 +6,11 @@ import contextlib
 import os
 from pathlib import Path
 
+import pytest
+
+from tests.flows import afar_bench
 from tests.flows.bench import Bench, Live
+from tests.flows.real_bench import need_sandbox
 
 BREAKS = '/add "Break it" --run "sh -c \'echo first words; echo the boom >&2; exit 3\'"'
 SLEEPS = '--run "sh -c \'echo $$ > {pid}; exec sleep 1000\'"'
@@ -146,3 +150,15 @@ def _alive(process: int) -> bool:
 
 def _live_sessions(bench: Bench) -> int:
     return int(bench.value("SELECT count(*) FROM sessions WHERE state <> 'terminated'"))
+
+
+@pytest.mark.parametrize("lost", ["attempt", "session"])
+@pytest.mark.parametrize("sandbox", ["host", "bubblewrap"])
+async def test_one_that_has_lost_its_folder_is_killed(
+    bench: Bench, sandbox: str, lost: str
+) -> None:
+    need_sandbox(sandbox)
+    bench.configure(f'[repos.shop]\nsource = "{bench.repo}"\n')
+    bench.configure(f'[agents.shell]\ndriver = "command"\nsandbox = "{sandbox}"\n',
+                    "config/agents.toml")
+    await afar_bench.what_has_lost_its_folder_is_killed(bench, lost)
