@@ -7,9 +7,10 @@ without end.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import stat
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from core.sandboxes import files
 
 MOST_FILE, MOST_FILES = 1 << 20, 8 << 20
 """Bytes that are carried along: of one file, and of all."""
+_WHY: Mapping[int | None, str] = {errno.ELOOP: "it is a link", errno.ENXIO: "it is no file"}
 DEEPEST = 100
 """Folders within each other that are looked into."""
 
@@ -139,7 +141,7 @@ def content(path: Path, roots: Sequence[Path]) -> tuple[bytes, int]:
                     raise Broken(f"{path} can't be read: it is no file")
                 data = file.read(MOST_FILE + 1)
     except OSError as error:
-        raise Broken(f"{path} can't be read: {error.strerror}") from error
+        raise Broken(f"{path} can't be read: {_WHY.get(error.errno, error.strerror)}") from error
     if len(data) > MOST_FILE:
         raise Broken(f"{path} is larger than {MOST_FILE >> 20} MB: too much to carry along")
     return data, facts.st_mode
