@@ -319,30 +319,37 @@ def nest(folder: Path, name: str = "d") -> None:
 
 async def test_folders_nested_deeper_than_any_path_are_removed(tmp_path: Path) -> None:
     world = await make_world(tmp_path)
-    nest(world.workspace)
-    nest(world.workspace / "d", "e")
-    (world.workspace / "d" / "e").chmod(0)
-    seen = read_inspection(run_inside(world.workspace, inspection_script()))
-    assert seen.head == world.start
-    assert may_remove(seen.status, seen.head, seen.head) == (
-        "git can't look into some of its folders")
-    await remove_workspace(world.workspace)
+    try:
+        nest(world.workspace)
+        nest(world.workspace / "d", "e")
+        (world.workspace / "d" / "e").chmod(0)
+        seen = read_inspection(run_inside(world.workspace, inspection_script()))
+        assert seen.head == world.start
+        assert may_remove(seen.status, seen.head, seen.head) == (
+            "git can't look into some of its folders")
+    finally:  # no other program takes that away
+        await remove_workspace(world.workspace)
     assert list(world.workspace.parent.iterdir()) == []
 
 
 async def test_folders_nested_in_its_objects_are_told_and_not_followed(tmp_path: Path) -> None:
     world = await make_world(tmp_path)
-    nest(world.workspace / ".git" / "objects")
-    with pytest.raises(Broken, match="nested as git nests none"):
-        await world.collect()
-    await remove_workspace(world.workspace)
+    try:
+        nest(world.workspace / ".git" / "objects")
+        with pytest.raises(Broken, match="nested as git nests none"):
+            await world.collect()
+    finally:
+        await remove_workspace(world.workspace)
 
 
 async def test_folders_that_a_check_has_nested_hold_no_judging_up(tmp_path: Path) -> None:
     (tmp_path / "checks/1").mkdir(parents=True)
-    nest(tmp_path / "checks/1")
-    await _end_earlier(HostSandbox(), tmp_path / "checks")
-    assert list((tmp_path / "checks").iterdir()) == []
+    try:
+        nest(tmp_path / "checks/1")
+        await _end_earlier(HostSandbox(), tmp_path / "checks")
+        assert list((tmp_path / "checks").iterdir()) == []
+    finally:
+        await remove_workspace(tmp_path / "checks")
 
 
 async def test_what_git_says_beside_its_answer_is_no_work(tmp_path: Path) -> None:
