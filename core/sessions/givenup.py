@@ -4,6 +4,7 @@ may run on over there. It is asked for again until it is ended, and nothing secr
 from __future__ import annotations
 
 from core.house import House
+from core.model import Severity
 from core.sessions.unstarted import forget
 from core.store import givenup, sessions
 from core.store.database import Tx
@@ -26,4 +27,5 @@ async def end(house: House, session_id: str, number: int) -> None:
 def _over(tx: Tx, session_id: str, number: int) -> None:
     if givenup.over(tx, session_id, number):
         words = f"{session_id} answers again: what still ran of it was ended"
-        sessions.tell(tx, sessions.get(tx, session_id), "session.reachable", words)
+        session = sessions.get(tx, session_id)
+        sessions.tell(tx, session, "session.reachable", words, Severity.WARNING)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,6 +54,34 @@ async def test_a_way_that_breaks_meanwhile_is_said_and_gone_on_with(
 ) -> None:
     """The server ends while the agent works, and comes back once that has been told."""
     await afar_bench.an_absence_is_said_and_gone_on_with(bench, sshd.stop, sshd.start)
+
+
+async def test_one_given_up_stays_so_over_a_restart_and_is_ended_once_it_answers(
+    bench: Bench, sshd: Sshd
+) -> None:
+    """Its container works on meanwhile, and the bot that was told so is killed."""
+    sql = ("SELECT s.state, s.outcome, s.reason, a.given_up FROM sessions s JOIN attempts a "
+           "ON a.session_id = s.id")
+    engine = remote_bench.engine()
+    async with bench.running(repo=None) as live:
+        await live.say("/add Work --run \"sh -c 'while echo at work; do sleep 1; done'\"")
+        await live.until(lambda: "at work" in bench.output(), "it works")
+        sshd.stop()
+        await live.told("can't be reached")
+        await live.say("/kill 1 --sure", "counts as gone, on your word")
+        live.send(signal.SIGKILL)
+    (before,) = bench.rows(sql)
+    assert tuple(before)[:2] == ("terminated", "lost") and before["given_up"] == 1
+    async with bench.running(repo=None) as live:
+        await live.say("/sessions", "Nothing runs now")
+        await live.say("/task 1", "TASK-001 · failed", "/retry 1")
+        assert [tuple(row) for row in bench.rows(sql)] == [tuple(before)]
+        assert len(engine.docker("ps", "--quiet").split()) == 1, "it works on over there"
+        sshd.start()
+        await live.told("answers again: what still ran of it was ended")
+        assert engine.containers() == []
+    assert [tuple(row) for row in bench.rows(sql)] == [(*tuple(before)[:3], 0)]
+    assert bench.states() == {1: "failed"}
 
 
 @pytest.mark.parametrize("lost", ["attempt", "session"])
