@@ -72,7 +72,9 @@ class Afar(Bench):
     async def over(self) -> None:
         assert self.sshd is not None
         assert self.api is not None
-        await self.clean()
-        await self.sandbox.close()  # type: ignore[attr-defined]
-        await self.api.close()
-        self.sshd.stop()
+        try:
+            await self.clean()
+        finally:
+            await self.sandbox.close()  # type: ignore[attr-defined]
+            await self.api.close()
+            self.sshd.stop()

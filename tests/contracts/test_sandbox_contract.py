@@ -20,6 +20,7 @@ from tests.sandbox_bench import (
     PATIENCE,
     SANDBOXES,
     Bench,
+    after_an_answer_it_has_its_whole_idle_time,
     lose,
     others_with,
     some_seconds,
@@ -364,19 +365,7 @@ async def test_while_a_person_is_asked_silence_is_no_idleness(bench: Bench) -> N
 
 
 async def test_after_an_answer_it_has_its_whole_idle_time(bench: Bench) -> None:
-    """Whoever was asked took longer than that; the agent thinks before it speaks again."""
-    order = bench.order("sh", "-c", "echo ready; read x; sleep 2; echo $x",
-                        idle_time=4.0, input_open=True)  # fmt: skip
-    handle = await bench.start(order)
-    await bench.said(order, "ready")
-    await bench.sandbox.note(order.folder, "waiting", "yes")
-    done = asyncio.create_task(bench.sandbox.ended(order.folder, handle))
-    await asyncio.wait({done}, timeout=7.3)
-    await bench.sandbox.send(order.folder, 1, b"go\n")
-    await bench.sandbox.note(order.folder, "waiting", "")
-    await asyncio.wait_for(done, PATIENCE)
-    end = await bench.end(order, handle)
-    assert (end.reason, texts(await bench.lines(order))) == (None, ["ready", "go"])
+    await after_an_answer_it_has_its_whole_idle_time(bench)
 
 
 async def test_the_cpu_time_ends_it_dead_children_included(bench: Bench) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests import docker_ground
-from tests.bot_bench import House
+from tests.bot_bench import CHORE, House
 from tests.fakes.git_world import run_git
 from tests.fakes.model_server import ModelServer, Say, Turn, Use
 from tests.flows.real_bench import need_sandbox, program
@@ -23,16 +23,8 @@ pytestmark = [pytest.mark.faults, pytest.mark.timeout(400)]
 KILLS = 5
 PATIENCE = 270.0
 """Seconds: a bound for a busy machine, which starts Claude three times and a container thrice."""
-CHORE = """
-name = "chore"
-title = "Work that nobody has to look at"
-
-[[steps]]
-id = "work"
-kind = "agent"
-type = "any"
+MERGED = CHORE.replace('default = "done"', 'default = "merge"') + """
 writes_code = true
-outcomes = { default = "merge" }
 
 [[steps]]
 id = "merge"
@@ -115,7 +107,7 @@ async def test_ten_tasks_end_whoever_does_them_and_whoever_is_killed(
                            image=docker_ground.PYTHON_IMAGE)
         (house.base / "config" / "agents.toml").write_text(crew)
         (house.base / "config" / "workflows").mkdir()
-        (house.base / "config" / "workflows" / "chore.toml").write_text(CHORE)
+        (house.base / "config" / "workflows" / "chore.toml").write_text(MERGED)
         try:
             await asyncio.to_thread(play, house, random.Random(seed))
         finally:

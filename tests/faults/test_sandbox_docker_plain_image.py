@@ -14,7 +14,15 @@ from core.errors import Broken
 from core.sandboxes.docker import DockerSandbox
 from tests import docker_ground
 from tests.docker_ground import PLAIN_IMAGE
-from tests.sandbox_bench import PATIENCE, Bench, lose, others_with, some_seconds, texts
+from tests.sandbox_bench import (
+    PATIENCE,
+    Bench,
+    after_an_answer_it_has_its_whole_idle_time,
+    lose,
+    others_with,
+    some_seconds,
+    texts,
+)
 
 pytestmark = pytest.mark.faults
 
@@ -162,18 +170,7 @@ async def test_what_has_lost_its_folder_can_be_stopped(bench: Bench, anew: bool)
 
 
 async def test_after_an_answer_it_has_its_whole_idle_time(bench: Bench) -> None:
-    order = bench.order("sh", "-c", "echo ready; read x; sleep 2; echo $x",
-                        idle_time=4.0, input_open=True, **PLAIN)  # fmt: skip
-    handle = await bench.start(order)
-    await bench.said(order, "ready")
-    await bench.sandbox.note(order.folder, "waiting", "yes")
-    done = asyncio.create_task(bench.sandbox.ended(order.folder, handle))
-    await asyncio.wait({done}, timeout=7.3)
-    await bench.sandbox.send(order.folder, 1, b"go\n")
-    await bench.sandbox.note(order.folder, "waiting", "")
-    await asyncio.wait_for(done, PATIENCE)
-    end = await bench.end(order, handle)
-    assert (end.reason, texts(await bench.lines(order))) == (None, ["ready", "go"])
+    await after_an_answer_it_has_its_whole_idle_time(bench, **PLAIN)
 
 
 async def test_its_times_are_not_told_by_a_clock_that_can_be_set(bench: Bench) -> None:
