@@ -115,8 +115,7 @@ class Site:
         try:
             await asyncio.wait_for(child.wait(), patience)
         except TimeoutError:
-            child.kill()  # each file is replaced whole, so nothing is left half-written
-            await child.wait()
+            await _ended(child)  # each file is replaced whole, so nothing is left half-written
 
     async def _after(self, before: asyncio.Task[Report]) -> Report:
         await asyncio.wait([before])
@@ -167,14 +166,18 @@ class Site:
     async def _bury(self) -> None:
         child, self._child = self._child, None
         if child is not None:
-            with contextlib.suppress(ProcessLookupError):
-                child.kill()
-            await child.wait()
+            await _ended(child)
 
     def _running(self) -> asyncio.subprocess.Process:
         if self._child is None:
             raise EOFError
         return self._child
+
+
+async def _ended(child: asyncio.subprocess.Process) -> None:
+    with contextlib.suppress(ProcessLookupError):  # it may just have gone by itself
+        child.kill()
+    await child.wait()
 
 
 def _report(answer: dict[str, Any]) -> Report:

@@ -89,6 +89,16 @@ async def test_closing_ends_the_child(site: Site) -> None:
     await site.close()
 
 
+async def test_closing_without_patience_finds_a_child_that_has_just_gone(site: Site) -> None:
+    await site.tick()
+    child = site._child
+    assert child is not None
+    os.kill(child.pid, signal.SIGKILL)
+    await child.wait()
+    await site.close(patience=0)
+    assert site.pid is None
+
+
 async def test_it_ends_when_the_bot_is_gone(filled: Filled) -> None:
     """The end of its input is all that a killed bot leaves it."""
     reader, writer = os.pipe()
