@@ -133,7 +133,7 @@ class Afar:
     async def settle(self, end: Exit) -> Exit:
         """It has ended over there, which is proven: bring the branch home and record the end.
         `end` is how, as far as the engine knows; what the carrier told goes before that. Where its
-        folder is lost the end is recorded nowhere."""
+        folder is deleted the end is recorded nowhere."""
         recorded = self.attempt.end()
         if recorded is not None:
             return recorded
@@ -143,7 +143,9 @@ class Afar:
         try:
             facts = self.facts()
         except Lost:
-            return _unheard(end)
+            end = _unheard(end)
+            self.attempt.bury(end)
+            return end
         try:
             await exchange.bring_back(self.folder, Path(facts["workspace"]), facts["branch"])
         except Broken as error:
@@ -163,7 +165,9 @@ class Afar:
 def _unheard(end: Exit) -> Exit:
     """The end of one whose folder is lost."""
     if end.reason in (None, "gone"):
-        end = Exit(reason="gone", error="its folder was deleted: how it ended can't be told")
+        end = Exit(
+            reason="gone", error="its folder was deleted or spoilt: how it ended can't be told"
+        )
     return _dated(end)
 
 

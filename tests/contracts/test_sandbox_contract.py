@@ -310,6 +310,22 @@ async def test_what_has_lost_its_folder_can_be_stopped(bench: Bench, force: bool
     assert not order.folder.exists()
 
 
+async def test_what_was_emptied_in_its_folder_keeps_nothing_alive(bench: Bench) -> None:
+    """As a power cut may leave files that were just written."""
+    seconds = some_seconds()
+    order = bench.order("sh", "-c", f"sleep {seconds} & echo ready; wait")
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+    for path in order.folder.iterdir():
+        if path.is_file():
+            os.truncate(path, 0)
+    assert (await bench.sandbox.status(order.folder, handle)).alive
+    async with asyncio.timeout(PATIENCE):
+        assert (await bench.sandbox.stop(order.folder, handle, force=True)).reason == "stopped"
+        await bench.sandbox.ended(order.folder, handle)
+    assert not others_with(seconds)
+
+
 async def test_what_has_lost_its_folder_is_waited_for_until_it_has_ended(bench: Bench) -> None:
     """It can't be told how any more."""
     seconds = some_seconds()

@@ -70,7 +70,8 @@ def name_of(order: Order) -> str:
 
 
 class Shut(Broken):
-    """An agent has closed its attempt's folder to us: it is ours by a user's number alone."""
+    """It can't be told: an agent has closed its attempt's folder to us, which is ours by a user's
+    number alone; or a power cut has left the file empty."""
 
 
 def place_in(folder: Path) -> Place | None:
@@ -88,12 +89,12 @@ def place_in(folder: Path) -> Place | None:
         try:
             return Place(**json.loads(file.read(_LARGEST)))
         except (ValueError, TypeError, OSError) as error:
-            raise Broken(f"{path} is not Bullpen's") from error
+            raise Shut(f"{path} is not Bullpen's") from error
 
 
 def place_of(folder: Path, handle: str) -> Place:
-    """The place in a folder, checked against its stored handle; where the folder is gone, or
-    shut, as far as the handle knows it. Raises Broken for a handle of another kind."""
+    """The place in a folder, checked against its stored handle; where the folder is gone,
+    shut or spoilt, as far as the handle knows it. Raises Broken for a handle of another kind."""
     try:
         value: Mapping[str, Any] = json.loads(handle)
         name, engine, engine_id = value["container"], value["engine"], value["engine_id"]

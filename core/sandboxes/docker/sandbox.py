@@ -248,7 +248,8 @@ class DockerSandbox:
 
 
 def _known(folder: Path) -> Place | None:
-    """None also where an agent has shut the folder: only one with a launcher is shown it."""
+    """None also where an agent has shut the folder (only one with a launcher is shown it), or its
+    file is spoilt."""
     try:
         return place_in(folder)
     except Shut:
