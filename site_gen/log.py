@@ -11,7 +11,7 @@ from core.redaction import Redactor
 from core.views import SHOWN, LogLine, Said
 from site_gen.words import clock
 
-_LOUD = {"tool_call", "error", "question", "file_change", "outcome"}
+_LOUD = {"tool_call", "error", "permission_request", "question", "file_change", "outcome"}
 _UNSAFE = re.compile(r"[^a-z_]")
 
 
