@@ -19,6 +19,7 @@ from core.store.sessions import open_of_task
 from core.views import SessionPage, SessionRow
 
 _OVER = (TaskState.DONE, TaskState.CANCELLED)
+_TASK = re.compile(r"(?:task-)?\d{1,9}", re.IGNORECASE)
 
 
 async def sessions(desk: Desk, command: Command) -> Reply:
@@ -59,10 +60,11 @@ def _state(session: Session, waits: bool = False) -> str:
 
 
 async def session(desk: Desk, command: Command) -> Reply:
-    """One session: where and how it works, its tries and turns, what it has used, its end."""
+    """One session: where and how it works, its tries and turns, what it has used, its end. Of a
+    task that is named the newest."""
     if not command.words:
-        raise Unclear("Which? /session coder-1-7f3a91c2; /sessions lists them.")
-    name = command.words[0]
+        raise Unclear("Which? /session coder-1-7f3a91c2, or 42; /sessions lists them.")
+    name = await _name(desk, command.words[0])
     page = await desk.house.store.view(lambda db: views.session_page(db, name))
     if page is None:
         raise Unclear(f"No session `{name[:60]}`. /sessions --all lists them.")
@@ -77,6 +79,19 @@ async def session(desk: Desk, command: Command) -> Reply:
         table=Table(("turn", "attempt", "why", "state", "checks", "reason"), _turns(page)),
         buttons=tuple(buttons),
     )
+
+
+async def _name(desk: Desk, said: str) -> str:
+    if not _TASK.fullmatch(said):
+        return said
+    wanted = await desk.house.store.write(lambda tx: tasks.get(tx, task_id(said)))
+    found = await desk.house.store.read(
+        "SELECT id FROM sessions WHERE task_id = ? ORDER BY created_at DESC, id LIMIT 1",
+        (wanted.id,),
+    )
+    if not found:
+        raise Unclear(f"{wanted.ref} has no session yet: nobody has begun it.")
+    return str(found[0]["id"])
 
 
 def _told(desk: Desk, page: SessionPage) -> list[str]:
@@ -182,6 +197,6 @@ TABLE: list[tuple[Form, object]] = [
         Form("sessions", "/sessions [--agent NAME] [--all]", V, "who works", _LIST, words=0),
         sessions,
     ),
-    (Form("session", "/session ID", V, "one session", words=1), session),
+    (Form("session", "/session 42 or ID", V, "one session", words=1), session),
     (Form("kill", _KILL, O, "stop it now", _SURE, group="work", words=1), kill),
 ]

@@ -134,9 +134,12 @@ def test_one_session_with_all_there_is_to_know(bench: Bench) -> None:
     crew(bench)
     bench.up('/spawn make "Write this down"')
     name = bench.value("SELECT id FROM sessions")
-    ran = bench.up(f"/session {name}", "/session", "/session nobody")
+    ran = bench.up(f"/session {name}", "/session", "/session nobody", "/session 1", "/session 2",
+                   '/add "Wait" --draft', "/session 2")
     ran.said(f"{name} · completed", "TASK-001 Write this down", "agent: maker, command",
-             "sandbox: host", "attempts: 1: status 0", "Which?", "No session `nobody`")
+             "sandbox: host", "attempts: 1: status 0", "Which?", "No session `nobody`",
+             f"{name} · completed", "No task 2.", "TASK-002 · Wait",
+             "TASK-002 has no session yet: nobody has begun it.")
 
 
 def test_each_mistake_of_a_spawn_is_one_line_and_starts_nothing(bench: Bench) -> None:
