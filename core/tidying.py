@@ -60,7 +60,10 @@ async def _obstacle(house: House, session: Session, task: Task) -> str | None:
     if ran.end.status != 0:  # what git complains of isn't anybody's work
         return "it can't be looked into"
     seen = read_inspection(ran.output)
-    return may_remove(seen.status, seen.head, task.head_commit or task.base_commit or "")
+    saved = task.head_commit or task.base_commit or ""
+    if seen.head != saved and await house.repositories.holds(house.repo(task.repo), seen.head):
+        saved = seen.head  # another session has brought the task further, or the branch has moved
+    return may_remove(seen.status, seen.head, saved)
 
 
 def _to(tx: Tx, session_id: str, state: WorktreeState) -> None:

@@ -89,6 +89,24 @@ def test_work_is_never_lost_without_a_word(bench: Bench) -> None:
     assert there(bench) == []
 
 
+async def test_the_workspace_of_an_earlier_try_goes_where_it_holds_nothing(bench: Bench) -> None:
+    """It stands at the commit where both tries began, and the second is merged onto a later one."""
+    wait = bench.shown / "wait"
+    wait.touch()
+    async with bench.running() as live:
+        await live.say(f"/add One --run \"sh -c 'echo at work; while test -e {wait}; do sleep 0.1; "
+                       "done; echo 1 > one.txt'\"")
+        await live.until(lambda: "at work" in bench.output(), "its first words")
+        await live.say("/kill 1", "TASK-001 killed")
+        await live.until(lambda: bench.value("SELECT state FROM sessions") == "terminated", "over")
+        bench.commit({"meanwhile.txt": "x\n"})
+        wait.unlink()
+        await live.say("/retry 1", "G-1")
+        await live.say("/approve 1", "TASK-001 done")
+        await live.until(lambda: not list(bench.data.glob("sessions/*/workspace")), "both are gone")
+    assert [row["kept"] for row in bench.rows("SELECT kept FROM sessions")] == [None, None]
+
+
 @pytest.mark.parametrize("bit", ["--skip-worktree", "--assume-unchanged"])
 def test_work_that_git_was_told_to_pass_over_is_not_lost(bench: Bench, bit: str) -> None:
     bench.up("/worktree new --agent shell --branch trial")
