@@ -3,37 +3,29 @@ own program, may renew a login at any time. What an agent wrote itself is an age
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import stat
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from config.credentials import SECRET_NAME
+from config import secretfiles
+from config.secretfiles import LARGEST_IN_FOLDER, MOST
 from core.model import Agent
 
-LARGEST = 1 << 20
-"""Bytes of a file that is read for secrets."""
-_MOST_FILES, _MOST_ENTRIES = 200, 2000
-_MOST_VALUES, _MOST_RENEWED = 500, 200
-"""Values of one file that are known: those that it had at first, and those that came later."""
-_LONGEST, _MOST_TEXT = 64 << 10, 256 << 10
-"""Characters of one value; and of all of a file's that came later."""
-_SHORTEST = 12
-"""Characters of a value in a file that is taken for a secret: shorter ones are words."""
-_QUICK, _SHARE = 0.01, 20
-"""Seconds that a look into a folder may take. After one that takes longer, as where it has very
-many entries, the pause is so many times as long."""
-_FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-_SET = re.compile(r"[=:]")
-_PLAIN = re.compile(r"[\w+/=.~:@%!-]+")
-"""What a key is made of, and most code is not."""
+_MOST_FILES, _MOST_ENTRIES, _MOST_BYTES = 200, 2000, 2 << 20
+"""Of a folder: files that are looked at, entries that are walked, and bytes in those files when
+they are first seen."""
+_MOST_RENEWED, _MOST_TEXT = 100, 64 << 10
+"""Values of one mount that are known besides those that it had at first, and their characters."""
+_QUICK, _SHARE = 0.02, 20
+"""Seconds that one look may take before what is left waits for the next. After a look that takes
+as long, the pause is so many times as long: whatever an agent writes there, the bot has time."""
 _KEY = re.compile(r"(?=.*\d)(?=.*[A-Za-z])[\w+/=.~-]{16,}")
 """What an agent's own writing must look like: it could hide plain words from people by it."""
 
@@ -50,104 +42,124 @@ class Mounted:
         ours = {mount.source for mount in mounts if not mount.writable}
         theirs = {mount.source for mount in mounts if mount.writable}
         self._lock = threading.Lock()
-        self._places = [_Place(path, path in theirs, pause) for path in sorted(ours | theirs)]
+        self._places = deque(_Place(path, path in theirs, pause) for path in sorted(ours | theirs))
         self._told: frozenset[str] = frozenset()
-        self()
+        self._look(until=float("inf"))
+        self._due = 0.0
 
     def __call__(self) -> frozenset[str]:
         with self._lock:
-            changed = [place.look() for place in self._places]
-            if any(changed):
-                self._told = frozenset().union(*(place.values() for place in self._places))
+            now = time.monotonic()
+            if now >= self._due:
+                self._look(until=now + _QUICK)
             return self._told
+
+    def _look(self, until: float) -> None:
+        """What is not come to by then comes first at the next look."""
+        begun = time.monotonic()
+        changed = [place.look(until) for place in self._places]
+        if any(changed):
+            self._told = frozenset().union(*(place.values() for place in self._places))
+        ended = time.monotonic()
+        if ended - begun >= _QUICK:
+            self._due = ended + _SHARE * (ended - begun)
+            self._places.rotate(-1)
 
     def unread(self) -> list[str]:
         """What couldn't be looked at for secrets, a line each."""
-        return [line for place in self._places for line in place.unread()]
+        return sorted(line for place in self._places for line in place.unread())
 
 
 @dataclass(slots=True)
 class _File:
-    """`first`: the secrets that it had when Bullpen first saw it; `renewed`: those since, the
-    newest last. `why`: what keeps it from being read whole."""
+    """`why`: what keeps it from being read whole. `at`: when it was read last, of the monotonic
+    clock."""
 
     path: Path
-    named: bool
-    first: tuple[str, ...] | None = None
-    renewed: dict[str, None] = field(default_factory=dict)
     seen: _Stamp = None
-    at: float = 0.0
+    at: float = float("-inf")
     why: str | None = None
-
-    def look(self, strict: bool, pause: float) -> bool:
-        """Read it where it has changed; whether that was so. `strict`: an agent may have written
-        what is new."""
-        now, seen = time.monotonic(), _stamp(self.path)
-        if self.first is not None and (seen == self.seen or now - self.at < pause):
-            return False
-        self.seen, self.at = seen, now
-        found = [value for value in self._found() if len(value) <= _LONGEST]
-        if self.first is None:
-            self.first = () if strict else tuple(found[:_MOST_VALUES])
-        self._take([value for value in found if not strict or _like_a_key(value)])
-        return True
-
-    def _found(self) -> list[str]:
-        text, self.why = _text(self.path, follow=not self.named)
-        if self.named:
-            return list(dict.fromkeys(_named(text)))
-        values = list(dict.fromkeys(_values(text)))
-        if len(values) > _MOST_VALUES:
-            self.why = f"holds more than {_MOST_VALUES} values: only those named as keys are known"
-            values = list(dict.fromkeys(_named(text)))
-        return values
-
-    def _take(self, values: list[str]) -> None:
-        for value in values[:_MOST_RENEWED]:
-            if value not in (self.first or ()):
-                self.renewed.pop(value, None)
-                self.renewed[value] = None
-        while len(self.renewed) > _MOST_RENEWED or sum(map(len, self.renewed)) > _MOST_TEXT:
-            del self.renewed[next(iter(self.renewed))]
 
 
 class _Place:
-    """One mount's source. Of a folder only so many files are looked at."""
+    """One mount's source. `first`: the secrets that were given with it; an agent that may write
+    there pushes none of them out."""
 
     def __init__(self, source: Path, writable: bool, pause: float) -> None:
         self._source, self._writable, self._pause = source, writable, pause
         self._folder = source.is_dir()
-        self._files = {} if self._folder else {source: _File(source, named=False)}
-        self._due, self._begun, self._more = 0.0, False, False
+        self._files = {} if self._folder else {source: _File(source)}
+        self._due, self._begun, self._many = 0.0, False, False
+        self._more: set[str] = set()
+        self._first: dict[str, None] = {}
+        self._renewed: dict[str, None] = {}
 
-    def look(self) -> bool:
+    def look(self, until: float) -> bool:
+        """Whether anything was read anew."""
         now = time.monotonic()
-        if self._folder and (not self._begun or now >= self._due):
+        if self._folder and now >= self._due:
             self._find()
-            took = time.monotonic() - now
-            self._due = now + took + (self._pause if took < _QUICK else _SHARE * took)
+            self._due = time.monotonic() + self._pause
         strict, self._begun = self._writable and self._begun, True
-        changed = [file.look(strict, self._pause) for file in self._files.values()]
-        return any(changed)
+        changed = self._changed(now)
+        for number, (file, seen) in enumerate(changed):
+            if time.monotonic() >= until:
+                return number > 0
+            file.seen, file.at = seen, time.monotonic()
+            values, file.why = secretfiles.read(file.path, self._folder)
+            self._take([value for value in values if not strict or _like_a_key(value)], strict)
+        return bool(changed)
+
+    def _changed(self, now: float) -> list[tuple[_File, _Stamp]]:
+        """Those that waited longest first."""
+        found = [(file, _stamp(file.path)) for file in self._files.values()]
+        changed = [
+            (file, seen)
+            for file, seen in found
+            if (file.seen != seen and now - file.at >= self._pause) or file.at == float("-inf")
+        ]
+        return sorted(changed, key=lambda one: one[0].at)
 
     def _find(self) -> None:
-        for path in _files(self._source):
+        size = 0
+        for path, about in _files(self._source):
             if path in self._files:
+                size += about.st_size
                 continue
+            if about.st_size > LARGEST_IN_FOLDER:
+                self._more.add(f"files of more than {LARGEST_IN_FOLDER >> 10} KiB: they are not")
+                continue
+            size += about.st_size
             if len(self._files) >= _MOST_FILES:
-                self._more = True
+                self._files = {one: it for one, it in self._files.items() if os.path.lexists(one)}
+            if len(self._files) >= _MOST_FILES:
+                self._more.add(f"more than {_MOST_FILES} files: only those are")
                 return
-            self._files[path] = _File(path, named=True)
+            if size > _MOST_BYTES and not self._begun:
+                self._more.add(f"files of more than {_MOST_BYTES >> 20} MiB: only so much is")
+                return
+            self._files[path] = _File(path)
+
+    def _take(self, values: list[str], strict: bool) -> None:
+        new = [value for value in values if value not in self._first]
+        if not strict:
+            room = MOST - len(self._first)
+            self._first.update(dict.fromkeys(new[:room]))
+            self._many, new = self._many or len(new) > room, new[room:]
+        for value in new[:_MOST_RENEWED]:
+            self._renewed.pop(value, None)
+            self._renewed[value] = None
+        while len(self._renewed) > _MOST_RENEWED or sum(map(len, self._renewed)) > _MOST_TEXT:
+            del self._renewed[next(iter(self._renewed))]
 
     def values(self) -> Iterable[str]:
-        return (
-            one for file in self._files.values() for one in (*(file.first or ()), *file.renewed)
-        )
+        return (*self._first, *self._renewed)
 
     def unread(self) -> Iterator[str]:
-        if self._more:
-            yield f"{self._source} holds more than {_MOST_FILES} files: only those are looked at"
-        elif not self._folder:
+        yield from (f"{self._source} holds {words} looked at" for words in self._more)
+        if self._many:
+            yield f"{self._source} holds more than {MOST} secrets: only the first are known"
+        if not self._folder:
             yield from (f"{self._source} {file.why}" for file in self._files.values() if file.why)
 
 
@@ -163,7 +175,7 @@ def _stamp(path: Path) -> _Stamp:
     return found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns
 
 
-def _files(folder: Path) -> Iterator[Path]:
+def _files(folder: Path) -> Iterator[tuple[Path, os.stat_result]]:
     """Its ordinary files; no link is followed, and a very large one is not walked to its end."""
     left = _MOST_ENTRIES
     for where, folders, names in os.walk(folder):
@@ -171,71 +183,8 @@ def _files(folder: Path) -> Iterator[Path]:
         for name in names:
             path = Path(where, name)
             with suppress(OSError):
-                if stat.S_ISREG(path.lstat().st_mode):
-                    yield path
+                about = path.lstat()
+                if stat.S_ISREG(about.st_mode):
+                    yield path, about
         if left <= 0:
             return
-
-
-def _text(path: Path, follow: bool) -> tuple[str, str | None]:
-    """The file's text, and why it has none. Nothing but an ordinary file is waited for."""
-    try:
-        with open(os.open(path, _FLAGS | (0 if follow else os.O_NOFOLLOW)), "rb") as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                return "", "is no ordinary file"
-            held = file.read(LARGEST + 1)
-    except OSError as error:
-        return "", f"can't be read: {error.strerror}"
-    if len(held) > LARGEST:
-        return "", f"has more than {LARGEST >> 20} MiB"
-    try:
-        return held.decode(), None
-    except UnicodeDecodeError:
-        return "", "is no text"
-
-
-def _values(text: str) -> Iterator[str]:
-    """What may be a secret in a file of credentials: a JSON file's texts; else what stands behind
-    `=` or `:`, and each line that is one word."""
-    if "PRIVATE KEY" in text and len(text) <= _LONGEST:
-        yield text
-        return
-    with suppress(ValueError, RecursionError):
-        yield from [value for _, value in _texts(json.loads(text)) if _secret(value)]
-        return
-    for line in text.splitlines():
-        value = _SET.split(line, maxsplit=1)[-1].strip().strip("\"'")
-        if _secret(value):
-            yield value
-
-
-def _named(text: str) -> Iterator[str]:
-    """The same in a file of some folder, which may hold anything: only what a name calls secret."""
-    if "-----BEGIN" in text and "PRIVATE KEY-----" in text and len(text) <= _LONGEST:
-        yield text
-        return
-    with suppress(ValueError, RecursionError):
-        found = list(_texts(json.loads(text)))
-        yield from (value for name, value in found if SECRET_NAME.search(name) and _secret(value))
-        return
-    for line in text.splitlines():
-        name, *values = _SET.split(line, maxsplit=1)
-        value = values[0].strip().strip("\"',;") if values else ""
-        if SECRET_NAME.search(name) and _secret(value) and _PLAIN.fullmatch(value):
-            yield value
-
-
-def _secret(value: str) -> bool:
-    return len(value) >= _SHORTEST and not any(mark.isspace() for mark in value)
-
-
-def _texts(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
-    """Each text with the name that it stands under."""
-    if isinstance(value, str):
-        yield name, value
-    elif isinstance(value, dict):
-        for key, inner in value.items():
-            yield from _texts(inner, key)
-    elif isinstance(value, list):
-        for inner in value:
-            yield from _texts(inner, name)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 from collections.abc import Iterable, Iterator
+from functools import lru_cache
 from urllib.parse import quote, quote_plus
 
 SHORTEST = 4
@@ -15,8 +16,14 @@ _LINE_FROM = 16
 
 def forms(secrets: Iterable[str]) -> tuple[str, ...]:
     """Every form of every secret, longest first."""
-    found = {form for secret in secrets for form in _forms_of(secret.strip())}
+    found = {form for secret in secrets for form in _of(secret.strip())}
     return tuple(sorted((f for f in found if len(f) >= SHORTEST), key=lambda f: (-len(f), f)))
+
+
+@lru_cache(maxsize=4096)
+def _of(secret: str) -> tuple[str, ...]:
+    """Made once: where one secret is renewed, all others are as before."""
+    return tuple(_forms_of(secret))
 
 
 def _forms_of(secret: str) -> Iterator[str]:

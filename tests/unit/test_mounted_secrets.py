@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from config.mounted import LARGEST, Mounted
+from config.mounted import Mounted
+from config.secretfiles import LARGEST, LARGEST_IN_FOLDER
 from core.model import Agent, Mount
 from core.redaction import Redactor
 
@@ -25,6 +27,13 @@ def redactor(source: Path, *, writable: bool = False) -> Redactor:
     made = Redactor()
     made.follow(Mounted([agent(source, writable=writable)], pause=0.0))
     return made
+
+
+def until(ready: Callable[[], bool]) -> None:
+    """What isn't come to in one look is at a later one."""
+    deadline = time.monotonic() + 30
+    while not ready():
+        assert time.monotonic() < deadline
 
 
 @pytest.mark.parametrize("writable", [False, True])
@@ -142,6 +151,58 @@ def test_in_a_folder_what_is_new_is_found_and_a_pipe_or_link_is_passed_over(
     (folder / "b.env").write_text(f"API_KEY={NEW}\n")
     assert clean.text(f"{OLD} {NEW} anordinaryvalue1 secretelsewhere-77") == (
         "[redacted] [redacted] anordinaryvalue1 secretelsewhere-77")
+
+
+def _flood(folder: Path, files: int, turn: int) -> None:
+    """As an agent may write it: as much in each file as is looked at."""
+    for number in range(files):
+        key = "".join(f"api_key=q{turn}w{number:03}e{n:03}rtyuiop\n" for n in range(60))
+        lines = "x: y\n" * ((LARGEST_IN_FOLDER - len(key)) // 5)
+        (folder / f"{number}.env").write_text(key + lines)
+
+
+def test_an_agent_that_writes_very_much_takes_neither_the_time_nor_the_room(
+        tmp_path: Path) -> None:
+    theirs, other = tmp_path / "theirs", tmp_path / "zlogin"
+    theirs.mkdir()
+    other.write_text(OLD)
+    (theirs / "own.env").write_text(f"API_KEY={OLD}-2\n")
+    made = Mounted([agent(theirs, writable=True), agent(other, writable=True)], pause=0.0)
+    clean = Redactor()
+    clean.follow(made)
+    for turn in range(3):
+        _flood(theirs, 190, turn)
+        known = clean.secrets
+        clean.text("a line")
+        new = {value for value in clean.secrets - known if value.startswith(f"q{turn}")}
+        assert len(new) < 190 * 60 / 2, "what one look can't come to waits for the next"
+    other.write_text(NEW)
+    until(lambda: clean.text(NEW) == "[redacted]")
+    assert len(clean.secrets) <= 103
+    assert clean.text(f"{OLD} {OLD}-2") == "[redacted] [redacted]"
+
+
+def test_files_that_are_gone_make_room_for_new_ones(tmp_path: Path) -> None:
+    clean = redactor(tmp_path, writable=True)
+    for turn in range(3):
+        for number in range(150):
+            (tmp_path / f"{turn}-{number}").write_text("words")
+        clean.text("a line")
+        for path in tmp_path.iterdir():
+            path.unlink()
+    (tmp_path / "b.env").write_text(f"API_KEY={NEW}\n")
+    until(lambda: clean.text(NEW) == "[redacted]")
+
+
+@pytest.mark.parametrize("files, size, why", [
+    (1, LARGEST_IN_FOLDER + 1, "files of more than 64 KiB: they are not looked at"),
+    (40, LARGEST_IN_FOLDER, "files of more than 2 MiB: only so much is looked at"),
+])
+def test_what_is_too_much_in_a_folder_is_told(
+        tmp_path: Path, files: int, size: int, why: str) -> None:
+    for number in range(files):
+        (tmp_path / f"{number}").write_text("w" * size)
+    assert Mounted([agent(tmp_path)]).unread() == [f"{tmp_path} holds {why}"]
 
 
 def test_what_one_source_told_stays_known_after_the_next(tmp_path: Path) -> None:
