@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 from collections.abc import AsyncIterator
@@ -338,7 +339,8 @@ async def test_what_has_lost_its_folder_is_waited_for_until_it_has_ended(bench: 
     assert not waiting.done()
     assert (await bench.sandbox.status(order.folder, handle)).alive
     for pid in others_with(seconds):
-        os.kill(pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it went with the one before
+            os.kill(pid, signal.SIGKILL)
     await asyncio.wait_for(waiting, PATIENCE)
     end = await bench.end(order, handle)
     assert end.reason == "gone"
