@@ -18,7 +18,7 @@ from core.sandboxes.docker.stream import _unchunked
 from tests import remote_bench
 from tests.fakes.git_world import new_repository, run_git
 from tests.remote_bench import Afar
-from tests.sandbox_bench import ENV, others_with, some_seconds, texts, until
+from tests.sandbox_bench import ENV, PATIENCE, lose, others_with, some_seconds, texts, until
 
 pytestmark = pytest.mark.faults
 
@@ -130,6 +130,26 @@ async def test_a_container_that_somebody_ends_is_gone(bench: Afar, way: list[str
     if way == ["rm", "-f"]:
         remote_bench.engine().docker("volume", "prune", "--force")
     assert (await bench.end(order, handle)).reason == "gone"
+
+
+async def test_a_bot_started_after_its_folder_was_deleted_can_stop_it(bench: Afar) -> None:
+    """Also while the way there is broken at first."""
+    words = some_seconds()
+    order = bench.order("sh", "-c", f"trap '' TERM; echo ready; sleep {words}; sleep {words}")
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+    bench.sshd.stop()  # type: ignore[union-attr]
+    lose(order.folder)
+    bench = await bench.again()
+    with pytest.raises(Unreachable):
+        await bench.sandbox.stop(order.folder, handle)
+    bench.sshd.start()  # type: ignore[union-attr]
+    assert (await bench.sandbox.status(order.folder, handle)).alive
+    async with asyncio.timeout(PATIENCE):
+        assert (await bench.sandbox.stop(order.folder, handle)).reason == "stopped"
+    assert not others_with(words)
+    assert json.loads(handle)["container"] not in remote_bench.engine().containers()
+    await bench.sandbox.close()  # type: ignore[attr-defined]
 
 
 async def test_what_was_made_and_never_started_is_found_as_nothing(bench: Afar) -> None:
