@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -135,7 +135,7 @@ class Attempt:
         with contextlib.suppress(OSError), files.opened(self.folder) as folder:
             files.sweep(folder, "order.json")
         try:
-            order = self._json("order.json")
+            order = self._json("order.json", files.LARGEST)
         except Planted:
             order = {"env": {}}
         if order is None or "env" not in order:
@@ -149,10 +149,11 @@ class Attempt:
 
     def handle(self) -> str | None:
         """The handle that the launcher has written, if it has."""
-        with contextlib.suppress(Broken):  # a power cut may leave it empty; the claim will do
+        # A power cut may leave it empty; the claim will do.
+        with contextlib.suppress(Broken, ValueError, KeyError):
             if (value := self._json("handle.json")) is not None:
-                handle = json.dumps(value, separators=(",", ":"))
-                identity(handle)
+                launcher, child = _named(value), value.get("child")
+                handle = handle_of(launcher, child if type(child) is int else 0)
                 return handle if len(handle) < _LONGEST_HANDLE else None
         return None
 
@@ -197,12 +198,13 @@ class Attempt:
     def _ordered(self) -> dict[str, Any]:
         """The order; nothing where it is not there, or not ours any more."""
         with contextlib.suppress(Planted):
-            return self._json("order.json") or {}
+            return self._json("order.json", files.LARGEST) or {}
         return {}
 
-    def _json(self, name: str) -> dict[str, Any] | None:
+    def _json(self, name: str, most: int = files.SMALL) -> dict[str, Any] | None:
+        """Walls keep an agent from an order, and from nothing else that is read here."""
         try:
-            value = json.loads(files.content(self.folder / name))
+            value = json.loads(files.content(self.folder / name, most))
         except (FileNotFoundError, NotADirectoryError):
             return None
         except (ValueError, RecursionError) as error:
@@ -218,10 +220,14 @@ class Attempt:
 def identity(handle: str) -> Identity:
     """The launcher that a handle names. Raises Broken for a handle of another kind."""
     try:
-        value = json.loads(handle)
-        return _identity(value["pid"], value["start"], value["boot"])
+        return _named(json.loads(handle))
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Broken(f"{handle!r} is no handle of a process on this machine") from error
+
+
+def _named(value: Mapping[str, Any]) -> Identity:
+    """Raises ValueError, KeyError, TypeError."""
+    return _identity(value["pid"], value["start"], value["boot"])
 
 
 def _identity(pid: object, start: object, boot: object) -> Identity:
@@ -240,9 +246,9 @@ def claimant(claim: str) -> Identity:
         raise Planted(f"{claim[:100]!r} names no process") from error
 
 
-def handle_of(launcher: Identity) -> str:
-    """A handle for a launcher that died before it could write its own."""
-    value = {"boot": launcher.boot, "child": 0, "pid": launcher.pid, "start": launcher.start}
+def handle_of(launcher: Identity, child: int = 0) -> str:
+    """A handle; also for a launcher that died before it could write its own."""
+    value = {"boot": launcher.boot, "child": child, "pid": launcher.pid, "start": launcher.start}
     return json.dumps(value, separators=(",", ":"))
 
 

@@ -18,8 +18,9 @@ T = TypeVar("T")
 _TRIES, _IN_VAIN = 5000, 20
 """How often a folder is opened again that an agent closes again and again, some hundredths of a
 second in all; and how often where it stands open."""
-LARGEST = 16 << 20
-"""Bytes of a file that is read here; an order may hold a long prompt."""
+SMALL, LARGEST = 16 << 10, 16 << 20
+"""Bytes of a file that is read here: of one that an agent may have written, which is parsed in no
+time whatever it holds; and of an order, which may hold a long prompt."""
 
 
 def write(path: Path, data: bytes) -> None:
@@ -92,14 +93,16 @@ def exists(folder: int, name: str) -> bool:
     return True
 
 
-def content(path: Path) -> bytes:
-    """A regular file of reasonable size. Raises OSError and ValueError."""
+def content(path: Path, most: int) -> bytes:
+    """A regular file of at most so many bytes. Raises OSError and ValueError."""
     fd = descriptor(path, os.O_RDONLY | os.O_NONBLOCK)
-    with open(fd, "rb") as file:
+    try:
         facts = os.fstat(fd)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > LARGEST:
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > most:
             raise ValueError("no file, or far too big")
-        return file.read(LARGEST)
+        return os.pread(fd, facts.st_size, 0)
+    finally:
+        os.close(fd)  # Python's own file does not, where it finds a folder
 
 
 def unguessed(name: str) -> str:

@@ -706,8 +706,8 @@ class Launcher:
         end = {
             "at": time.time_ns() // 1_000_000,
             "dropped": self.log.dropped,
-            "error": error,
-            "left": left,
+            "error": error and error[:500],  # Bullpen reads no more than some KiB of all this
+            "left": left[:500],
             "reason": reason,
             "signal": number,
             "status": status,

@@ -19,7 +19,6 @@ from core.ports import Order
 from core.sandboxes import files
 
 FILE = "container.json"
-_LARGEST = 64 << 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,18 +77,13 @@ def place_in(folder: Path) -> Place | None:
     """What is written there; None where nothing is. Raises Broken."""
     path = folder / FILE
     try:
-        fd = files.descriptor(path, os.O_RDONLY | os.O_NONBLOCK)
-    except PermissionError as error:
-        raise Shut(f"{path} can't be read: {error.strerror}") from error
+        return Place(**json.loads(files.content(path, files.SMALL)))
     except (FileNotFoundError, NotADirectoryError):
         return None
+    except (PermissionError, ValueError, TypeError, RecursionError) as error:
+        raise Shut(f"{path} is closed to us, or not Bullpen's: {error}") from error
     except OSError as error:
         raise Broken(f"{path} can't be read: {error.strerror}") from error
-    with open(fd, "rb") as file:
-        try:
-            return Place(**json.loads(file.read(_LARGEST)))
-        except (ValueError, TypeError, OSError) as error:
-            raise Shut(f"{path} is not Bullpen's") from error
 
 
 def place_of(folder: Path, handle: str) -> Place:
@@ -98,7 +92,7 @@ def place_of(folder: Path, handle: str) -> Place:
     try:
         value: Mapping[str, Any] = json.loads(handle)
         name, engine, engine_id = value["container"], value["engine"], value["engine_id"]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Broken(f"{handle!r} is no handle of a container") from error
     written = None
     with contextlib.suppress(Shut):
