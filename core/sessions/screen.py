@@ -7,12 +7,14 @@ scrolls off above. What was read is not read again when the program paints it an
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 import pyte
-from pyte.screens import Char, Margins, StaticDefaultDict
+from pyte.modes import DECSCNM
+from pyte.screens import Char, Margins, StaticDefaultDict, wcwidth
 
 COLUMNS, ROWS = 80, 24
 STANDS = 1500
@@ -25,6 +27,12 @@ _NEAR = 48
 """Lines among which a part of the screen that comes and goes is read once: two screens."""
 _DEEP = 8
 """Cursor positions that a program may have saved."""
+_FEW = 256
+_MARKS = 8
+"""Characters without a width of their own that one cell may hold: accents, vowels, joiners."""
+_JOINS = "\u200c\u200d"
+_LONGEST = 1024
+"""Characters of one sequence that are kept until it ends."""
 _FIGURES = re.compile(r"\d[\d.,:]*[kKmMgG]?")
 _WORDS = re.compile(r"[^\W_]{2}")
 _UNSEEN = re.compile(
@@ -49,9 +57,15 @@ class Screen:
         self._replaying = False
         self.now = 0
 
-    def feed(self, text: str) -> None:
-        """Draw it. A sequence that the emulator stumbles over draws nothing."""
-        self._stream.feed(_UNSEEN.sub("", text))
+    def feed(self, text: str, enough: Callable[[], bool] = lambda: False) -> int:
+        """Draw it, until that is `enough`, which is asked after each few characters; returns how
+        many are left. A sequence that the emulator stumbles over draws nothing."""
+        text = _UNSEEN.sub("", text)
+        for start in range(0, len(text), _FEW):
+            if enough():
+                return len(text) - start
+            self._stream.feed(text[start : start + _FEW])
+        return 0
 
     def take(self, at: int, all_of_it: bool = False) -> list[str]:
         """The lines that stand by now (ms since the epoch; `all_of_it`: that stand at all) or
@@ -130,15 +144,38 @@ class _Row(StaticDefaultDict[int, Char]):
 
 
 class _Stream(pyte.Stream):
+    """However long a sequence is, little of it is kept: one without an end is gone on with."""
+
+    _begun = ""
+    _length = 0
+
     def _send_to_parser(self, data: str) -> bool | None:
         try:
-            return super()._send_to_parser(data)
+            plain = super()._send_to_parser(data)
         except Exception:  # it has begun anew: the next character is plain text
+            plain = True
+        if plain:
+            self._begun, self._length = "", 0
             return True
+        self._length += 1
+        if self._length <= 2:
+            self._begun += data
+        elif self._length > _LONGEST:
+            self._begin_again()
+        return plain
+
+    def _begin_again(self) -> None:
+        """The same kind of sequence, without what was said in it so far."""
+        self._initialize_parser()
+        begun, self._begun, self._length = f"{self._begun}0", "", 0
+        for sign in begun:
+            self._send_to_parser(sign)
 
 
 class _Canvas(pyte.Screen):
-    """Tells of rows that scroll off; it holds no more than a screen, whatever is drawn on it."""
+    """Tells of rows that scroll off. Whatever is drawn on it, it holds no more than a screen, of
+    which each cell holds a few characters; and no character takes more work than a row, no
+    sequence more than a screen. Nobody sees its colours."""
 
     buffer: Any
     cleared = False
@@ -148,6 +185,36 @@ class _Canvas(pyte.Screen):
         self._tell = gone
         self.buffer = defaultdict(lambda: _Row(self.default_char))
         self.cleared = False
+
+    def draw(self, data: str) -> None:
+        """The emulator leaves out what follows a character without a width."""
+        if data.isascii() and data.isprintable():
+            super().draw(data)
+            return
+        start = 0
+        for at, sign in enumerate(data):
+            if wcwidth(sign) <= 0:
+                if at > start:
+                    super().draw(data[start:at])
+                self._mark(sign)
+                start = at + 1
+        if start < len(data):
+            super().draw(data[start:])
+
+    def _mark(self, sign: str) -> None:
+        """It belongs to the character before it, if it is to be seen at all."""
+        if sign not in _JOINS and unicodedata.category(sign)[0] not in "LM":
+            return
+        x, y = self.cursor.x - 1, self.cursor.y
+        if x < 0:
+            x, y = self.columns - 1, y - 1
+        if y < 0:
+            return
+        row = self.buffer[y]
+        if x and not row[x].data:  # the second half of a wide one
+            x -= 1
+        if len(row[x].data) <= _MARKS:
+            row[x] = row[x]._replace(data=unicodedata.normalize("NFC", row[x].data + sign))
 
     def index(self) -> None:
         top, bottom = self.margins or Margins(0, self.lines - 1)
@@ -167,11 +234,28 @@ class _Canvas(pyte.Screen):
         del self.savepoints[: 1 - _DEEP]
         super().save_cursor()
 
+    def set_mode(self, *modes: int, **kwargs: Any) -> None:
+        super().set_mode(*_unpainted(modes, **kwargs), **kwargs)
+
+    def reset_mode(self, *modes: int, **kwargs: Any) -> None:
+        super().reset_mode(*_unpainted(modes, **kwargs), **kwargs)
+
+    def select_graphic_rendition(self, *attrs: int) -> None:
+        """Nobody sees it."""
+
+    def alignment_display(self) -> None:
+        """A test picture: nobody looks at it."""
+
     def set_title(self, param: str) -> None:
         """Nobody reads it."""
 
     def set_icon_name(self, param: str) -> None:
         """Nobody reads it."""
+
+
+def _unpainted(modes: Sequence[int], private: bool = False) -> list[int]:
+    """Without the one that has every cell painted anew in other colours."""
+    return [mode for mode in modes if (mode << 5 if private else mode) != DECSCNM]
 
 
 def _key(text: str) -> str:

@@ -7,6 +7,7 @@ before, and a bot that begins again draws what is not yet in the log once more.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import time
 from collections import deque
@@ -32,7 +33,6 @@ KNOWN = 500
 """Lines of the log that are not told again where they are painted once more."""
 REPLAYED = 256 << 10
 """Bytes of output before the log's position that are drawn again after a restart."""
-_SLICE = 1024
 _STILL = 1.5
 """Seconds of silence after which all that is on the screen stands."""
 _SHARE, _BURST, _ENOUGH = 0.2, 1.0, 0.25
@@ -55,7 +55,9 @@ async def terminal(
         lines: Sequence[Line] = ()
         with contextlib.suppress(BullpenError):  # then it begins with an empty screen
             lines = await sandbox.read(folder, start, REPLAYED)
-        found.replay(lines[1 if start else 0 :], position)
+        for line in lines[1 if start else 0 :]:
+            found.replay((line,), position)
+            await asyncio.sleep(0)  # others have their turn
     return found
 
 
@@ -128,7 +130,8 @@ class Terminal:
         return self._look(self._screen.now, all_of_it=True)
 
     def _next(self, line: Line) -> list[Entry]:
-        found = self._look(line.at) if line.at - self._screen.now >= _LOOKS else []
+        due = line.at - self._screen.now >= _LOOKS and self._credit > 0
+        found = self._look(line.at) if due else []
         self._draw_held()
         self._held = line
         return found
@@ -146,13 +149,9 @@ class Terminal:
         self._drawn = line.end
 
     def _draw(self, line: Line) -> None:
-        text, begun = _raw(line), time.thread_time()
+        begun, most = time.thread_time(), max(self._credit, _ENOUGH)
         self._screen.now = line.at
-        for start in range(0, len(text), _SLICE):
-            if time.thread_time() - begun > max(self._credit, _ENOUGH):
-                self._lost += len(text) - start
-                break
-            self._screen.feed(text[start : start + _SLICE])
+        self._lost += self._screen.feed(_raw(line), lambda: time.thread_time() - begun > most)
         self._credit -= time.thread_time() - begun
 
     def _skip(self, line: Line) -> None:
@@ -173,7 +172,9 @@ class Terminal:
         """An entry with the lines that stand, beyond the one before."""
         if self._drawn <= self._told:
             return []
+        begun = time.thread_time()
         rows = self._screen.take(at, all_of_it)
+        self._credit -= time.thread_time() - begun
         if self._lost and not self._skipped:
             rows, self._lost = [_LEFT_OUT.format(self._lost // 1024 + 1), *rows], 0
         if not rows:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import sys
+import tracemalloc
 from collections.abc import Iterable
+from types import FrameType
 
 import pytest
 from hypothesis import given
@@ -14,6 +17,9 @@ from core.sessions.terminal import Terminal
 from core.store.logs import Entry
 
 LONG = 10 * STANDS
+CALLS = 200
+"""Calls of functions that a character may cost; a screen has 1920 cells."""
+FULL = "".join(f"\x1b[{row};1H{'x' * 80}" for row in range(1, ROWS + 1))
 
 
 def drawn(*frames: str, every: int = STANDS, known: Iterable[str] = ()) -> list[str]:
@@ -90,6 +96,68 @@ def test_odd_sequences_break_nothing(odd: str) -> None:
     assert drawn(f"{odd}\r\n\x1b[0m\x1b[?3l\x1b[r\r\nAfter it.")[-1] == "After it."
 
 
+@pytest.mark.parametrize("begin", [
+    "They", "They 文字", "\x1b[1;77HThey", "\x1b[2;77HThey\x1b[3;1H"])
+@pytest.mark.parametrize("again", ["", "\r\x1b[2C", "\x1b7\x1b[5;5Hb\x1b8"])
+@pytest.mark.parametrize("mark", ["\u0300\u0316", "\u200d", "\ufe0f", "\u0e31", "\u1161"])
+def test_a_cell_holds_few_marks_however_many_are_drawn_on_it(
+    begin: str, again: str, mark: str
+) -> None:
+    screen = Screen()
+    screen.feed(begin)
+    for _ in range(4):
+        screen.feed((mark * 20 + again) * 20)
+    lines = screen.take(1, all_of_it=True)
+    assert lines and max(len(line.replace(" ", "")) for line in lines) < 40
+
+
+def test_what_follows_a_sign_without_a_width_is_read() -> None:
+    said = ["⚠\ufe0f Look out", "👩\u200d🔧 mends it", "\u0939\u093f is read",
+            "\u1112\u1161\u11ab is one", "e\u0301 is one", "after\x01\u200b\u0080 these"]
+    assert drawn("\r\n".join(said)) == [*said[:3], "한 is one", "é is one", "after these"]
+
+
+@pytest.mark.parametrize("flood", [
+    "\x1b#8", "\x1b[?5h", "\x1b[?5h\x1b[?5l", "\x1b[?3h\x1b[?3l", "\x1b[2J", "\x1b[J", "\x1b[1J",
+    "\x1b[9999P", "\x1b[P", "\x1b[@", "\x1b[9999L", "\x1b[M", "\x1b[9999X", "\x1b[9999b",
+    "\x1b[S", "\x1b7", "\x1b8", "\x1b[8;999;999t", "\x1bH\x1b[C", "\t\r", "\x1bc", "\x1b[2;23r",
+    "\x1bM", "\n", "\x1b[4h字\r", "\x1b(0\x0e", "\x1b[1;2;3A", "\x1b[5J", "\x1b[1;38;2;1;2;3m",
+    "a\u0301", "ab\r\n"])
+def test_no_sequence_takes_more_work_than_a_little_for_each_character(flood: str) -> None:
+    calls, times = 0, 2000 // len(flood)
+    screen = Screen()
+    screen.feed(FULL)
+
+    def count(_frame: FrameType, event: str, _of: object) -> None:
+        nonlocal calls
+        calls += event in ("call", "c_call")
+
+    sys.setprofile(count)
+    try:
+        screen.feed(flood * times)
+    finally:
+        sys.setprofile(None)
+    assert calls / (times * len(flood)) < CALLS
+
+
+@pytest.mark.parametrize(("begin", "more", "end"), [
+    ("\x1b]0;", "t", "\x07"), ("\x1b]52;c;", "t\x1b[", "\x07"), ("\x1b[", "1;", "m"),
+    ("\x1b[", "1", "m"), ("\x1b[?", "\r7;", "h"), ("\x9b", ";", "m"), ("\x9d0;", "t", "\x07")])
+def test_of_a_sequence_without_an_end_little_is_kept(begin: str, more: str, end: str) -> None:
+    screen = Screen()
+    screen.feed(f"Before it.\r\n{begin}{more * 1000}")
+    tracemalloc.start()
+    try:
+        for _ in range(200_000 // len(more) // 1000):
+            screen.feed(more * 1000)
+        kept, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert kept < 50_000, "bytes"
+    screen.feed(f"{end}\r\nAfter it.")
+    assert screen.take(1, all_of_it=True) == ["Before it.", "After it."]
+
+
 @given(st.lists(st.text(alphabet="\x1b[]?;0123456789mABCDHJKLMPXr@cshl78ab字\u0301\r\n\b\t\x07")))
 def test_nothing_that_is_drawn_raises(frames: list[str]) -> None:
     screen = Screen()
@@ -155,6 +223,14 @@ def test_begun_again_at_any_record_nothing_is_lost_or_told_twice() -> None:
         found += again.rest()
         said = [word for word in words(found) if word.startswith("Said")]
         assert said == [f"Said {n} so" for n in range(60)], cut
+
+
+@pytest.mark.parametrize("unseen", ["\x1b[<u", "\x1b[>0;276q", f"\x1bPq{'#0~' * 500}\x1b\\"])
+def test_what_no_screen_shows_is_left_out_wherever_it_lies(unseen: str) -> None:
+    for at in range(240, 260):
+        terminal = Terminal()
+        terminal.take(records(f"{'.' * at}\x1b[H{unseen}Plain.\x1b[K\x1b[J" * 4))
+        assert words(terminal.rest()) == ["Plain."]
 
 
 def test_of_a_flood_little_is_drawn_and_its_end_is_seen() -> None:
