@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core import lifecycle
 from core.acts import money
-from core.errors import Refused, Unclear
+from core.errors import BullpenError, Refused, Unclear
 from core.house import House
 from core.lifecycle import Act, Situation
 from core.model import (
@@ -18,6 +18,7 @@ from core.model import (
     SessionState,
     Task,
 )
+from core.prompts import apart
 from core.store import doors, gates, inputs, sessions, tasks
 from core.store.database import Tx
 from core.workflow import Onward, follow
@@ -38,7 +39,7 @@ def approve(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, words:
         raise Unclear(f"{gate.ref} is a budget: /approve {gate.ref} +2usd, or finish")
     task = _task_of(tx, gate)
     if gate.kind is GateKind.QUESTION:
-        raise Unclear(f"{gate.ref} is a question: /answer {gate.ref} TEXT")
+        raise _not_so(gate, f"is a question: /answer {gate.ref} TEXT")
     closed = gates.close(tx, gate, GateState.APPROVED, actor=actor, place=place, answer=words)
     lifecycle.decide(_at(gate), Act.APPROVE, task.id)
     if gate.kind is GateKind.PERMISSION:
@@ -64,7 +65,7 @@ def reject(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, reason:
         return money.stop(tx, house, gate, actor, place, reason)[0]
     task = _task_of(tx, gate)
     if gate.kind is GateKind.QUESTION:
-        raise Unclear(f"{gate.ref} is a question: /answer {gate.ref} TEXT")
+        raise _not_so(gate, f"is a question: /answer {gate.ref} TEXT")
     if not reason.strip() and gate.kind in _DECISIONS:
         raise Unclear(f"Say what to change: /reject {gate.ref} REASON")
     closed = gates.close(tx, gate, GateState.REJECTED, actor=actor, place=place, answer=reason)
@@ -72,7 +73,7 @@ def reject(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, reason:
     if gate.kind is GateKind.PERMISSION:
         _tell_agent(tx, house, closed, False, reason or "Denied.")
     else:
-        prompt = house.prompts.again(actor.name or "the reviewer", reason)
+        prompt = house.prompts.again(actor.name or "the reviewer", reason, apart(task.change))
         follow(tx, house, task, "rejected", Onward(prompt=prompt, cause="rejected"))
     return closed
 
@@ -82,7 +83,7 @@ def answer(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, text: s
     over it goes on with the answer as its next prompt."""
     task = _task_of(tx, gate)
     if gate.kind is not GateKind.QUESTION:
-        raise Unclear(f"{gate.ref} is no question: /approve {gate.ref} or /reject {gate.ref} WHY")
+        raise _not_so(gate, f"is no question: /approve {gate.ref} or /reject {gate.ref} WHY")
     if not text.strip():
         raise Unclear(f"Say the answer: /answer {gate.ref} TEXT")
     lifecycle.decide(_at(gate), Act.ANSWER, task.id)
@@ -93,6 +94,13 @@ def answer(tx: Tx, house: House, gate: Gate, actor: Actor, place: Place, text: s
     else:
         _tell_agent(tx, house, closed, True, text)
     return closed
+
+
+def _not_so(gate: Gate, then: str) -> BullpenError:
+    """What to type instead, as long as it can be answered."""
+    if gate.state is GateState.OPEN:
+        return Unclear(f"{gate.ref} {then}")
+    return Refused(gates.answered_words(gate))
 
 
 def _answer_later(tx: Tx, task: Task, session: Session, question: str, text: str) -> None:

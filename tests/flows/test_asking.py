@@ -18,10 +18,13 @@ def claude(bench: Bench) -> None:
 
 def test_a_question_waits_and_its_answer_reaches_the_agent(bench: Bench) -> None:
     ran = bench.up('/add "Make a drink"', "ask: Tea or coffee?", "/inbox", "/approve 1",
-                   "/answer G-1", "/answer G-1 tea", "/approve 1")
+                   "/answer G-1", "/answer G-1 tea", "/approve G-1", "/approve 1",
+                   "/answer G-2 tea")
     ran.said("claude takes it", "❓ G-1", "Tea or coffee?", "/answer G-1 yes", "/answer G-1 …",
              "1 waits for you", "G-1 is a question: /answer G-1 TEXT", "Say the answer",
-             "G-1 answered. claude goes on", "TASK-001 is ready for you", "done · merged")
+             "G-1 answered. claude goes on")
+    ran.said("TASK-001 is ready for you", "done · merged")
+    ran.said("G-1 was answered by", "G-2 was approved by")
     assert bench.file("ANSWER.md") == "tea\n"
 
 
