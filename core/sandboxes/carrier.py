@@ -34,12 +34,14 @@ import uuid
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from typing import Any
+    from typing import Any, BinaryIO
 
 TAKEN = 75
 CHUNK = 1 << 20
+LONGEST = 4 << 20  # bytes of a record: no launcher writes a longer one
 LARGEST, MOST, ALTOGETHER = 20 << 20, 50, 200 << 20  # of artifacts
 REMEMBERED = 1 << 20
+SMALL, WORDS = 16 << 10, 500  # of what tells of an end, and of its words
 GUARDS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "commit.gpgSign=false",
           "gc.auto=0", "maintenance.auto=false", "credential.helper=")  # fmt: skip
 
@@ -156,7 +158,7 @@ class Carrier:
         end = self.end()
         try:
             self.bring_back()
-        except (Failed, Refused, OSError) as error:
+        except Exception as error:  # whatever the agent has left behind brings out
             end = over("gone", f"its work could not be brought back: {error}")
         self.copy_all()
         return self.tell(end)
@@ -243,22 +245,28 @@ class Carrier:
     # -- out ---------------------------------------------------------------------------
 
     def copy_all(self) -> None:
-        while self.copy():
-            pass
+        """What there is by now: somebody may never be done with writing."""
+        with contextlib.suppress(OSError):
+            size = os.stat(os.path.join(self.folder, "output"), follow_symlinks=False).st_size
+            while self.position < size and self.copy():
+                pass
 
     def copy(self) -> bool:
         """Whole records that are new, to standard output; False when there are none."""
-        try:
-            with open(os.path.join(self.folder, "output"), "rb") as file:
-                file.seek(self.position)
-                data = file.read(CHUNK)
-                while data and b"\n" not in data:
-                    more = file.read(CHUNK)
-                    if not more:
-                        break
-                    data += more
-        except FileNotFoundError:
+        file = plain(os.path.join(self.folder, "output"))
+        if file is None:
             return False
+        with file:
+            file.seek(self.position)
+            data = file.read(CHUNK)
+            while data and b"\n" not in data:
+                more = file.read(CHUNK)
+                if not more:
+                    break
+                data += more
+                if len(data) > LONGEST:  # the agent has written here
+                    self.position += len(data)
+                    return True
         whole = data[: data.rfind(b"\n") + 1]
         lines = []
         for record in whole.split(b"\n")[:-1]:
@@ -268,13 +276,15 @@ class Carrier:
         return bool(lines)
 
     def end(self) -> dict[str, Any]:
-        """How the launcher says that it ended."""
+        """How the launcher says that it ended; the agent may have said so in its place."""
+        gone = over("gone", "its launcher is gone")
         try:
-            with open(os.path.join(self.folder, "exit.json"), encoding="utf-8") as file:
-                end: dict[str, Any] = json.load(file)
-                return end
-        except (OSError, ValueError):
-            return over("gone", "its launcher is gone")
+            end = json.loads(read(os.path.join(self.folder, "exit.json"), SMALL) or b"")
+        except (ValueError, RecursionError):
+            return gone
+        if not isinstance(end, dict):
+            return gone
+        return {name: scalar(end[name]) for name in gone if name in end}
 
     def bring_back(self) -> None:
         """What the agent leaves: its commits, artifacts and memory. A short command of ours
@@ -321,7 +331,7 @@ class Carrier:
                 sent, taken = sent + len(data), taken + 1
                 if taken > MOST or sent > ALTOGETHER:
                     return self.mark("more artifacts than are taken: the rest stays behind")
-                self.attempted(f"artifacts/{urllib.parse.quote(name, safe='')}", data)
+                self.attempted(f"artifacts/{urllib.parse.quote(os.fsencode(name), safe='')}", data)
         return None
 
     def attempted(self, path: str, data: bytes) -> None:
@@ -334,8 +344,11 @@ class Carrier:
     def mark(self, text: str) -> None:
         """Our own word in the output, after the launcher has ended."""
         line = f"{time.time_ns() // 1_000_000} m {text}\n".encode("utf-8", "replace")
-        with open(os.path.join(self.folder, "output"), "ab") as file:
-            file.write(line)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+        with contextlib.suppress(OSError):  # the agent has put something in its place
+            fd = os.open(os.path.join(self.folder, "output"), flags, 0o600)
+            os.write(fd, line)
+            os.close(fd)
 
     def tell(self, end: dict[str, Any]) -> None:
         say(b"= " + json.dumps({"exit": end, "position": self.position}).encode() + b"\n")
@@ -381,8 +394,15 @@ class Carrier:
 
 
 def over(reason: str, error: str | None) -> dict[str, Any]:
-    return {"at": time.time_ns() // 1_000_000, "dropped": 0, "error": error, "left": [],
+    return {"at": time.time_ns() // 1_000_000, "dropped": 0, "error": error and error[:WORDS],
             "reason": reason, "signal": None, "status": None}  # fmt: skip
+
+
+def scalar(value: Any) -> int | str | None:
+    """A number or some words; None for anything else."""
+    if isinstance(value, str):
+        return value[:WORDS]
+    return value if type(value) is int and abs(value) < 1 << 63 else None
 
 
 def write(path: str, data: bytes, mode: int = 0o600) -> None:
@@ -394,17 +414,25 @@ def write(path: str, data: bytes, mode: int = 0o600) -> None:
     os.rename(new, path)
 
 
-def read(path: str, most: int) -> bytes | None:
-    """A plain file of at most that size; None for anything else."""
+def plain(path: str) -> BinaryIO | None:
+    """A plain file, opened; None for anything else, which is not waited for."""
     try:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     except OSError:
         return None
-    with open(fd, "rb") as file:
-        facts = os.fstat(fd)
-        if not stat.S_ISREG(facts.st_mode) or facts.st_size > most:
-            return None
-        return file.read(most)
+    if stat.S_ISREG(os.fstat(fd).st_mode):
+        return open(fd, "rb")
+    os.close(fd)
+    return None
+
+
+def read(path: str, most: int) -> bytes | None:
+    """A plain file of at most that size; None for anything else."""
+    file = plain(path)
+    if file is None:
+        return None
+    with file:
+        return file.read(most) if os.fstat(file.fileno()).st_size <= most else None
 
 
 def say(data: bytes) -> None:

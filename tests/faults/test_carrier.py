@@ -317,6 +317,88 @@ async def test_only_files_are_carried_along_and_a_user_s_own_link_leads_to_one(
             for file in freight["files"]}["x"] == b"the user's"
 
 
+PLANTED = {
+    "deep": "python3 -c 'print(\"[\" * 8000 + \"]\" * 8000)' > $E",
+    "large": "python3 -c 'print(\"{\\\"a\\\":[\" + \"[],\" * 99999 + \"[]]}\")' > $E",
+    "a list": "echo '[\"status\", \"at\"]' > $E",
+    "a fifo": "mkfifo $E",
+    "a folder": "mkdir $E",
+    "a link": "ln -s /dev/zero $E",
+}
+
+
+@pytest.mark.parametrize("kind", PLANTED)
+async def test_what_an_agent_leaves_for_its_end_keeps_no_work_from_home(
+    bench: Bench, kind: str
+) -> None:
+    """Where the launcher can't put its own in place of it: here it was killed."""
+    order = await bench.order(
+        f"echo x > x; E=$HOME/../attempts/01/exit.json; {PLANTED[kind]}; echo ready;"
+        "sleep 0.3; kill -KILL $PPID")
+    async with asyncio.timeout(PATIENCE):
+        end = await bench.place.play(order)
+    assert (end.reason, end.error) == ("gone", "its launcher is gone")
+    assert (order.workspace / "x").exists()
+    assert await bench.lines(order) == ["ready"]
+
+
+async def test_of_an_end_in_an_agent_s_words_no_more_is_told_than_an_end_has(
+    bench: Bench
+) -> None:
+    made_up = {"status": 3, "signal": [[]], "reason": "stopped", "error": "x" * 5000,
+               "at": 10**30, "left": [1], "x": {"y": []}}  # fmt: skip
+    order = await bench.order(
+        f"echo '{json.dumps(made_up)}' > $HOME/../attempts/01/exit.json; kill -KILL $PPID")
+    end = await bench.place.play(order)
+    assert (end.status, end.signal, end.reason, end.error) == (3, None, "stopped", "x" * 500)
+    told = [line for line in bench.place.log.read_bytes().split(b"\n") if line[:2] == b"= "]
+    assert [json.loads(line[2:])["exit"] for line in told] == [
+        {"status": 3, "signal": None, "reason": "stopped", "error": "x" * 500, "at": None}]
+
+
+@pytest.mark.parametrize("put", ["mkfifo", "mkdir", "ln -s /dev/zero"])
+async def test_an_output_that_was_replaced_is_not_waited_for(bench: Bench, put: str) -> None:
+    order = await bench.order(
+        f"echo x > x; cd $HOME/../attempts/01; rm output;"
+        f"{put} output; exit 3")
+    async with asyncio.timeout(PATIENCE):
+        end = await bench.place.play(order)
+    assert (end.status, end.error) == (3, None)
+    assert (order.workspace / "x").exists()
+
+
+async def test_a_record_without_an_end_takes_no_more_than_its_share_of_memory(
+    bench: Bench
+) -> None:
+    order = await bench.order(
+        "truncate -s 512M $HOME/../attempts/01/output; echo over; sleep 1;"
+        "sed -n 's/VmHWM: *//p' /proc/1/status > high")
+    async with asyncio.timeout(PATIENCE):
+        end = await bench.place.play(order)
+    assert end.status == 0
+    assert int((order.workspace / "high").read_text().split()[0]) < 64 << 10
+
+
+async def test_what_is_no_artifact_keeps_the_others_from_nothing(bench: Bench) -> None:
+    order = await bench.order(
+        "cd $HOME/../artifacts; mkdir a-folder; mkfifo a-fifo; : > $(printf 'a\\377');"
+        "ln -s nowhere a-link; echo done > report.md")
+    end = await bench.place.play(order)
+    assert (end.status, end.error) == (0, None)
+    attempt = next(iter(bench.api.attempts.values()))
+    assert attempt.artifacts["report.md"] == b"done\n"
+    said = texts(list(await output.reading(Attempt(order.folder).output, 0, 1 << 20)), "mark")
+    assert sorted(word.split()[0] for word in said) == ["'a-fifo'", "'a-folder'", "'a-link'"]
+
+
+async def test_a_git_folder_nested_without_end_is_told(bench: Bench) -> None:
+    order = await bench.order("cd .git; python3 -c \"import os\nfor _ in range(3000):\n"
+                              " os.mkdir('d'); os.chdir('d')\"; exit 3")
+    end = await bench.place.play(order)
+    assert end.reason == "gone"
+    assert end.error is not None and end.error.startswith("its work could not be brought back: ")
+
+
 async def test_much_output_arrives_whole(bench: Bench) -> None:
     order = await bench.order("seq 200000; printf '%0500000d\\n' 7; printf unfinished")
     began = time.monotonic()
