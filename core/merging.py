@@ -130,6 +130,7 @@ async def _seen_again(house: House, approved: Approved, merged: Merged) -> bool:
 async def _see(house: House, approved: Approved, merged: Merged) -> Seen:
     task, base, commit = approved.task, merged.base or "", merged.commit or ""
     change = await git.change(house.repositories.path(house.repo(task.repo)), base, commit)
+    change = replace(change, apart=task.change.apart if task.change else ())
     if change.empty or approved.session is None or not approved.commands:
         return Seen(change)
     built = Built(commit, base, change)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from jinja2 import Environment, StrictUndefined, Template, TemplateError, TemplateSyntaxError
 
 from core.errors import Broken, Unclear
-from core.model import Repo, Step, Task
+from core.model import Change, Repo, Step, Task
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +18,15 @@ class Place:
     workspace: str
     artifacts: str
     memory: str | None = None
+
+
+def apart(change: Change | None) -> list[str]:
+    """A finding for each folder of the workspace that is no part of the work."""
+    return [
+        f"{name} is a repository of its own, so nothing in it is part of your work. If it is "
+        f"to be, remove {name}/.git; else put it outside of this folder."
+        for name in (change.apart if change is not None else ())
+    ]
 
 
 class Prompts:

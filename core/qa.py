@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import msgspec
@@ -29,6 +29,7 @@ from core.model import (
     Task,
 )
 from core.ports import Ran
+from core.prompts import apart
 from core.receipts import Built, see
 from core.sessions import wording
 from core.sessions.ending import fail_task
@@ -37,7 +38,7 @@ from core.store import logs, receipts, sessions, tasks
 from core.store.database import Tx
 from core.store.receipts import NewReceipt
 from core.workflow import Onward, follow
-from core.worktrees import leftover_script
+from core.worktrees import leftover_script, nested
 
 NOTED = 100
 """Files that the log names of one iteration."""
@@ -106,14 +107,20 @@ async def beginning(house: House, task: Task, change: Change | None) -> str:
 async def _collect(house: House, session: Session, task: Task) -> Change:
     """What was left uncommitted is committed inside the sandbox; then the commits are fetched.
     From a place that shares no folder all of it has come home committed."""
+    repo, base = house.repo(task.repo), task.base_commit or ""
+    bare, left_out = house.repositories.path(repo), []
     if house.sandboxes[session.sandbox].shares_folder:
-        ran = await checks.inside(house, session, leftover_script(f"{task.ref}: {task.title}"))
+        main = await house.repositories.head(repo, house.repositories.default_branch(repo))
+        script = leftover_script(f"{task.ref}: {task.title}", (base, main or ""))
+        ran = await checks.inside(house, session, script)
         if ran.end.status != 0:
             raise Broken(f"What it left uncommitted can't be committed: {_last_words(house, ran)}")
-    repo = house.repo(task.repo)
-    return await house.repositories.collect(
-        repo, task.branch or "", Path(session.worktree), session.id, task.base_commit or ""
+        left_out = nested.told(ran.output)
+    change = await house.repositories.collect(
+        repo, task.branch or "", Path(session.worktree), session.id, base
     )
+    named = await nested.unheld(bare, change.base, change.head)
+    return replace(change, apart=nested.shown([*left_out, *named.values()], house.redact))
 
 
 async def _note_files(house: House, session: Session, task: Task, change: Change) -> None:
@@ -244,7 +251,7 @@ def _send_back(
     prompt = house.prompts.again(
         "Bullpen",
         "The checks failed.",
-        [f"{finding.command}\n{finding.said}" for finding in failed],
+        [*(f"{finding.command}\n{finding.said}" for finding in failed), *apart(task.change)],
     )
     sessions.new_iteration(tx, session.id, "qa", prompt, IterationState.WAITING)
 

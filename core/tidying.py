@@ -13,7 +13,7 @@ from core.model import Session, Task, WorktreeState
 from core.sessions.starting import reload
 from core.store import sessions
 from core.store.database import Tx
-from core.worktrees import inspection_script, may_remove, read_inspection, remove_workspace
+from core.worktrees import inspection_script, read_inspection, remove_workspace, would_lose
 
 
 async def tidy(house: House, session_id: str) -> None:
@@ -63,7 +63,8 @@ async def _obstacle(house: House, session: Session, task: Task) -> str | None:
     saved = task.head_commit or task.base_commit or ""
     if seen.head != saved and await house.repositories.holds(house.repo(task.repo), seen.head):
         saved = seen.head  # another session has brought the task further, or the branch has moved
-    return may_remove(seen.status, seen.head, saved)
+    bare = house.repositories.path(house.repo(task.repo))
+    return await would_lose(bare, task.base_commit, seen, saved, house.redact)
 
 
 def _to(tx: Tx, session_id: str, state: WorktreeState) -> None:

@@ -16,10 +16,11 @@ from core.cards.run import (
     wave_card,
 )
 from core.cards.task import done_card, event_card, failure_buttons, failure_card, task_card
-from core.cards.words import TOLD, changed, counted, duration
+from core.cards.words import TOLD, apart, changed, counted, duration
 
 __all__ = [
     "TOLD",
+    "apart",
     "changed",
     "counted",
     "done_card",

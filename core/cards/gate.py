@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from core.cards.budget import budget_buttons, budget_lines
 from core.cards.receipt import receipt_lines
-from core.cards.words import TOLD, changed, glance, path
+from core.cards.words import TOLD, apart, changed, glance, path
 from core.commands.reply import Attachment, Button, Reply
 from core.model import Change, Gate, GateKind, GateState, Task, task_ref
 from core.store import gates, tasks
@@ -82,7 +82,8 @@ def _gate_lines(tx: Tx, gate: Gate, task: Task | None) -> list[str]:
 
 def _work_lines(tx: Tx, gate: Gate, task: Task) -> list[str]:
     """What was changed, and what Bullpen saw of it."""
-    change = [changed(task.change), *_marked(task.change)] if task.change is not None else []
+    one = task.change
+    change = [changed(one), *_marked(one), *apart(one)] if one is not None else []
     return [*change, *receipt_lines(tx, gate, task), _boxes(tx, task.id)]
 
 

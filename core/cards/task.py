@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from core.alone import one_step
-from core.cards.words import TOLD, changed, counted, duration, headline, untold
+from core.cards.words import TOLD, apart, changed, counted, duration, headline, untold
 from core.commands.reply import Attachment, Button, Reply
 from core.model import ACTIVE, Event, Priority, Session, Severity, Task, TaskState
 from core.store import rows, unmet
@@ -89,7 +89,7 @@ def _facts(tx: Tx, task: Task, session: Session | None, glance: bool = True) -> 
         if glance and task.state is not TaskState.DONE:
             facts.append(_last_said(tx, session))
     if task.change is not None and task.state in (TaskState.REVIEW, TaskState.DONE):
-        facts.append(changed(task.change))
+        facts += [changed(task.change), *apart(task.change)]
     return facts
 
 
@@ -258,10 +258,11 @@ def _outcome(tx: Tx, task: Task, session: Session) -> tuple[str, tuple[str, ...]
         "SELECT summary FROM iterations WHERE session_id = ? ORDER BY number DESC LIMIT 1",
         (session.id,),
     )
+    said = str(said or "").strip()
     if task.change is None or task.change.empty:
-        return str(said or "").strip(), ()
+        return said, tuple(apart(task.change)) if task.change is not None else ()
     where = f"It is on the branch {task.branch}, merged nowhere: /show {task.id}"
-    return str(said or "").strip(), (changed(task.change), where)
+    return said, (changed(task.change), *apart(task.change), where)
 
 
 def event_card(event: Event) -> Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 
-from core.model import Change
+from core.model import Change, FileChange
 
 _REASON = 160
 """Characters of a failure's reason in a title."""
@@ -25,9 +25,26 @@ def changed(change: Change) -> str:
     """`importer.py +26 −9 · test_speed.py +31 −0`, at most five files."""
     if change.empty:
         return "No file was changed."
-    words = [f"{path(file.path)} +{file.added} −{file.removed}" for file in change.files[:5]]
+    words = [_file(file) for file in change.files[:5]]
     more = len(change.files) - 5
     return "📝 " + " · ".join(words) + (f" · and {counted(more, 'more file')}" if more > 0 else "")
+
+
+def _file(file: FileChange) -> str:
+    if file.kind == "submodule":
+        return f"{path(file.path)}, a submodule"
+    return f"{path(file.path)} +{file.added} −{file.removed}"
+
+
+def apart(change: Change) -> list[str]:
+    """A warning where some of what was made is no part of the change."""
+    if not change.apart:
+        return []
+    more = len(change.apart) - 5
+    names = ", ".join(map(path, change.apart[:5])) + (f" and {more} more" if more > 0 else "")
+    one = len(change.apart) == 1
+    what = "A repository of its own" if one else "Repositories of their own"
+    return [f"⚠️ {what}, and no part of the result: {names}"]
 
 
 def headline(reason: str) -> str:

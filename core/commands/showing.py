@@ -104,7 +104,7 @@ async def diff(desk: Desk, command: Command) -> Reply:
     if wanted.change is None:
         return Reply(f"{wanted.ref} has changed nothing yet.")
     if wanted.change.empty:
-        return Reply(f"{wanted.ref}: no file was changed.")
+        return Reply(f"{wanted.ref}: no file was changed.", tuple(cards.apart(wanted.change)))
     house = desk.house
     text = await house.repositories.diff(
         house.repo(wanted.repo), wanted.change.base, wanted.change.head

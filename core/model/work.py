@@ -42,6 +42,8 @@ class Change:
     """What `head` changes since it left the default branch at `base`.
 
     `marked` are the changed paths that steer agents, hooks or CI: a person should look twice.
+    `apart` are folders that are repositories of their own, left out or named by a commit that
+    Bullpen lacks: what is in them is no part of the change. Their names are an agent's words.
     """
 
     base: str
@@ -49,6 +51,7 @@ class Change:
     patch_id: str
     files: tuple[FileChange, ...]
     marked: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
 
     @property
     def empty(self) -> bool:

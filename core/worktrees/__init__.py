@@ -6,6 +6,7 @@ runs inside the session's sandbox, and everything else happens in the bare repos
 """
 
 from core.worktrees.folder import remove_workspace
+from core.worktrees.losing import would_lose
 from core.worktrees.repositories import Repositories
 from core.worktrees.scripts import (
     Inspection,
@@ -27,4 +28,5 @@ __all__ = [
     "read_survey",
     "remove_workspace",
     "survey_script",
+    "would_lose",
 ]

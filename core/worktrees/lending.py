@@ -18,7 +18,7 @@ async def check_lendable(house: House, row: WorktreeRow) -> None:
     said = read_inspection(ran.output).status.splitlines()
     if ran.end.status != 0:
         raise Refused(f"{row.path} can't be looked into: nobody can begin in it.")
-    if any(line.strip() and not line.startswith("stray ") for line in said):
+    if any(line.strip() and not line.startswith(("stray ", "link ")) for line in said):
         raise Refused(f"{row.path} has work that is not committed: commit it there first.")
 
 

@@ -23,12 +23,12 @@ from core.places import OPEN
 from core.ports import Order, Ran
 from core.sessions.surroundings import PASSED, borrowed_objects
 from core.store import rows as nouns
-from core.store import sessions
+from core.store import sessions, tasks
 from core.store import worktrees as rows
 from core.store.database import Tx
 from core.tidying import tidy
 from core.views import WorktreeRow
-from core.worktrees import inspection_script, may_remove, read_inspection, remove_workspace
+from core.worktrees import inspection_script, read_inspection, remove_workspace, would_lose
 from core.worktrees.folder import delete
 from core.worktrees.listing import check_enabled, locate, read, root_of
 from core.worktrees.making import make, tell
@@ -214,7 +214,14 @@ async def _obstacle(house: House, row: WorktreeRow, repo: Repo) -> str | None:
     if ran.end.status != 0:  # what git complains of isn't anybody's work
         return "it can't be looked into"
     saved = seen.head if await house.repositories.holds(repo, seen.head) else ""
-    return may_remove(seen.status, seen.head, saved)
+    base = await house.store.write(lambda tx: _base(tx, row))
+    return await would_lose(house.repositories.path(repo), base, seen, saved, house.redact)
+
+
+def _base(tx: Tx, row: WorktreeRow) -> str | None:
+    if row.number:
+        return rows.get(tx, row.number).base
+    return tasks.get(tx, row.task_id).base_commit if row.task_id else None
 
 
 async def look_inside(house: House, row: WorktreeRow) -> Ran:

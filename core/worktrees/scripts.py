@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
+
+from core.worktrees import nested
 
 _SHA = re.compile(r"^[0-9a-f]{40}(?:[0-9a-f]{24})?$")
 
@@ -19,11 +22,18 @@ _HERE = """
 export GIT_DIR="$PWD/.git" GIT_WORK_TREE="$PWD"
 """
 _UNLOCK = 'find "$GIT_DIR" -name "*.lock" -type f -exec rm -f {} +'
-_LEFTOVER = """
-git add -A --ignore-errors
+# Out with the links before: where the repository is gone by now, its files are taken.
+_LEFTOVER = (
+    nested.LEAVE_OUT
+    + """
+leave_out "$2" "$3"
+git -c advice.addEmbeddedRepo=false add -A --ignore-errors
+leave_out "$2" "$3"
 git diff --cached --quiet --no-ext-diff || git commit --quiet --no-verify -m "$1" || exit 1
 git rev-parse HEAD
+tell_apart
 """
+)
 # The index may say "look away" of a file (skip-worktree, assume-unchanged, a monitor's word): such
 # files are compared by an index that says nothing of the kind. One that isn't there holds no work.
 # What git says beside its answer is nobody's work, but for the folders that it could not look into.
@@ -72,19 +82,23 @@ class Inspection:
     status: str
 
 
-def leftover_script(message: str, *, alone: bool = True) -> tuple[str, ...]:
-    """The command that commits what an iteration left uncommitted, and prints HEAD.
+def leftover_script(
+    message: str, known: tuple[str, str] = ("", ""), *, alone: bool = True
+) -> tuple[str, ...]:
+    """The command that commits what an iteration left uncommitted, and prints HEAD; then what it
+    left out, for `nested.told`.
 
-    `alone`: nothing else runs in the workspace, so that locks of a killed git are stale and
-    are removed first. Exit status 0 also when there was nothing to commit.
+    `known`: two commits whose own submodules stay (empty: HEAD). `alone`: nothing else runs in the
+    workspace, so that locks of a killed git are stale and are removed first. Exit status 0 also
+    when there was nothing to commit.
     """
     script = f"{_HERE}\n{_UNLOCK}\n{_LEFTOVER}" if alone else f"{_HERE}\n{_LEFTOVER}"
-    return ("sh", "-c", script, "leftover", message)
+    return ("sh", "-c", script, "leftover", message, *(_sha(one) for one in known))
 
 
 def inspection_script() -> tuple[str, ...]:
     """The command whose output `read_inspection` understands."""
-    return ("sh", "-c", _HERE + _INSPECT)
+    return ("sh", "-c", _HERE + _INSPECT + nested.LOOK_APART)
 
 
 def read_inspection(output: str) -> Inspection:
@@ -98,7 +112,7 @@ def read_inspection(output: str) -> Inspection:
 def survey_script(base: str) -> tuple[str, ...]:
     """The command that lists what a workspace has changed since the commit `base`, committed
     or not; without a base what is not committed. For `read_survey`."""
-    return ("sh", "-c", _HERE + _SURVEY, "survey", base if _SHA.match(base) else "")
+    return ("sh", "-c", _HERE + _SURVEY, "survey", _sha(base))
 
 
 def read_survey(output: str, most: int, longest: int) -> tuple[str, ...]:
@@ -107,16 +121,32 @@ def read_survey(output: str, most: int, longest: int) -> tuple[str, ...]:
     return tuple(itertools.islice(dict.fromkeys(names), most))
 
 
-def may_remove(status_output: str, head_in_workspace: str, collected_head: str) -> str | None:
+def may_remove(
+    status_output: str,
+    head_in_workspace: str,
+    collected_head: str,
+    unheld: Collection[str] = (),
+    redact: Callable[[str], str] = str,
+) -> str | None:
     """None when a workspace may be removed, else one line that says what would be lost.
 
-    `collected_head` is the last commit that was taken in; unknown counts as unsaved.
+    `collected_head` is the last commit that was taken in; unknown counts as unsaved. `unheld` are
+    the commits of other repositories that the work names and Bullpen lacks.
     """
     lines = [line for line in status_output.splitlines() if line.strip()]
+    apart, folders = nested.obstacle(lines, unheld, redact)
+    left = [line for line in lines if not nested.is_told(line)]
+    taken = bool(head_in_workspace) and head_in_workspace == collected_head
+    return " and ".join(filter(None, (_unsaved(left, folders, taken), apart))) or None
+
+
+def _unsaved(lines: Sequence[str], apart: int, taken: bool) -> str | None:
+    """`apart`: so many of the files are folders that are spoken of already."""
     stray = [line for line in lines if line.startswith("stray ")]
     hidden = [line for line in lines if line.startswith("hidden ")]
     blind = lines.count("blind")
-    if number := len(lines) - len(stray) - len(hidden) - blind:
+    number = len(lines) - len(stray) - len(hidden) - blind
+    if number > apart:
         return f"uncommitted changes in {_count(number, 'file')}"
     if blind:
         return "git can't look into some of its folders"
@@ -124,9 +154,11 @@ def may_remove(status_output: str, head_in_workspace: str, collected_head: str) 
         return f"changes that git was told to pass over in {_count(len(hidden), 'file')}"
     if stray:
         return f"commits on {_count(len(stray), 'other branch', 'other branches')}"
-    if not head_in_workspace or head_in_workspace != collected_head:
-        return "commits that were not taken in yet"
-    return None
+    return None if taken else "commits that were not taken in yet"
+
+
+def _sha(said: str) -> str:
+    return said if _SHA.match(said) else ""
 
 
 def _count(number: int, one: str, many: str = "") -> str:
