@@ -103,5 +103,5 @@ class _Followed:
 
     def _say(self, text: str) -> None:
         if text.strip():
-            whole = text.rstrip("\n").split("\n")
+            whole = views.fitting(text.rstrip("\n")).split("\n")
             self._of._show("\n".join(f"  {self._who} │ {line}" for line in whole))

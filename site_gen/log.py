@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Sequence
 from markupsafe import Markup, escape
 
 from core.redaction import Redactor
-from core.views import SHOWN, LogLine, Said
+from core.views import SHOWN, LogLine, Said, fitting
 from site_gen.words import clock
 
 _LOUD = {"tool_call", "error", "permission_request", "question", "file_change", "outcome"}
@@ -36,10 +36,10 @@ def log_markup(
 
 
 def _paragraph(line: LogLine, text: str, given: str) -> str:
-    kind = _UNSAFE.sub("", line.kind)
+    kind, words = _UNSAFE.sub("", line.kind), escape(fitting(text))
     return (
         f'<p class="l {line.stream} k-{kind}" id="l{line.seq}">'
-        f"<span>{clock(line.at)}</span> {_label(line.stream, kind)}{escape(text)}</p>{_fold(given)}"
+        f"<span>{clock(line.at)}</span> {_label(line.stream, kind)}{words}</p>{_fold(given)}"
     )
 
 

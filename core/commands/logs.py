@@ -100,7 +100,7 @@ def _text(desk: Desk, lines: tuple[LogLine, ...], count: int) -> str:
     said_of = [line_words(line, desk.house.redact) for line in lines]
     whole = desk.house.redact("\n".join(said_of)).split("\n")
     asked = sum(words.count("\n") + 1 for words in said_of[-count:])
-    return "\n".join(whole[-asked:])
+    return views.fitting("\n".join(whole[-asked:]))
 
 
 def line_words(line: LogLine, redact: Callable[[str], str]) -> str:

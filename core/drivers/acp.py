@@ -48,6 +48,7 @@ class AcpDriver:
     name = "acp"
     can_resume = True
     reports_tools = True
+    structured = True
 
     def faults(self, options: Mapping[str, Any], given: Collection[str]) -> Sequence[str]:
         return known.faults(options, _OPTIONS)

@@ -65,6 +65,7 @@ class ClaudeDriver:
     name = "claude"
     can_resume = True
     reports_tools = True
+    structured = True
 
     def faults(self, options: Mapping[str, Any], given: Collection[str]) -> Sequence[str]:
         return known.faults(options, _OPTIONS)

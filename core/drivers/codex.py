@@ -46,6 +46,7 @@ class CodexDriver(Deaf):
     name = "codex"
     can_resume = True
     reports_tools = True
+    structured = True
 
     def faults(self, options: Mapping[str, Any], given: Collection[str]) -> Sequence[str]:
         return known.faults(options, _OPTIONS)

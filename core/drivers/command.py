@@ -52,6 +52,7 @@ class CommandDriver(Deaf):
     name = "command"
     can_resume = False
     reports_tools = False
+    structured = False
 
     def faults(self, options: Mapping[str, Any], given: Collection[str]) -> Sequence[str]:
         return (*known.faults(options, _OPTIONS), *_misspelt(options.get("command")))

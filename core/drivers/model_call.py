@@ -50,6 +50,7 @@ class ModelCallDriver(Deaf):
     name = "model"
     can_resume = False
     reports_tools = False
+    structured = True
 
     def faults(self, options: Mapping[str, Any], given: Collection[str]) -> Sequence[str]:
         found = known.faults(options, _OPTIONS)

@@ -104,6 +104,8 @@ class Driver(Protocol):
     name: str
     can_resume: bool
     reports_tools: bool
+    structured: bool
+    """Its output is JSON, a value a line."""
 
     def faults(self, options: Mapping[str, Any], given: Collection[str]) -> Sequence[str]:
         """What is wrong with what is written of an agent, a line each: the key, and what instead.

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import msgspec
 import structlog
 
 from core.errors import Broken, BullpenError, Unreachable
@@ -14,6 +15,7 @@ from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
 from core.ports import Driver, Line, Sandbox, Sized
 from core.sessions.absorb import WEIGHTY, absorb, tell
 from core.sessions.newest import Newest
+from core.sessions.pieces import Pieces
 from core.sessions.terminal import Terminal, terminal
 from core.sessions.wording import worded
 from core.sessions.writing import Writer
@@ -26,6 +28,8 @@ K = AgentEventKind
 CHUNK = 1 << 20
 FLUSH = 1.0
 """Seconds between two writes of light events into state."""
+SHOWN = 2000
+"""Characters that are kept of what an event says in a line of more than a megabyte."""
 ENDED = 1 << 53
 """The position after an output whose rest can't be read."""
 
@@ -53,7 +57,8 @@ class Tailer:
         self._writer = Writer(house, attempt.session_id, attempt.number, iteration.number)
         self._newest = Newest(house.redact)
         self._weighty = weighty
-        self._position = position
+        self._position = self._taken = position
+        self._pieces = Pieces() if driver.structured else None
         self._seen = attempt.position
         self._held: list[AgentEvent] = []
         self._pressing = False
@@ -136,7 +141,8 @@ class Tailer:
         will be: a mark says so, and the end is told all the same. Raises Unreachable."""
         while await self._in(await self._last_lines()):
             pass
-        if self._terminal is not None and (rest := self._terminal.rest()):
+        rest = self._rest() if self._terminal is None else self._terminal.rest()
+        if rest:
             await self._log(rest)
         await self._flush(due=True)
 
@@ -144,6 +150,8 @@ class Tailer:
         if entries := self._entries(lines):
             await self._log(entries)
         self._position = lines[-1].end if lines else self._position
+        if self._pieces is None or not self._pieces.waits:
+            self._taken = self._position
         await self._flush(due=time.monotonic() - self._flushed >= FLUSH)
         await self._tell_late()
         return bool(lines)
@@ -162,10 +170,26 @@ class Tailer:
             return [Line("mark", now, f"the rest of the output can't be read: {error}", ENDED)]
 
     def _entries(self, lines: Sequence[Line]) -> Sequence[logs.Entry]:
-        if self._terminal is None:
+        if self._terminal is not None:
+            self._position = lines[-1].end if lines else self._position
+            return self._terminal.take(lines)
+        if self._pieces is None:
             return [logs.Entry(line, self._parsed(line)) for line in lines]
-        self._position = lines[-1].end if lines else self._position
-        return self._terminal.take(lines)
+        return [self._entry(line, long) for line, long in self._pieces.whole(lines)]
+
+    def _rest(self) -> Sequence[logs.Entry]:
+        """A line that has begun, and nothing will follow."""
+        if self._pieces is None or not self._pieces.waits:
+            return ()
+        self._taken = self._position
+        return [self._entry(line, long) for line, long in self._pieces.rest()]
+
+    def _entry(self, line: Line, long: bool) -> logs.Entry:
+        events = self._parsed(line)
+        if long:  # in its log, too, nobody reads a megabyte of it
+            events = [_shortened(event) for event in events]
+            line = msgspec.structs.replace(line, text="")
+        return logs.Entry(line, events)
 
     async def _log(self, entries: Sequence[logs.Entry]) -> None:
         self._turned(entries)
@@ -193,7 +217,7 @@ class Tailer:
 
     async def _flush(self, due: bool) -> None:
         """Weighty events at once, light ones at the interval; nothing held, nothing written."""
-        held, position, weighty = self._held, self._position, self._pressing
+        held, position, weighty = self._held, self._taken, self._pressing
         if not held or not (due or weighty):
             return
         progress = self._progress()
@@ -225,3 +249,11 @@ class Tailer:
         except Exception:
             self._writer.puzzle("its newest lines are not shown")
             return None
+
+
+def _shortened(event: AgentEvent) -> AgentEvent:
+    left = len(event.text) - SHOWN
+    if left <= SHOWN or event.kind in WEIGHTY:
+        return event
+    words = f"{event.text[:SHOWN]}… [{left:,} more characters]"
+    return msgspec.structs.replace(event, text=words)

@@ -58,6 +58,7 @@ from core.views.lists import (
 from core.views.logs import (
     LogLine,
     Said,
+    fitting,
     heard_after,
     heard_from,
     last_log_seq,
@@ -147,6 +148,7 @@ __all__ = [
     "estimate",
     "event_seqs",
     "events",
+    "fitting",
     "gate",
     "given_words",
     "heard_after",

@@ -15,6 +15,8 @@ _LINE = (
     " CASE kind WHEN 'tool_call' THEN data ELSE '' END"
 )
 
+LINE = 4000
+"""Characters that are shown of one line: nobody reads a longer one to its end."""
 _SILENT = {"usage", "finished", "tool_result"}
 """Kinds of lines that may have no words of their own."""
 
@@ -150,6 +152,16 @@ def sessions_heard(db: Db, seq: int) -> frozenset[str]:
 def last_log_seq(db: Db) -> int:
     """The newest line's sequence number over all sessions, 0 when there is none."""
     return int(one(db, "SELECT max(seq) FROM logs.lines") or 0)
+
+
+def fitting(text: str) -> str:
+    """The text, which is redacted already, with the rest of very long lines left out."""
+    if len(text) <= LINE:
+        return text
+    return "\n".join(
+        line if len(line) <= LINE else f"{line[:LINE]}… [{len(line) - LINE:,} more characters]"
+        for line in text.split("\n")
+    )
 
 
 def _lines(rows: Any) -> tuple[LogLine, ...]:
