@@ -97,7 +97,7 @@ class Afar:
         path = self.folder / "afar.json"
         try:
             facts: dict[str, Any] = json.loads(path.read_bytes())
-        except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        except (FileNotFoundError, NotADirectoryError, ValueError, RecursionError) as error:
             raise Lost(f"{self.folder} holds no attempt any more") from error
         except OSError as error:
             raise Broken(f"{path} can't be read: {error.strerror}") from error
@@ -127,7 +127,7 @@ class Afar:
         try:
             end = json.loads((self.folder / "end.json").read_bytes())["exit"]
             return told_of(end)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
             return None
 
     async def settle(self, end: Exit) -> Exit:

@@ -12,9 +12,11 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+
+from core.sandboxes import files
 
 LONGEST = 4 << 20
 """Bytes of a line of the carrier's; a longer one is none of its."""
@@ -23,7 +25,9 @@ ROOM = 4 << 20
 _FARTHEST = 10**15
 """Bytes of output that nobody has."""
 WORDS = 20
-END = "end.json"
+END, GAPS = "end.json", "gaps.json"
+_MOST_GAPS = 1000
+_FIELDS = ("status", "signal", "reason", "error", "at", "dropped")
 
 
 class Gap(Exception):
@@ -39,6 +43,41 @@ class _Lost:
     there: int
 
 
+@dataclass(slots=True)
+class _Block:
+    """What is put into the file at once, however many lines it is: how long it is then, which
+    position is expected then, and the last record."""
+
+    size: int
+    next: int
+    from_start: bool
+    parts: list[bytes] = field(default_factory=list)
+    gaps: list[_Lost] = field(default_factory=list)
+    last: bytes = b""
+
+    def take(self, position: int, record: bytes) -> None:
+        """Raises Gap."""
+        if position > self.next:
+            self.skip(position)
+        self.last = record
+        self.next = position + len(record) + 1
+        self._add(record + b"\n")
+
+    def skip(self, there: int) -> None:
+        """What comes before that is lost. Raises Gap where it may be there still."""
+        if not self.from_start:
+            raise Gap
+        lost = there - self.next
+        text = f"{time.time_ns() // 1_000_000} m {lost} bytes of output were lost on the way here\n"
+        self.gaps.append(_Lost(self.size, len(text), there))
+        self.next = there
+        self._add(text.encode())
+
+    def _add(self, line: bytes) -> None:
+        self.parts.append(line)
+        self.size += len(line)
+
+
 class Mirror:
     """`feed` what comes; `next` is the position that is expected; `end` what the carrier has
     told last. `words`: the last lines that were no records (why it could not begin)."""
@@ -52,8 +91,13 @@ class Mirror:
         self._file = os.open(
             folder / "output", os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600
         )
-        self._size = self._whole()
-        self.next = self._size + self._shift()
+        try:
+            self._size = self._whole()
+            self._gaps = self._marked()
+            self.next = self._size + self._shift()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         os.close(self._file)
@@ -72,41 +116,47 @@ class Mirror:
             lines, self._skipping = lines[1:], False
         if len(self._rest) > LONGEST:
             self._rest, self._skipping = b"", True
-        block: list[bytes] = []
-        position = self.next
-        for line in lines:
-            head, _, record = line.partition(b" ")
-            if head == b"=":
-                self._put(block, position)
-                block = []
-                self._ended(record, from_start)
-                position = self.next
-            elif not head.isdigit() or len(head) > 15:
-                self.words = [*self.words, line.decode("utf-8", "replace")[:300]][-WORDS:]
-            elif int(head) >= position:
-                if int(head) > position:
-                    self._put(block, position)
-                    block = []
-                    if not from_start:
-                        raise Gap
-                    self._mark(int(head))
-                block.append(record + b"\n")
-                position = int(head) + len(record) + 1
-        self._put(block, position)
+        block = _Block(self._size, self.next, from_start)
+        end = None
+        try:
+            for line in lines:
+                head, _, record = line.partition(b" ")
+                if head == b"=":
+                    end = self._told(record, block) or end
+                elif not head.isdigit() or len(head) > 15:
+                    self.words = [*self.words, line[:300].decode("utf-8", "replace")][-WORDS:]
+                elif int(head) >= block.next:
+                    block.take(int(head), record)
+        finally:
+            self._put(block)
+        if end is not None and end != self.end:
+            _replace(self._folder / END, json.dumps(end).encode())
+            self.end = end
 
-    def _put(self, block: list[bytes], position: int) -> None:
-        data = b"".join(block)
-        if data:
-            self.last_at = _moment(block[-1], time.time()) or self.last_at
-            self._append(data)
-            self.next = position
+    def _told(self, said: bytes, block: _Block) -> dict[str, Any] | None:
+        """The end that a line tells of, if it does; it says also where the output ends: what is
+        missing before that is lost."""
+        end = _end(said)
+        if end is not None and block.next < end.get("position", 0) < _FARTHEST:
+            block.skip(end["position"])
+        return end
+
+    def _put(self, block: _Block) -> None:
+        if not block.parts:
+            return
+        self._full = self._full or block.size > self._cap
+        if not self._full:  # else by who writes past the launcher, or lies about positions
+            gaps = [*self._gaps, *block.gaps][-_MOST_GAPS:]
+            if block.gaps:
+                _replace(self._folder / GAPS, _rows(gaps))
+            self._append(b"".join(block.parts))
+            self._gaps = gaps
+        if block.last:
+            self.last_at = _moment(block.last, time.time()) or self.last_at
+        self.next = block.next
 
     def _append(self, data: bytes) -> None:
-        """Whole or not at all: half of it would be taken for all of it. Past the cap nothing is
-        kept but the place."""
-        self._full = self._full or self._size + len(data) > self._cap
-        if self._full:  # by who writes past the launcher, or lies about positions
-            return
+        """Whole or not at all: half of it would be taken for all of it."""
         written = 0
         try:
             while written < len(data):
@@ -116,38 +166,18 @@ class Mirror:
             raise
         self._size += len(data)
 
-    def _mark(self, there: int) -> None:
-        lost = there - self.next
-        text = f"{time.time_ns() // 1_000_000} m {lost} bytes of output were lost on the way here\n"
-        gaps = [*self._gaps(), _Lost(self._size, len(text), there)][-1000:]
-        rows = [[gap.here, gap.size, gap.there] for gap in gaps]
-        _replace(self._folder / "gaps.json", json.dumps(rows).encode())
-        self._append(text.encode())
-        self.next = there
-
-    def _ended(self, said: bytes, from_start: bool) -> None:
-        """It says also where the output ends: what is missing before that is lost."""
-        try:
-            end = json.loads(said)
-        except ValueError:
-            return
-        if isinstance(end, dict) and isinstance(end.get("exit"), dict):
-            length = end.get("position")
-            if isinstance(length, int) and self.next < length < _FARTHEST:
-                if not from_start:
-                    raise Gap
-                self._mark(length)
-            _replace(self._folder / END, json.dumps(end).encode())
-            self.end = end
-
-    def _gaps(self) -> list[_Lost]:
-        """The marks that really stand in the file."""
-        found = _json(self._folder / "gaps.json") or []
-        return [_Lost(*row) for row in found if row[0] + row[1] <= self._size]
+    def _marked(self) -> list[_Lost]:
+        """The marks that really stand in the file: of another that never came there, nothing may
+        be left when the file is that long."""
+        found = [_Lost(*row) for row in _json(self._folder / GAPS) or []]
+        standing = [gap for gap in found if gap.here + gap.size <= self._size]
+        if standing != found:
+            _replace(self._folder / GAPS, _rows(standing))
+        return standing
 
     def _shift(self) -> int:
         """By how much positions over there are ahead of those here."""
-        gaps = self._gaps()
+        gaps = self._gaps
         return gaps[-1].there - gaps[-1].here - gaps[-1].size if gaps else 0
 
     def _whole(self) -> int:
@@ -167,6 +197,23 @@ class Mirror:
         return size
 
 
+def _end(said: bytes) -> dict[str, Any] | None:
+    """What an end has, of what says that it is one. An agent may have said it."""
+    try:
+        value = json.loads(said) if len(said) <= files.SMALL else None
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(value, dict) or not isinstance(value.get("exit"), dict):
+        return None
+    told, position = value["exit"], value.get("position")
+    end = {name: told[name] for name in _FIELDS if isinstance(told.get(name), (int, str))}
+    return {"exit": end} | ({"position": position} if type(position) is int else {})
+
+
+def _rows(gaps: list[_Lost]) -> bytes:
+    return json.dumps([[gap.here, gap.size, gap.there] for gap in gaps]).encode()
+
+
 def _moment(record: bytes, known: float) -> int:
     """When a record was written, in milliseconds: at the latest when it was known here (seconds).
     An agent may have dated it ahead, and what comes before that would never be asked for."""
@@ -177,7 +224,7 @@ def _moment(record: bytes, known: float) -> int:
 def _json(path: Path) -> Any:
     try:
         return json.loads(path.read_bytes())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
 
 

@@ -159,6 +159,56 @@ def test_what_is_missing_before_the_end_is_read_again_and_then_marked(tmp_path: 
         f"{lost} bytes of output were lost on the way here"]
 
 
+@pytest.mark.parametrize("depth", [*range(900, 1010, 10), 5000, 50_000, 2_000_000])
+def test_an_end_that_is_nested_without_end_is_none(tmp_path: Path, depth: int) -> None:
+    deep = b"= {\"exit\": {\"status\": 0, \"reason\": " + b"[" * depth + b"]" * depth + b"}}\n"
+    mirror = Mirror(tmp_path, 1 << 20)
+    mirror.feed(deep + b"".join(LINES), from_start=True)
+    assert mirror.end in (None, {"exit": {"status": 0}})
+    mirror.feed(b'= {"exit": {"status": 3, "x": [], "error": {"y": 1}}, "more": 1}\n')
+    assert mirror.end == {"exit": {"status": 3}} == json.loads((tmp_path / "end.json").read_text())
+    assert (tmp_path / "output").read_bytes() == WHOLE
+    mirror.close()
+
+
+def test_lies_of_an_agent_cost_a_few_writes_however_many_they_are(tmp_path: Path) -> None:
+    """They are taken in beside all other work."""
+    replaced = 0
+
+    def count(frame: object, event: str, what: object) -> None:
+        nonlocal replaced
+        replaced += event == "c_call" and what is os.replace
+
+    gaps = b"".join(b"%d x\n" % n for n in range(1, 100_000, 20))
+    ends = b"".join(b"= {\"exit\": {\"status\": %d}}\n" % (n % 200) for n in range(5000))
+    mirror = Mirror(tmp_path, 10 << 20)
+    sys.setprofile(count)
+    try:
+        mirror.feed(gaps + ends, from_start=True)
+    finally:
+        sys.setprofile(None)
+    assert replaced == 2
+    position = mirror.next
+    mirror.close()
+    again = Mirror(tmp_path, 10 << 20)
+    assert (again.next, again.end) == (position, {"exit": {"status": 199}})
+    again.close()
+    said = output.read(tmp_path / "output", 0, 10 << 20)
+    assert [line.stream for line in said] == ["mark", "out"] * 5000
+
+
+def test_a_mark_that_never_came_into_the_file_shifts_nothing_later(tmp_path: Path) -> None:
+    """As a kill leaves it just before it writes the mark: the file grows past its place."""
+    (tmp_path / "gaps.json").write_text("[[2000, 10, 900000]]")
+    for few in (10, 100):
+        mirror = Mirror(tmp_path, 1 << 20)
+        mirror.feed(b"".join(LINES[:few]))
+        mirror.close()
+    mirror = Mirror(tmp_path, 1 << 20)
+    assert mirror.next == len(WHOLE) > 2010
+    mirror.close()
+
+
 def test_an_end_that_an_agent_made_up_is_read_as_far_as_it_makes_sense(tmp_path: Path) -> None:
     (tmp_path / "end.json").write_text(json.dumps({"exit": {
         "status": "0", "signal": [], "reason": {"a": 1}, "error": "\x1b[31mred\nline",
