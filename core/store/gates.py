@@ -96,14 +96,14 @@ def open_gate(tx: Tx, new: NewGate) -> Gate | None:
     return get(tx, gate_id)
 
 
-def requests_of(tx: Tx, attempt: Attempt) -> dict[str, bool]:
-    """What the attempt has asked for, by the request's key; whether it waits for an answer."""
+def requests_of(tx: Tx, attempt: Attempt) -> dict[str, GateState]:
+    """What the attempt has asked for, by the request's key, and what has become of it."""
     sql = (
-        "SELECT request_key, state = 'open' AS waits FROM gates "
+        "SELECT request_key, state FROM gates "
         "WHERE session_id = ? AND attempt = ? AND request_key IS NOT NULL"
     )
     found = tx.all(sql, (attempt.session_id, attempt.number))
-    return {row["request_key"]: bool(row["waits"]) for row in found}
+    return {row["request_key"]: GateState(row["state"]) for row in found}
 
 
 def rewrite(tx: Tx, gate: Gate, request: Mapping[str, Any]) -> None:

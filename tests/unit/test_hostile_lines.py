@@ -24,7 +24,7 @@ from core.lifecycle import Situation
 from core.model import AgentEvent, AgentEventKind, Limits
 from core.ports import Driver, Exit, Line, Status
 from core.sessions.absorb import LEFT_OUT
-from core.sessions.crowding import DENIED
+from core.sessions.crowding import AT_ONCE, DENIED
 from core.sessions.keeper import Keeper
 from core.store import logs
 from core.store.database import Store
@@ -174,7 +174,8 @@ def asks(number: int) -> str:
 async def test_a_flood_of_requests_reaches_no_person_and_is_denied_at_once(
     store: Store, tmp_path: Path
 ) -> None:
-    """As many as over the way back are asked; the agent hears of each other one."""
+    """As many as one may call beside each other are asked; the agent hears of each other one, and
+    people of them all, once."""
     sandbox = Ended(by_itself=False)
     play = Play(store, tmp_path, ClaudeDriver(), sandbox)
     await play.begin(*map(asks, range(2000)))
@@ -184,10 +185,12 @@ async def test_a_flood_of_requests_reaches_no_person_and_is_denied_at_once(
     sandbox.over.set()
     await kept
     told = [json.loads(line)["response"] for line in sandbox.told[0].splitlines()]
-    assert [one["request_id"] for one in told] == [f"r{number}" for number in range(5, 2000)]
+    assert [one["request_id"] for one in told] == [f"r{number}" for number in range(AT_ONCE, 2000)]
     assert {one["response"]["behavior"] for one in told} == {"deny"}
     (gates,) = await store.read("SELECT count(*) FROM gates")
-    assert gates[0] == 5
+    assert gates[0] == AT_ONCE
+    (said,) = await store.read("SELECT text, severity FROM events WHERE text LIKE '%at once%'")
+    assert said["severity"] == "warning" and "TASK-001" in said["text"]
     marks = await store.logs.write(lambda tx: tx.all(
         "SELECT text FROM lines WHERE stream = 'mark' AND text = ?", (DENIED,)))
     assert len(marks) == 1
