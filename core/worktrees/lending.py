@@ -15,7 +15,7 @@ async def check_lendable(house: House, row: WorktreeRow) -> None:
     it that no commit holds: the session's first would be taken for it."""
     await house.store.write(lambda tx: check_free(tx, row))
     ran = await look_inside(house, row)
-    said = read_inspection(ran.output).status.splitlines()
+    said = read_inspection(ran.output).status.split("\n")
     if ran.end.status != 0:
         raise Refused(f"{row.path} can't be looked into: nobody can begin in it.")
     if any(line.strip() and not line.startswith(("stray ", "link ")) for line in said):

@@ -18,22 +18,22 @@ _NAMED, _WIDE = 3, 60
 _LINK = "160000"
 _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
-# Whole entries of the index go through a line-wise grep by newlines and NULs changing places.
+# Where there is no link at all, which is seen at once, nothing is gone through.
 _LINKS = r"""
 command -v find >/dev/null && command -v xargs >/dev/null || exit 1
 export LC_ALL=C GIT_LITERAL_PATHSPECS=1
-links() { git ls-files -s -z | tr '\n\0' '\001\n' | grep '^160000 ' | tr '\n\001' '\0\n'; }
+entries() { ! git ls-files -s | grep -q '^160000 ' || git ls-files -s -z; }
 """
 LEAVE_OUT = (
     _LINKS
     + r"""
 leave_out() {
-  links | xargs -0 sh -c '
+  entries | xargs -0 sh -c '
     one=$1 other=$2
     shift 2
     tab=$(printf "\t")
     was() {
-      seen=$(git ls-tree "${1:-HEAD}" -- "$path") || return 0
+      seen=$(git ls-tree "$1" -- "$path") || return 0
       case "$seen" in "160000 "*) return 0 ;; esac
       return 1
     }
@@ -43,8 +43,9 @@ leave_out() {
         tr "\n\0" "\t\n" | cut -f2- | grep -Fqx -- "$path"
     }
     for entry do
+      case "$entry" in "160000 "*) ;; *) continue ;; esac
       path=${entry#*"$tab"}
-      was "$one" || was "$other" || named ||
+      was "${one:-HEAD}" || { [ -n "$other" ] && was "$other"; } || named ||
         printf "%s\0" "$path" | git update-index --force-remove -z --stdin
     done' leave "$1" "$2"
 }
@@ -55,7 +56,7 @@ tell_apart() {
 """
 )
 """`leave_out ONE OTHER`: takes out of the index every link that neither of those commits has
-(empty: HEAD) and .gitmodules doesn't name. `tell_apart`: a line `apart NAME` for each repository
+(without the first: HEAD) and .gitmodules doesn't name. `tell_apart`: a line `apart NAME` for each repository
 that git leaves out."""
 
 LOOK_APART = (
@@ -72,7 +73,7 @@ pushed() {
 find . -path ./.git -prune -o -name .git -print0 | xargs -0 sh -c "$say"'
 for dir do
   path=${dir%/.git} path=${path#./} commit=none
-  git check-ignore -q -- "$path" && continue
+  GIT_LITERAL_PATHSPECS=0 git check-ignore -q -- "./$path" && continue
   entry=$(git ls-tree HEAD -- "$path")
   case "$entry" in "160000 "*) commit=${entry#* * } commit=${commit%%"$tab"*} ;; esac
   if [ "$(own rev-parse -q --verify HEAD)" = "$commit" ] && pushed "^$commit"; then
@@ -87,8 +88,9 @@ for file do
   dir=${file%/HEAD}
   [ ! -d "$dir/objects" ] || pushed HEAD || say apart "${dir#"$GIT_DIR/modules/"}"
 done' look || exit 1
-links | xargs -0 sh -c "$say"'
+entries | xargs -0 sh -c "$say"'
 for entry do
+  case "$entry" in "160000 "*) ;; *) continue ;; esac
   path=${entry#*"$tab"}
   [ -d "./$path" ] && [ ! -L "./$path" ] && [ ! -e "./$path/.git" ] || continue
   inside=$(ls -A "./$path") && [ -z "$inside" ] || say loose "$path"
@@ -102,7 +104,7 @@ that stands at the commit which the work names, and holds no other of its own) a
 
 def told(output: str) -> list[str]:
     """The names that `tell_apart` printed, among other words."""
-    lines = output.splitlines()
+    lines = output.split("\n")
     return [line[6:] for line in lines if line.startswith("apart ")][:100]
 
 

@@ -88,7 +88,7 @@ def leftover_script(
     """The command that commits what an iteration left uncommitted, and prints HEAD; then what it
     left out, for `nested.told`.
 
-    `known`: two commits whose own submodules stay (empty: HEAD). `alone`: nothing else runs in the
+    `known`: two commits whose own submodules stay (without the first: HEAD). `alone`: nothing else runs in the
     workspace, so that locks of a killed git are stale and are removed first. Exit status 0 also
     when there was nothing to commit.
     """
@@ -106,7 +106,7 @@ def read_inspection(output: str) -> Inspection:
     head, _, rest = output.partition("\n")
     if not _SHA.match(head.strip()):
         return Inspection("", output.strip() or "no answer")
-    return Inspection(head.strip(), rest.rstrip())
+    return Inspection(head.strip(), rest.rstrip("\n"))
 
 
 def survey_script(base: str) -> tuple[str, ...]:
@@ -133,7 +133,7 @@ def may_remove(
     `collected_head` is the last commit that was taken in; unknown counts as unsaved. `unheld` are
     the commits of other repositories that the work names and Bullpen lacks.
     """
-    lines = [line for line in status_output.splitlines() if line.strip()]
+    lines = [line for line in status_output.split("\n") if line.strip()]
     apart, folders = nested.obstacle(lines, unheld, redact)
     left = [line for line in lines if not nested.is_told(line)]
     taken = bool(head_in_workspace) and head_in_workspace == collected_head
