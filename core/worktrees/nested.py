@@ -56,8 +56,8 @@ tell_apart() {
 """
 )
 """`leave_out ONE OTHER`: takes out of the index every link that neither of those commits has
-(without the first: HEAD) and .gitmodules doesn't name. `tell_apart`: a line `apart NAME` for each repository
-that git leaves out."""
+(without the first: HEAD) and .gitmodules doesn't name. `tell_apart`: a line `apart NAME` for each
+repository that git leaves out."""
 
 LOOK_APART = (
     _LINKS

@@ -88,9 +88,9 @@ def leftover_script(
     """The command that commits what an iteration left uncommitted, and prints HEAD; then what it
     left out, for `nested.told`.
 
-    `known`: two commits whose own submodules stay (without the first: HEAD). `alone`: nothing else runs in the
-    workspace, so that locks of a killed git are stale and are removed first. Exit status 0 also
-    when there was nothing to commit.
+    `known`: two commits whose own submodules stay (without the first: HEAD). `alone`: nothing
+    else runs in the workspace, so that locks of a killed git are stale and are removed first.
+    Exit status 0 also when there was nothing to commit.
     """
     script = f"{_HERE}\n{_UNLOCK}\n{_LEFTOVER}" if alone else f"{_HERE}\n{_LEFTOVER}"
     return ("sh", "-c", script, "leftover", message, *(_sha(one) for one in known))

@@ -57,7 +57,8 @@ _NAMES = some.text(some.characters(exclude_characters="\0/", exclude_categories=
                    min_size=1, max_size=40).filter(
     lambda name: name not in (".", "..") and len(name.encode()) < 200
     and "git" not in name.lower())  # what git itself would not take
-_ODD = ["a\nb", "-rf", ":(top)x", '"quoted"', "a\tb", "\x01", " ", "*", "é", "apart x", "$(x)", "\\"]
+_ODD = ["a\nb", "-rf", ":(top)x", '"quoted"', "a\tb", "\x01", " ", "*", "é", "apart x",
+        "$(x)", "\\"]
 
 
 @given(name=some.one_of(some.sampled_from(_ODD), _NAMES), committed=some.booleans())
