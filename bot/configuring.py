@@ -15,6 +15,7 @@ from config.agents import changed_agent
 from config.credentials import secrets_of
 from config.load import Configuration, load
 from config.mounted import Mounted
+from config.secretfiles import parts
 from config.settings import Settings
 from core.audience import Rule
 from core.errors import Unclear
@@ -167,7 +168,8 @@ def secrets(configuration: Configuration) -> tuple[str, ...]:
     """Every value that must not be seen: the bot's own, and what agents are given as such; but for
     what stands in mounted files."""
     given = [value for agent in configuration.agents for value in secrets_of(agent)]
-    return (*configuration.settings.secrets(), *given)
+    within = [part for value in given for part in parts(value)]
+    return (*configuration.settings.secrets(), *given, *within)
 
 
 async def _demo(data: Path) -> dict[str, Repo]:

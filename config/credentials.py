@@ -7,11 +7,18 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from urllib.parse import unquote
 
 from core.model import Agent
 
-SECRET_NAME = re.compile(r"KEY|TOKEN|SECRET|PASSW|CREDENTIAL|AUTH(?!OR(?!I))", re.IGNORECASE)
+SECRET_NAME = re.compile(
+    r"KEY|TOKEN|SECRET|PASSW|PASSPH|CREDENTIAL|AUTH(?!OR(?!I))"
+    r"|(?<![A-Z])(?:PASS|PAT|DSN)(?![A-Z])|(?<=[_-])PWD(?![A-Z])",
+    re.IGNORECASE,
+)
 """Variables with such a name hold what nobody may see."""
+_IN_ADDRESS = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
+"""The password in an address, as databases and proxies have it."""
 _FIGURE_NAME = re.compile(r"(MAX|LIMIT|BUDGET|TIMEOUT|TTL|MS|COUNT)(_|$)|_TOKENS$", re.IGNORECASE)
 _SETTING = re.compile(r"\d{1,9}|on|off|true|false|yes|no|none|auto|default", re.IGNORECASE)
 """What is a figure or a switch, and stands in many a line that people must be able to read."""
@@ -59,10 +66,12 @@ def _content(path: Path) -> str:
 
 
 def secrets_of(agent: Agent) -> Iterator[str]:
-    """Every one of its variables' values that must not be seen."""
+    """Every one of its variables' values that must not be seen, and passwords in addresses."""
     for name, value in agent.environment.items():
         if name in agent.credentials or (SECRET_NAME.search(name) and not _harmless(name, value)):
             yield value
+        for password in _IN_ADDRESS.findall(value):
+            yield from {password, unquote(password)}
 
 
 def _harmless(name: str, value: str) -> bool:

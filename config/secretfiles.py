@@ -44,6 +44,12 @@ def read(path: Path, folder: bool) -> tuple[list[str], str | None]:
     return found, why
 
 
+def parts(value: str) -> list[str]:
+    """The secrets within a value that is a whole file's: of several lines, or JSON."""
+    whole = "\n" in value.strip() or value.lstrip()[:1] in ("{", "[")
+    return _short(_values(value)) if whole else []
+
+
 def _short(values: Iterable[str]) -> list[str]:
     return [value for value in dict.fromkeys(values) if len(value) <= LONGEST]
 

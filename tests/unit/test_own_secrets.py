@@ -8,6 +8,7 @@ import pytest
 
 from config.agents import changed_agent
 from config.credentials import secrets_of
+from config.secretfiles import parts
 from core.model import Agent
 
 
@@ -22,11 +23,40 @@ from core.model import Agent
     ("USE_AUTH", "true", False),
     ("GIT_AUTHOR_NAME", "Ann", False),
     ("EDITOR", "vi", False),
+    ("MY_PASS", "zebra-99", True),
+    ("SMTP_PWD", "zebra-99", True),
+    ("GIT_PAT", "zebra-99", True),
+    ("SENTRY_DSN", "zebra-99", True),
+    ("SSH_PASSPHRASE", "zebra-99", True),
+    ("PWD", "/work", False),
+    ("PASSENGER_APP", "shop", False),
+    ("PATH_INFO", "/a", False),
+    ("COMPASS_HOME", "/opt", False),
 ])
 def test_a_name_that_sounds_secret_hides_what_may_be_one(
         name: str, value: str, hidden: bool) -> None:
     agent = Agent("a", driver="claude", sandbox="host", environment={name: value})
     assert list(secrets_of(agent)) == ([value] if hidden else [])
+
+
+@pytest.mark.parametrize("value, hidden", [
+    ("postgres://una:Zebra99@db/shop", ["Zebra99"]),
+    ("http://u:p%40ss-word@proxy:3128", ["p%40ss-word", "p@ss-word"]),
+    ("https://example.test/a:b@c", []), ("git@github.test:shop.git", []),
+])
+def test_of_an_address_the_password_is_hidden(value: str, hidden: list[str]) -> None:
+    agent = Agent("a", driver="claude", sandbox="host", environment={"DATABASE_URL": value})
+    assert sorted(secrets_of(agent)) == sorted(hidden)
+
+
+@pytest.mark.parametrize("value, within", [
+    ('{"client_secret": "GOCSPX-abcdefgh1234", "x": 1}', ["GOCSPX-abcdefgh1234"]),
+    ("user=una\npass=line2-ijklmnop\n", ["line2-ijklmnop"]),
+    ("one-word-of-a-key", []),
+])
+def test_of_a_whole_file_given_as_a_value_each_part_is_hidden(
+        value: str, within: list[str]) -> None:
+    assert parts(value) == within
 
 
 def test_what_was_read_from_elsewhere_is_secret_whatever_its_name() -> None:
