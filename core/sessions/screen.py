@@ -43,7 +43,8 @@ _CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class Screen:
-    """`feed` it what is drawn, then `take` what stands. `known`: what was read before."""
+    """`feed` it what is drawn, then `take` what stands. `known`: what was read before, and is not
+    read again where it is painted once more; after a replay only what stands there then."""
 
     def __init__(self, known: Iterable[str] = ()) -> None:
         self._canvas = _Canvas(self._gone)
@@ -72,7 +73,7 @@ class Screen:
         were scrolled away, each once."""
         self.now = at
         self._cleared()
-        rows = [self._canvas.buffer[y] for y in range(self._canvas.lines)]
+        rows = self._rows()
         for row in rows:
             self._look(row)
         for row in rows:
@@ -81,11 +82,29 @@ class Screen:
         found, self._new = self._new, []
         return found
 
-    def replay(self, text: str) -> None:
-        """Draw what was read before: what scrolls away tells nothing."""
-        self._replaying = True
+    def replay(self, text: str, at: int) -> None:
+        """Draw what was drawn before, at that time (ms since the epoch): what scrolls away tells
+        nothing. `replayed` ends it."""
+        self._replaying, self.now = True, at
         self.feed(text)
         self._replaying = False
+        if self._cleared():
+            self._until = at + AGAIN
+
+    def replayed(self) -> None:
+        """Of what is left on the screen now only what was not read tells anything, and what comes
+        is new, unless the screen was just cleared."""
+        if self._until is None:
+            self._again.clear()
+        known = Counter(self._read)
+        for row in self._rows():
+            self._look(row)
+            if known[row.text]:
+                known[row.text] -= 1
+                row.read = True
+
+    def _rows(self) -> list[_Row]:
+        return [self._canvas.buffer[y] for y in range(self._canvas.lines)]
 
     def _gone(self, row: _Row) -> None:
         """A row is about to scroll off above."""
@@ -123,10 +142,12 @@ class Screen:
         self._again[text] -= 1
         return True
 
-    def _cleared(self) -> None:
-        if self._canvas.cleared:
-            self._canvas.cleared = False
+    def _cleared(self) -> bool:
+        """Whether the screen was, since the last look: what was read may be painted once more."""
+        cleared, self._canvas.cleared = self._canvas.cleared, False
+        if cleared:
             self._again, self._until = Counter(self._read), None
+        return cleared
 
 
 class _Row(StaticDefaultDict[int, Char]):

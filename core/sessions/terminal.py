@@ -58,6 +58,8 @@ async def terminal(
         for line in lines[1 if start else 0 :]:
             found.replay((line,), position)
             await asyncio.sleep(0)  # others have their turn
+        if lines:
+            found.replayed()
     return found
 
 
@@ -87,8 +89,12 @@ class Terminal:
         """Draw again what was read up to there; nothing of it is told as new."""
         for line in lines:
             if line.stream == "out" and line.end <= position:
-                self._screen.replay(_raw(line)[-_LAST:])
+                self._screen.replay(_raw(line)[-_LAST:], line.at)
         self._drawn = self._told = position
+
+    def replayed(self) -> None:
+        """All that was read before is drawn."""
+        self._screen.replayed()
 
     def take(self, lines: Sequence[Line]) -> Sequence[Entry]:
         """What stands when these records, or for a while no more of them, have come."""

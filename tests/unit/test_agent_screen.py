@@ -218,6 +218,7 @@ def test_begun_again_at_any_record_nothing_is_lost_or_told_twice() -> None:
         position = found[-1].line.end if found else 0
         again = Terminal(words(found))
         again.replay([line for line in lines if line.end <= position], position)
+        again.replayed()
         left = [line for line in lines if line.end > position]
         again.take(left)
         found += again.rest()
@@ -231,6 +232,23 @@ def test_what_no_screen_shows_is_left_out_wherever_it_lies(unseen: str) -> None:
         terminal = Terminal()
         terminal.take(records(f"{'.' * at}\x1b[H{unseen}Plain.\x1b[K\x1b[J" * 4))
         assert words(terminal.rest()) == ["Plain."]
+
+
+@pytest.mark.parametrize("before", ["", "\x1b[2J\x1b[H"], ids=["", "cleared"])
+def test_after_a_restart_only_what_stands_on_the_screen_is_known(before: str) -> None:
+    """What equals an older line of the log is new all the same."""
+    said = ["test passed\r\n"] * 80
+    lines = records(before, *said, *said[:50], "the end\r\n", every=LONG if before else 10)
+    first, rest = lines[:81], lines[81:]
+    terminal = Terminal()
+    terminal.take(first)
+    log = words(terminal.rest())
+    assert log == ["test passed"] * 80
+    again = Terminal(log)
+    again.replay(first, first[-1].end)
+    again.replayed()
+    again.take(rest)
+    assert words(again.rest()) == ["test passed"] * 50 + ["the end"]
 
 
 def test_of_a_flood_little_is_drawn_and_its_end_is_seen() -> None:
