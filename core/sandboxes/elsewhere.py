@@ -6,9 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
@@ -16,18 +15,12 @@ from weakref import WeakValueDictionary
 from core.errors import Broken, Unreachable
 from core.ports import Exit, Line, Order, Ran, Status
 from core.sandboxes import errands, output
-from core.sandboxes.afar import Afar
 from core.sandboxes.attempt import Attempt
-from core.sandboxes.mirror import Mirror
+from core.sandboxes.follower import Follower
 
-FIRST_PAUSE, LONGEST_PAUSE = 0.2, 10.0
 LOOK = 0.5
 """Seconds between two looks whether the way there is open."""
 CLEARING = 10.0
-CATCH_UP = 5.0
-"""Seconds for which what it said meanwhile may be on its way, once its log is followed again."""
-WITHOUT_FOLDER = 2.0
-"""Seconds between two questions to an engine about what has lost its folder: it can't be heard."""
 SETTLING = 120.0
 """Seconds for which the way home is waited for after the engine says that it has ended."""
 
@@ -37,96 +30,6 @@ class Known(Protocol):
 
     @property
     def handle(self) -> str: ...
-
-
-class Silence:
-    """How long nothing new has come of an attempt, of the time in which it could be heard: that its
-    log is followed anew is no news, and while it can't be followed nobody knows."""
-
-    def __init__(self, afar: Afar) -> None:
-        self._afar = afar
-        self._lasted, self._looked, self._position = 0.0, 0.0, -1
-
-    def listen(self, most: float) -> None:
-        """Its log is followed now, as it may have been before; `most` is how long it may last."""
-        self._looked = time.monotonic()
-        self._lasted = min(self._lasted, most - min(CATCH_UP, most / 2))
-
-    def seconds(self, mirror: Mirror) -> float:
-        """None of them while a person is asked."""
-        now, new = time.monotonic(), mirror.next != self._position
-        self._lasted = 0.0 if new or self._afar.waits() else self._lasted + now - self._looked
-        self._looked, self._position = now, mirror.next
-        return self._lasted
-
-
-class Follower(ABC):
-    """One for an attempt. `done` is set when its end is known, and recorded where its folder is
-    still there; `trouble` is why nothing is known just now."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder, self._afar = folder, Afar(folder)
-        self._pause, self._waked = FIRST_PAUSE, asyncio.Event()
-        self._silence = Silence(self._afar)
-        self.done = asyncio.Event()
-        self.trouble: Broken | None = None
-        self._end: Exit | None = None
-        self._reasons: dict[str, str] = {}
-        self.task = asyncio.create_task(self._run())
-
-    async def settled(self, seconds: float) -> Exit | None:
-        """Its end, waited for so long; None where it isn't known by then."""
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.done.wait()
-        return self._afar.attempt.end() or self._end
-
-    def wake(self) -> None:
-        """What it could not reach answers again: try it now."""
-        if isinstance(self.trouble, Unreachable):
-            self.trouble = None
-            self.hurry()
-
-    def hurry(self) -> None:
-        """It is about to end: look now."""
-        self._pause = FIRST_PAUSE
-        self._waked.set()
-
-    def because(self, reason: str, words: str = "") -> None:
-        """Remember why it is ended: also for a bot that is started meanwhile, where its folder is
-        there and the disk has room."""
-        self._reasons[reason] = words
-        with contextlib.suppress(OSError):
-            (self._folder / reason).write_text(words, "utf-8")
-
-    def reason(self, reason: str) -> str | None:
-        """The words with which it is ended for that reason; None where it isn't."""
-        with contextlib.suppress(OSError):
-            return (self._folder / reason).read_text("utf-8", "replace")
-        return self._reasons.get(reason)
-
-    async def _run(self) -> None:
-        """Whatever fails is tried again: the end is recorded when it is known, and not before."""
-        while not self.done.is_set():
-            try:
-                self._end = await self._follow()
-                self.done.set()
-            except (Broken, OSError) as error:
-                self.trouble = error if isinstance(error, Broken) else Broken(str(error))
-                await self._rest(2.0, LONGEST_PAUSE)
-
-    async def _rest(self, factor: float, longest: float) -> None:
-        """A pause; the next one is longer, unless something is heard meanwhile."""
-        self._waked.clear()
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(self._pause):
-                await self._waked.wait()
-        self._pause = min(self._pause * factor, longest)
-
-    @abstractmethod
-    async def _follow(self) -> Exit:
-        """Returns when it has ended, and all is home that has a place there. Raises Broken and
-        OSError."""
 
 
 P = TypeVar("P", bound=Known)
@@ -279,16 +182,3 @@ class Elsewhere(ABC, Generic[P, F]):
     def _lock(self, folder: Path) -> asyncio.Lock:
         """Held by one at a time; gone when nobody holds it."""
         return self._locks.setdefault(folder, asyncio.Lock())
-
-
-@contextlib.asynccontextmanager
-async def meanwhile(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
-    """Beside what is done in here, do that too: no longer, and its trouble is no one's."""
-    task = asyncio.create_task(work)
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait((task,))  # unlike awaiting it, that swallows no cancellation of ours
-        if not task.cancelled():
-            task.exception()

@@ -12,14 +12,14 @@ from typing import Any
 
 from core.errors import Broken, Unreachable
 from core.ports import Exit
-from core.sandboxes import elsewhere
+from core.sandboxes import follower
 from core.sandboxes.afar import WRAP_UP
 from core.sandboxes.docker.containers import Containers, alive, fresh
 from core.sandboxes.docker.ends import ways
 from core.sandboxes.docker.engine import Engine, NotThere
 from core.sandboxes.docker.place import Place
 from core.sandboxes.docker.stream import Stream, in_thread
-from core.sandboxes.elsewhere import FIRST_PAUSE, LONGEST_PAUSE, WITHOUT_FOLDER, meanwhile
+from core.sandboxes.follower import FIRST_PAUSE, LONGEST_PAUSE, WITHOUT_FOLDER, meanwhile
 from core.sandboxes.mirror import Gap, Mirror
 from core.sandboxes.output import clean
 
@@ -30,7 +30,7 @@ _WHY = {STOPPING: "stopped", IDLE: "idle_time", OVERDUE: "wall_time"}
 TAKEN = 75
 
 
-class Follower(elsewhere.Follower):
+class Follower(follower.Follower):
     def __init__(self, containers: Containers, folder: Path, place: Place) -> None:
         super().__init__(folder)
         self._containers, self._place = containers, place
@@ -57,11 +57,14 @@ class Follower(elsewhere.Follower):
             self.trouble = None
             if state is not None and fresh(state):
                 return None
-            if not self._afar.lost():
-                state = await self._heard(state)
+            if self._deaf:
+                await self.end(force=False, begun=True)
+                state = await self._state()
+            elif not self._afar.lost():
+                state = await self._heeded(self._heard(state))
             if state is not None and alive(state):
                 return None
-            end = await self._afar.settle(self._ending(state))
+            end = await self._settled(self._ending(state))
         await self._containers.remove(self._place)
         return end
 

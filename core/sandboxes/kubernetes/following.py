@@ -13,8 +13,8 @@ from pathlib import Path
 
 from core.errors import Broken, Unreachable
 from core.ports import Exit
-from core.sandboxes import elsewhere
-from core.sandboxes.elsewhere import FIRST_PAUSE, WITHOUT_FOLDER, meanwhile
+from core.sandboxes import follower
+from core.sandboxes.follower import FIRST_PAUSE, WITHOUT_FOLDER, meanwhile
 from core.sandboxes.kubernetes import pods as words
 from core.sandboxes.kubernetes.api import Api, Cluster, Json, NotFound
 from core.sandboxes.mirror import Gap, Mirror
@@ -73,7 +73,7 @@ async def look(api: Api, name: str) -> Seen:
     return Seen(job, found["items"])
 
 
-class Follower(elsewhere.Follower):
+class Follower(follower.Follower):
     def __init__(self, cluster: Cluster, folder: Path, handle: Handle) -> None:
         super().__init__(folder)
         self._cluster, self._handle = cluster, handle
@@ -95,14 +95,16 @@ class Follower(elsewhere.Follower):
         self.trouble = None
         self._made = self._made or bool(seen.pods)
         pod = words.worker(seen.pods)
-        if pod is not None and words.has_logs(pod) and not self._afar.lost():
+        if self._deaf:
+            await api.delete(f"jobs/{self._handle.job}", "Foreground")
+        elif pod is not None and words.has_logs(pod) and not self._afar.lost():
             lived = not seen.over
-            if not await self._hear(api, pod, seen.over):
+            if not await self._heeded(self._hear(api, pod, seen.over)):
                 return None
             seen = await look(api, self._handle.job)
             pod = words.worker(seen.pods) or pod
             if seen.over and lived:
-                await self._hear(api, pod, True)
+                await self._heeded(self._hear(api, pod, True))
         if seen.over:
             return await self._home(api, pod, seen.job) if self._surely() else None
         if pod is not None:
@@ -178,7 +180,7 @@ class Follower(elsewhere.Follower):
             end = Exit(reason="not_started", error=why)
         else:
             end = words.ending(pod, job)
-        end = await self._afar.settle(end)
+        end = await self._settled(end)
         with contextlib.suppress(Broken):  # the time to live will do it
             await api.delete(f"jobs/{self._handle.job}", "Background")
         return end
