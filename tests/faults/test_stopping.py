@@ -7,6 +7,7 @@ import io
 import json
 import os
 import signal
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -160,6 +161,23 @@ def test_a_bot_killed_while_it_stops_agents_has_called_none_off(house: House) ->
         bot.kill()
     goes_on_in_the_same_session(house, 1, go_on)
     house.check()
+
+
+def test_an_engine_that_gives_no_answer_holds_up_no_end(house: House) -> None:
+    with socket.socket(socket.AF_UNIX) as engine:
+        engine.bind(str(house.base / "engine"))
+        engine.listen()
+        engine.settimeout(HANG)
+        (house.base / "config/agents.toml").write_text(
+            '[agents.boxer]\ndriver = "command"\nsandbox = "docker"\n'
+            f'container = {{ image = "any", engine = "unix://{house.base}/engine" }}\n')
+        bot = house.start("--stop-agents")
+        asking, _ = engine.accept()
+        with asking:
+            assert asking.recv(1), "it asks, and waits"
+            house.until(lambda: "Bullpen is up" in bot.text(), "it is up")
+            bot.process.send_signal(signal.SIGINT)
+            assert bot.over(HANG) == 0
 
 
 async def test_who_is_just_being_started_is_stopped_too(

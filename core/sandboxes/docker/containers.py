@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,6 +18,7 @@ from core.sandboxes.docker import building, identity
 from core.sandboxes.docker.ends import end_of
 from core.sandboxes.docker.engine import Engine, Image, NotThere, Taken, default_address
 from core.sandboxes.docker.place import Place
+from core.sandboxes.docker.threads import Threads
 
 THREADS = 16
 _LOOK = 0.05
@@ -37,7 +37,7 @@ class Containers:
         self.patience, self._ssh = patience, ssh
         self._engines: dict[str, Engine] = {}
         self._swept: dict[str, asyncio.Lock | None] = {}
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool: Threads | None = None
 
     @property
     def mark(self) -> str:
@@ -144,7 +144,7 @@ class Containers:
     def engine(self, address: str) -> Engine:
         if address not in self._engines:
             if self._pool is None:
-                self._pool = ThreadPoolExecutor(THREADS, "docker")
+                self._pool = Threads(THREADS, "docker")
             try:
                 made = Engine(address, self._pool, self.patience, self._ssh)
             except ValueError as error:

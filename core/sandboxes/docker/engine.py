@@ -12,7 +12,7 @@ import secrets
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -66,7 +66,7 @@ class Engine:
     def __init__(
         self,
         address: str,
-        pool: ThreadPoolExecutor,
+        pool: Executor,
         patience: float = PATIENCE,
         ssh: str = "ssh",
     ) -> None:
