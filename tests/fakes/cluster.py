@@ -13,16 +13,18 @@ from aiohttp import web
 
 
 class Cluster:
-    """`answers`: False: it can't answer anything now. `log`: `fails` (its node gives no answer),
-    `breaks` (in the middle), all of its bytes, or its lines, each with the second in which its
-    node saw it. As long as the pod runs, such a log is followed for `holds` seconds at once.
-    `phase` is the pod's; empty: there is none; where `late` says so it comes after so many looks
-    when the Job is deleted. `asked`: how often the Job was asked for, `heard`: how often its log,
-    `deleted`: whether the Job was."""
+    """`answers`: False: it can't answer anything now. `refuses`: what is asked (a method, or `log`)
+    and the status with which that is refused; 200: what answers is none. `log`: `fails` (its node
+    gives no answer), `breaks` (in the middle), all of its bytes, or its lines, each with the second
+    in which its node saw it. As long as the pod runs, such a log is followed for `holds` seconds at
+    once. `phase` is the pod's; empty: there is none; where `late` says so it comes after so many
+    looks when the Job is deleted. `asked`: how often the Job was asked for, `heard`: how often its
+    log, `deleted`: whether the Job was."""
 
     def __init__(self) -> None:
         self.answers, self.phase = True, "Running"
         self.log: str | bytes | list[tuple[float, bytes]] = b""
+        self.refuses: dict[str, int] = {}
         self.holds = 0.0
         self.asked = self.heard = 0
         self.deleted, self.late = False, 0
@@ -57,6 +59,11 @@ class Cluster:
         self.asked += request.path.endswith("/jobs/one")
         if not self.answers:
             return web.json_response({"message": "etcd has no leader"}, status=503)
+        asked = "log" if request.path.endswith("/log") else request.method
+        if (status := self.refuses.get(asked)) == 200:
+            return web.Response(text="<html>Log in first</html>", content_type="text/html")
+        if status is not None:
+            return web.json_response({"message": "you may not"}, status=status)
         answer: web.StreamResponse = await handler(request)
         return answer
 

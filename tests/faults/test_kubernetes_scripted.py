@@ -6,16 +6,19 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from core.errors import Unreachable
+from core.errors import Broken, Unreachable
+from core.ports import Door, Order
 from core.sandboxes.attempt import Attempt
 from core.sandboxes.kubernetes import KubernetesSandbox
 from core.sandboxes.kubernetes.following import Handle
 from tests.fakes.cluster import Cluster
-from tests.sandbox_bench import PATIENCE, lose, texts, until
+from tests.fakes.git_world import new_repository
+from tests.sandbox_bench import PATIENCE, Bench, lose, texts, until
 
 pytestmark = pytest.mark.faults
 HANDLE = Handle("one", "default").handle
@@ -93,6 +96,54 @@ async def test_a_cluster_that_is_away_is_told_until_it_answers(
     cluster.log, cluster.phase = WHOLE, "Succeeded"
     await asyncio.wait_for(waiting, PATIENCE)
     assert (await sandbox.status(folder, HANDLE)).end is not None
+
+
+@pytest.mark.parametrize("status", [401, 403, 400, 200])
+async def test_a_cluster_that_refuses_to_tell_is_one_that_is_away(
+    cluster: Cluster, sandbox: KubernetesSandbox, folder: Path, status: int
+) -> None:
+    """Whether it lives nobody knows then: with a token that is over, behind a page to log in."""
+    cluster.refuses = {"GET": status, "DELETE": status, "log": status}
+    words = "no cluster" if status == 200 else "you may not"
+    for asked in (sandbox.ended, sandbox.status, sandbox.stop):
+        with pytest.raises(Unreachable, match=words):
+            await asyncio.wait_for(asked(folder, HANDLE), PATIENCE)
+    cluster.refuses.clear()
+    assert (await sandbox.status(folder, HANDLE)).alive
+    cluster.log, cluster.phase = WHOLE, "Succeeded"
+    await asyncio.wait_for(sandbox.ended(folder, HANDLE), PATIENCE)
+
+
+async def test_a_way_that_can_t_be_read_any_more_says_nothing_about_what_runs(
+    cluster: Cluster, sandbox: KubernetesSandbox, folder: Path
+) -> None:
+    """A file that somebody has spoilt; an attempt that is to start fails with its words."""
+    (folder.parent / "kubeconfig").write_text(": : :")
+    for asked in (sandbox.ended, sandbox.status, sandbox.stop):
+        with pytest.raises(Unreachable, match="can't be read"):
+            await asyncio.wait_for(asked(folder, HANDLE), PATIENCE)
+    with pytest.raises(Broken, match="can't be read") as caught:
+        await sandbox.start(order(folder.parent))
+    assert not isinstance(caught.value, Unreachable)
+
+
+@pytest.mark.parametrize("status", [401, 403, 422])
+async def test_a_start_that_is_refused_fails_in_one_line(
+    cluster: Cluster, sandbox: KubernetesSandbox, tmp_path: Path, status: int
+) -> None:
+    """No right to it, no quota left, no such thing: it isn't tried for ever."""
+    cluster.refuses = {"POST": status}
+    with pytest.raises(Broken, match=r"the Job can't be made: .*you may not") as caught:
+        await sandbox.start(order(tmp_path))
+    assert not isinstance(caught.value, Unreachable)
+
+
+def order(base: Path) -> Order:
+    """Another attempt."""
+    new_repository(base / "code")
+    order = Bench(KubernetesSandbox(lambda: None), base).order("true")
+    return replace(order, folder=base / "another", workspace=base / "code",
+                   container={"image": "bench"}, door=Door("a-token", "http://127.0.0.1:1"))
 
 
 async def test_that_its_log_is_followed_anew_is_no_word_of_the_agent_s(

@@ -29,6 +29,10 @@ class Exists(Broken):
     """The cluster has one of that name."""
 
 
+class Forbidden(Broken):
+    """We may not."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cluster:
     """Which cluster, and where in it. `kubeconfig`, `context`: None: as usual."""
@@ -63,9 +67,14 @@ class Cluster:
         return "KUBERNETES_SERVICE_HOST" in os.environ and (IN_CLUSTER / "token").is_file()
 
     @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[Api]:
-        """A connection to it. Raises Broken for a configuration that is none."""
-        client = await self._client()
+    async def open(self, starts: bool = False) -> AsyncIterator[Api]:
+        """A connection to it. For a configuration that is none raises Unreachable, as that tells
+        nothing about what was started; Broken where something is to be started."""
+        try:
+            client = await self._client()
+        except Exception as error:  # there are plugins for the way there
+            kind = Broken if starts else Unreachable
+            raise kind(f"the way to the cluster can't be read: {_line(error)}") from error
         try:
             yield Api(client, self.namespace)
         finally:
@@ -73,35 +82,39 @@ class Cluster:
 
     async def _client(self) -> Any:
         # Importing it takes half a second: only where a cluster is used, and beside the loop.
-        kubernetes = await asyncio.to_thread(__import__, "kubernetes_asyncio")
+        await asyncio.to_thread(__import__, "kubernetes_asyncio")
         from kubernetes_asyncio import client, config
 
         settings = client.Configuration()
         file = self._file()
-        try:
-            if file is None:
-                config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
-            else:
-                await config.load_kube_config(
-                    config_file=file,
-                    context=self.context,
-                    client_configuration=settings,
-                    persist_config=False,
-                )
-        except (kubernetes.config.ConfigException, OSError, ValueError, KeyError) as error:
-            raise Broken(f"the way to the cluster can't be read: {_line(error)}") from error
+        if file is None:
+            config.load_incluster_config(client_configuration=settings)  # type: ignore[no-untyped-call]
+        else:
+            await config.load_kube_config(
+                config_file=file,
+                context=self.context,
+                client_configuration=settings,
+                persist_config=False,
+            )
         return client.ApiClient(configuration=settings)
 
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """An open connection. Every call raises Unreachable, NotFound, Exists, or Broken."""
+    """An open connection. Every call raises Unreachable, NotFound, Exists, Forbidden, or Broken."""
 
     client: Any
     namespace: str
 
     async def get(self, path: str, **query: str) -> Json:
-        return await self._call("GET", path, query)
+        """What is there. Raises NotFound; Unreachable for any other refusal, after which nobody
+        knows."""
+        try:
+            return await self._call("GET", path, query)
+        except NotFound:
+            raise
+        except Broken as error:
+            raise Unreachable(str(error)) from error
 
     async def create(self, path: str, body: Json) -> Json:
         return await self._call("POST", path, {}, body)
@@ -133,8 +146,7 @@ class Api:
             said = await answer.read()
             if answer.status >= 300:
                 raise _told(answer.status, said)
-            found: Json = json.loads(said)
-            return found
+            return _body(said)
 
     @contextlib.asynccontextmanager
     async def _asked(
@@ -171,6 +183,13 @@ class Api:
             raise Unreachable(f"the cluster gives no answer: {_line(error)}") from error
 
 
+def _body(said: bytes) -> Json:
+    with contextlib.suppress(ValueError, RecursionError):
+        if isinstance(found := json.loads(said), dict):
+            return found
+    raise Unreachable("what answers there is no cluster")
+
+
 def _told(status: int, said: bytes) -> Broken:
     """The API's refusal as one of our errors."""
     try:
@@ -183,7 +202,7 @@ def _told(status: int, said: bytes) -> Broken:
     if status == 409:
         return Exists(text)
     if status in (401, 403):
-        return Broken(f"the cluster does not allow it: {text}")
+        return Forbidden(f"the cluster does not allow it: {text}")
     if status == 429 or status >= 500:
         return Unreachable(f"the cluster can't answer now: {text}")
     return Broken(f"the cluster refuses it: {text}")

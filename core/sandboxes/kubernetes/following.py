@@ -16,7 +16,7 @@ from core.ports import Exit
 from core.sandboxes import follower
 from core.sandboxes.follower import FIRST_PAUSE, WITHOUT_FOLDER, meanwhile
 from core.sandboxes.kubernetes import pods as words
-from core.sandboxes.kubernetes.api import Api, Cluster, Json, NotFound
+from core.sandboxes.kubernetes.api import Api, Cluster, Forbidden, Json, NotFound
 from core.sandboxes.mirror import Gap, Mirror
 
 PATIENCE = 600.0
@@ -69,8 +69,11 @@ async def look(api: Api, name: str) -> Seen:
     job: Json | None = None
     with contextlib.suppress(NotFound):
         job = await api.get(f"jobs/{name}")
-    found = await api.get("pods", labelSelector=f"job-name={name}")
-    return Seen(job, found["items"])
+    try:
+        found = await api.get("pods", labelSelector=f"job-name={name}")
+        return Seen(job, found["items"])
+    except (NotFound, KeyError) as error:
+        raise Unreachable("what answers there is no cluster") from error
 
 
 class Follower(follower.Follower):
@@ -158,7 +161,7 @@ class Follower(follower.Follower):
                 mirror.feed(chunk, from_start=since is None)
         except NotFound:  # deleted meanwhile
             return
-        except Unreachable:
+        except (Unreachable, Forbidden):
             raise
         except Broken:  # its container has no log (any more)
             return

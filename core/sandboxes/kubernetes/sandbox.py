@@ -94,7 +94,7 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
         files.write(order.folder / "job.json", json.dumps({"secret": secret}).encode())
         if not attempt.take(_CLAIM + where.handle):
             raise Broken(f"the attempt in {order.folder} was called off before it started")
-        async with self._open(where) as api:
+        async with self._reach(where).open(starts=True) as api:
             try:
                 await self._create(api, where, order, job, secret)
             except Unreachable:
