@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import pytest
 
 from core.errors import Broken, Unreachable
 from core.model import Mount
+from core.ports import Order
 from core.sandboxes.attempt import Attempt
 from core.sandboxes.docker.stream import _unchunked
 from tests import remote_bench
@@ -51,6 +53,55 @@ async def test_the_way_there_breaks_and_comes_back_and_no_line_is_lost(bench: Af
     end = await bench.back(order, handle)
     assert (end.status, end.reason) == (0, None)
     assert texts(await bench.lines(order)) == [str(n) for n in range(1, 81)]
+
+
+REFUSING = """#!%s
+import sys
+asked = sys.stdin.buffer
+while (line := asked.readline()):
+    while asked.readline().strip():
+        pass
+    ping = b"_ping" in line
+    said = b"OK" if ping else b'{"message": "the graph driver is broken"}'
+    status = b"200 OK" if ping else b"500 Internal Server Error"
+    head = b"HTTP/1.1 %%s\\r\\nContent-Type: application/json\\r\\nContent-Length: %%d\\r\\n\\r\\n"
+    sys.stdout.buffer.write(head %% (status, len(said)) + said)
+    sys.stdout.buffer.flush()
+    if not ping:
+        break
+"""
+
+
+async def test_an_engine_that_refuses_to_tell_is_one_that_is_away(bench: Afar) -> None:
+    """It answers, but not whether it lives; what is to start there fails in one line."""
+    assert bench.sshd is not None
+    order = bench.order("sh", "-c", "for i in $(seq 40); do echo $i; sleep 0.1; done")
+    handle = await bench.start(order)
+    await bench.said(order, "3")
+    way = bench.sshd.ssh.read_text()
+    bench.sshd.stop()
+    bench.sshd.ssh.write_text(REFUSING % sys.executable)
+    for asked in (bench.sandbox.ended, bench.sandbox.status, bench.sandbox.stop):
+        with pytest.raises(Unreachable, match="the graph driver is broken"):
+            await asyncio.wait_for(_insisting(asked, order, handle), PATIENCE)
+    with pytest.raises(Broken, match="the graph driver is broken") as caught:
+        await bench.sandbox.start(bench.order("true"))
+    assert not isinstance(caught.value, Unreachable)
+    bench.sshd.ssh.write_text(way)
+    bench.sshd.start()
+    end = await bench.back(order, handle)
+    assert (end.status, end.reason) == (0, None)
+    assert texts(await bench.lines(order)) == [str(n) for n in range(1, 41)]
+
+
+async def _insisting(asked: Callable[..., Awaitable[object]], order: Order, handle: str) -> object:
+    """Beyond the connections that have just broken."""
+    while True:
+        try:
+            return await asked(order.folder, handle)
+        except Unreachable as error:
+            if not re.search("gives no answer|broken off|Connection", str(error)):
+                raise
 
 
 async def test_the_bot_dies_meanwhile_and_no_line_is_lost_or_doubled(bench: Afar) -> None:

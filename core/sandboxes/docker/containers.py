@@ -46,7 +46,7 @@ class Containers:
         return self._mark
 
     async def image(self, order: Order, engine: Engine) -> Image:
-        await self.sweep(engine)
+        await self.sweep(engine, starts=True)
         table = order.container
         python = table.get("python") or "python3"
         return await engine.image(
@@ -95,8 +95,9 @@ class Containers:
     async def remove(self, place: Place) -> None:
         await self._take_away(self.engine(place.engine), place.name)
 
-    async def sweep(self, engine: Engine) -> None:
-        """At the first use of an engine: what a killed bot has left there. Raises Unreachable."""
+    async def sweep(self, engine: Engine, starts: bool = False) -> None:
+        """At the first use of an engine: what a killed bot has left there. Raises Unreachable; a
+        refusal is Broken where something is to be started."""
         lock = self._swept.setdefault(engine.address, asyncio.Lock())
         if lock is None:
             return
@@ -104,7 +105,8 @@ class Containers:
             if self._swept[engine.address] is None:
                 return
             words = {"label": f"{building.DATA}={self.mark}"}
-            found = await engine.call(lambda client: client.containers(all=True, filters=words))
+            look = engine.call if starts else engine.ask
+            found = await look(lambda client: client.containers(all=True, filters=words))
             for one in found:
                 name, labels = one["Names"][0].lstrip("/"), one.get("Labels") or {}
                 if await self._is_left(engine, name, one["State"], labels):
@@ -132,7 +134,7 @@ class Containers:
 
     async def _state(self, engine: Engine, name: str) -> dict[str, Any] | None:
         try:
-            facts = await engine.call(lambda client: client.inspect_container(name))
+            facts = await engine.ask(lambda client: client.inspect_container(name))
         except NotThere:
             return None
         return dict(facts["State"])

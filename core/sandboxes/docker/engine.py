@@ -85,10 +85,20 @@ class Engine:
         comes."""
         return await asyncio.get_running_loop().run_in_executor(self._pool, self._act, act)
 
+    async def ask(self, act: Callable[[APIClient], T]) -> T:
+        """Whether something is there, and lives: where the engine won't or can't say, nobody knows.
+        Raises NotThere; Unreachable for anything else."""
+        try:
+            return await self.call(act)
+        except NotThere:
+            raise
+        except Broken as error:
+            raise Unreachable(str(error)) from error
+
     async def identity(self) -> str:
         """The engine's own id: another one at the same address knows nothing of ours."""
         if not self._id:
-            facts = await self.call(lambda client: client.info())
+            facts = await self.ask(lambda client: client.info())
             self._id = f"{facts['ID']} {facts.get('DockerRootDir')}"
         return self._id
 
@@ -102,7 +112,7 @@ class Engine:
         async with self._listing:
             at, names = self._running
             if time.monotonic() - at > _RECENT:
-                found = await self.call(lambda client: client.containers(filters={"label": label}))
+                found = await self.ask(lambda client: client.containers(filters={"label": label}))
                 names = frozenset(name.lstrip("/") for one in found for name in one["Names"])
                 self._running = time.monotonic(), names
             return names

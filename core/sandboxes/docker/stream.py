@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import TypeVar
 
-from core.errors import Unreachable
+from core.errors import Broken, Unreachable
 from core.sandboxes.docker.engine import NotThere
 from core.sandboxes.docker.tunnel import Link, NoWay, Way
 
@@ -34,7 +34,8 @@ class Stream:
         self.errors = b""
 
     def chunks(self, patience: float) -> Iterator[bytes]:
-        """Its standard output, followed until the container ends. Raises NotThere, Unreachable."""
+        """Its standard output, followed until the container ends. Raises NotThere,
+        Unreachable, and Broken where the log is refused."""
         try:
             self._link = link = self._way.open(patience)
             if self._closed:
@@ -121,10 +122,14 @@ def _body(pieces: Iterator[bytes]) -> Iterator[bytes]:
         if len(head) > _HEAD:
             raise NoWay("what answers there is no Docker engine")
     status = _STATUS.match(head)
-    if status is None or status[1] != b"200":
-        if status is not None and status[1] == b"404":
-            raise NotThere("Docker says: no such container")
-        raise NoWay(f"Docker says: {head[:40].decode('ascii', 'replace').splitlines()[0]}")
+    if status is None:
+        raise NoWay("what answers there is no Docker engine")
+    if status[1] == b"404":
+        raise NotThere("Docker says: no such container")
+    if status[1] != b"200":
+        raise Broken(
+            f"Docker does not tell its log: {head[:40].decode('ascii', 'replace').splitlines()[0]}"
+        )
     yield rest
     yield from pieces
 
