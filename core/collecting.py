@@ -26,6 +26,10 @@ from core.store.database import Tx
 
 _SEEN = 1000
 """Names that are looked at."""
+_APART = """
+SELECT DISTINCT name FROM artifacts
+WHERE task_id = ? AND name GLOB 'repository-*' AND created_at >= ?
+"""
 _KNOWN = """
 SELECT sha256 FROM artifacts WHERE task_id = ?1 AND name = ?2 AND version IN (
   SELECT max(version) FROM artifacts WHERE task_id = ?1 AND name = ?2 UNION ALL
@@ -61,6 +65,13 @@ async def written(house: House, session: Session, step: Step) -> list[Check]:
     folder = house.session_folder(session.id)
     names = dict.fromkeys(filter(None, (step.output, step.artifact)))
     return [await asyncio.to_thread(_is_written, folder, name) for name in names]
+
+
+async def apart(house: House, session: Session) -> list[str]:
+    """Repositories of their own that the carrier has brought, of this iteration: as artifacts."""
+    iteration = await house.store.write(lambda tx: sessions.get_iteration(tx, session.id))
+    found = await house.store.read(_APART, (session.task_id, iteration.started_at))
+    return [row["name"] for row in found]
 
 
 def _is_written(folder: Path, name: str) -> Check:

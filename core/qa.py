@@ -116,6 +116,8 @@ async def _collect(house: House, session: Session, task: Task) -> Change:
         if ran.end.status != 0:
             raise Broken(f"What it left uncommitted can't be committed: {_last_words(house, ran)}")
         left_out = nested.told(ran.output)
+    else:
+        left_out = await collecting.apart(house, session)
     change = await house.repositories.collect(
         repo, task.branch or "", Path(session.worktree), session.id, base
     )

@@ -21,10 +21,12 @@ import hashlib
 import http.client
 import json
 import os
+import re
 import signal
 import stat
 import subprocess
 import sys
+import tarfile
 import threading
 import time
 import urllib.error
@@ -41,6 +43,7 @@ CHUNK = 1 << 20
 LONGEST = 4 << 20  # bytes of a record: no launcher writes a longer one
 LARGEST, MOST, ALTOGETHER = 20 << 20, 50, 200 << 20  # of artifacts
 REMEMBERED = 1 << 20
+LINK, APART = "160000", 5
 SMALL, WORDS = 16 << 10, 500  # of what tells of an end, and of its words
 GUARDS = ("core.hooksPath=/dev/null", "core.fsmonitor=false", "commit.gpgSign=false",
           "gc.auto=0", "maintenance.auto=false", "credential.helper=")  # fmt: skip
@@ -308,7 +311,14 @@ class Carrier:
             for name in names:
                 if name.endswith(".lock"):
                     os.unlink(os.path.join(above, name))
-        self.git("add", "-A", "--ignore-errors")
+        self.leave_out()  # where the repository is gone by now its files are taken
+        try:
+            self.git("add", "-A", "--ignore-errors")
+        except Failed:  # at a repository without a commit, after all the rest
+            left = self.git("ls-files", "--others", "--modified", "--exclude-standard", "-z")
+            if any(one and not one.endswith("/") for one in left.split("\0")):
+                raise
+        self.leave_out()
         try:
             self.git("diff", "--cached", "--quiet", "--no-ext-diff")
         except Failed:
@@ -317,6 +327,58 @@ class Carrier:
         if head != self.freight["commit"]:
             target = f"+{head}:refs/heads/{self.freight['branch']}"
             self.patiently("push", "--quiet", "--no-verify", self.freight["git"], target)
+        said = self.git("ls-files", "--others", "--exclude-standard", "-t", "-z").split("\0")
+        for name in [one[2:-1] for one in said if one.endswith("/")][:APART]:
+            self.pack(name)
+
+    def leave_out(self) -> None:
+        """Of a repository inside of this one git would commit a bare name: out with it, unless
+        it was there before, or .gitmodules names it."""
+        base, named = self.freight["base"], []
+        known = [self.freight["commit"], *([f"refs/remotes/origin/{base}"] if base else ())]
+        if read(os.path.join(self.workspace, ".gitmodules"), REMEMBERED):
+            asked = ("-z", "--file", ".gitmodules", "--get-regexp", r"^submodule\..*\.path$")
+            with contextlib.suppress(Failed):
+                said = self.git("config", *asked).split("\0")
+                named = [one.partition("\n")[2] for one in said]
+        for entry in self.git("ls-files", "-s", "-z").split("\0"):
+            about, _, name = entry.partition("\t")
+            if not about.startswith(LINK) or name in named:
+                continue
+            with contextlib.suppress(Failed):
+                if not any(self.git("ls-tree", one, "--", name).startswith(LINK) for one in known):
+                    self.git("update-index", "--force-remove", "--", name)
+
+    def pack(self, name: str) -> None:
+        """One of those as an artifact: else it would be gone with this place."""
+        folder, sizes = self.freight["artifacts"], [0]
+        safe = re.sub(r"[^A-Za-z0-9-]+", "_", name)[:60]
+        path = os.path.join(folder or self.folder, f"repository-{safe}")
+        new = f"{path}.{uuid.uuid4().hex}.new"
+        said = f"{name[:80]!r} is a repository of its own and no part of the work: "
+
+        def counted(info: tarfile.TarInfo) -> tarfile.TarInfo:
+            sizes[0] += info.size
+            if sizes[0] > ALTOGETHER:
+                raise OSError("too large")
+            return info
+
+        try:
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+            with open(fd, "wb") as file, tarfile.open(fileobj=file, mode="w:gz") as packed:
+                packed.add(os.path.join(self.workspace, name), name, filter=counted)
+            if os.path.getsize(new) > LARGEST:
+                raise OSError("too large")
+            os.replace(new, f"{path}.tar.gz")
+            said += f"it comes as the artifact repository-{safe}.tar.gz"
+        except (OSError, ValueError, RecursionError, tarfile.TarError) as error:
+            said += f"it can't be brought along, and is gone with its container ({error})"
+            with contextlib.suppress(OSError):
+                os.unlink(new)
+            with contextlib.suppress(OSError):
+                write(f"{path}.txt", f"{said}\n".encode("utf-8", "replace"))
+        self.mark(said)
 
     def upload(self) -> None:
         folder, sent, taken = self.freight["artifacts"], 0, 0
@@ -378,7 +440,8 @@ class Carrier:
         options = [part for guard in (*GUARDS, f"include.path={secret}") for part in ("-c", guard)]
         env = {key: value for key, value in os.environ.items() if not key.startswith("GIT_DIR")}
         env.update({"GIT_TERMINAL_PROMPT": "0", "GIT_CONFIG_GLOBAL": "/dev/null",
-                    "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent", "LC_ALL": "C"})  # fmt: skip
+                    "GIT_CONFIG_NOSYSTEM": "1", "HOME": "/nonexistent", "LC_ALL": "C",
+                    "GIT_LITERAL_PATHSPECS": "1"})  # fmt: skip
         done = subprocess.run(
             ["git", *options, *args],
             cwd=self.workspace,
@@ -390,7 +453,7 @@ class Carrier:
         if done.returncode:
             words = done.stderr.decode("utf-8", "replace").strip().splitlines()
             raise Failed(f"git {args[0]}: {words[-1] if words else done.returncode}"[:300])
-        return done.stdout.decode("utf-8", "replace").strip()
+        return os.fsdecode(done.stdout).strip()
 
 
 def over(reason: str, error: str | None) -> dict[str, Any]:

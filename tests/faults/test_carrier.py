@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import gzip
+import io
 import json
 import os
 import shutil
 import signal
 import subprocess
+import tarfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import replace
@@ -412,3 +414,34 @@ async def test_much_output_arrives_whole(bench: Bench) -> None:
     assert len(found[200_000]) == 500_000
     assert found[200_001] == "unfinished"
     assert time.monotonic() - began < PATIENCE
+
+
+async def test_a_repository_of_its_own_comes_along_apart_from_the_work(bench: Bench) -> None:
+    """Git would carry its commit's bare name alone, and it would be gone with its container."""
+    made = "git init -q; git config user.email a@b; git config user.name n; echo hours > a.py;"
+    order = await bench.order(
+        f"mkdir 'my app' big; cd 'my app'; {made} git add -A; git commit -qm first; cd ..;"
+        f"git add -A; git commit -qm all; git init -q tools/in; echo x > tools/in/x.py;"
+        "mkfifo $HOME/../artifacts/repository-my_app.tar.gz;"
+        f"cd big; {made} head -c 300000000 /dev/zero > zeros; cd ..; echo more > more.txt")
+    end = await bench.place.play(order)
+    assert (end.status, end.reason, end.error) == (0, None, None)
+    assert git("-C", str(order.workspace), "ls-tree", "-r", "--name-only", "HEAD").split() == [
+        "README.md", "gone.txt", "more.txt"]
+    found = next(iter(bench.api.attempts.values())).artifacts
+    assert sorted(found) == ["repository-big.txt", "repository-my_app.tar.gz",
+                             "repository-tools_in.tar.gz"]
+    assert b"too large" in found["repository-big.txt"]
+    with tarfile.open(fileobj=io.BytesIO(found["repository-my_app.tar.gz"])) as packed:
+        assert {"my app/a.py", "my app/.git/HEAD"} <= set(packed.getnames())
+    marks = texts(list(await output.reading(Attempt(order.folder).output, 0, 1 << 20)), "mark")
+    assert [mark for mark in marks if "'my app' is a repository of its own" in mark]
+
+
+async def test_a_submodule_that_gitmodules_names_stays(bench: Bench) -> None:
+    order = await bench.order(
+        "printf '[submodule \"lib\"]\\n\\tpath = lib\\n\\turl = ./lib\\n' > .gitmodules; mkdir lib;"
+        "git add .gitmodules; git commit -qm sub;"
+        "git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),lib; git commit -qm sub")
+    await bench.place.play(order)
+    assert "160000 commit" in git("-C", str(order.workspace), "ls-tree", "HEAD", "lib")

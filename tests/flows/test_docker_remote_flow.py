@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import tarfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -87,3 +88,19 @@ async def test_one_given_up_stays_so_over_a_restart_and_is_ended_once_it_answers
 @pytest.mark.parametrize("lost", ["attempt", "session"])
 async def test_one_that_has_lost_its_folder_is_killed(bench: Bench, lost: str) -> None:
     await afar_bench.what_has_lost_its_folder_is_killed(bench, lost)
+
+
+def test_a_repository_that_is_made_there_is_not_gone_with_its_container(bench: Bench) -> None:
+    """It comes as an artifact, and the person hears of it before they approve."""
+    line = ("mkdir app && cd app && git init -q && echo hours > app.py && "
+            "git config user.email a@b && git config user.name n && git add -A && git commit -qm first && cd .. && "
+            "git add -A && git commit -qm all && echo hello > greeting.txt")
+    ran = bench.up(f'/add "Make an app" --run "sh -c \'{line}\'"', "/task 1", "/approve 1",
+                   repo=None)
+    ran.said("greeting.txt +1 −0", "no part of the result: repository-app.tar.gz", "G-1",
+             "repository-app.tar.gz@1", "TASK-001 done · merged")
+    assert bench.git("ls-tree", "-r", "--name-only", "main").split() == [
+        "README.md", "greeting.txt"]
+    found = next(bench.data.rglob("repository-app.tar.gz*"))
+    with tarfile.open(found) as packed:
+        assert "app/app.py" in packed.getnames()

@@ -15,7 +15,7 @@ ROOMS = ("bot", "core", "site_gen", "config")
 BIN = Path(sys.executable).parent
 MOST_LINES, LONGEST_FUNCTION = 300, 50
 # One file each, so that they can be taken alone to where Bullpen isn't installed.
-LARGER = {"core/sandboxes/launcher.py": 1000, "core/sandboxes/carrier.py": 450}
+LARGER = {"core/sandboxes/launcher.py": 1000, "core/sandboxes/carrier.py": 510}
 
 
 @pytest.mark.timeout(600)
