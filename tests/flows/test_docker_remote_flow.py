@@ -93,8 +93,9 @@ async def test_one_that_has_lost_its_folder_is_killed(bench: Bench, lost: str) -
 def test_a_repository_that_is_made_there_is_not_gone_with_its_container(bench: Bench) -> None:
     """It comes as an artifact, and the person hears of it before they approve."""
     line = ("mkdir app && cd app && git init -q && echo hours > app.py && "
-            "git config user.email a@b && git config user.name n && git add -A && git commit -qm first && cd .. && "
-            "git add -A && git commit -qm all && echo hello > greeting.txt")
+            "git config user.email a@b && git config user.name n && "
+            "git add -A && git commit -qm first && cd .. && git add -A && git commit -qm all && "
+            "echo hello > greeting.txt")
     ran = bench.up(f'/add "Make an app" --run "sh -c \'{line}\'"', "/task 1", "/approve 1",
                    repo=None)
     ran.said("greeting.txt +1 −0", "no part of the result: repository-app.tar.gz", "G-1",

@@ -20,9 +20,9 @@ def test_the_result_of_a_process_that_lingers_is_not_lost(bench: Bench) -> None:
 async def test_what_is_said_during_the_last_answer_is_done_before_the_end(bench: Bench) -> None:
     """A further turn, longer than the grace: it may even ask."""
     bench.install_claude()
-    script = bench.folder / "play.json"
+    script, heard = bench.folder / "play.json", bench.folder / "heard"
     script.write_text(json.dumps([
-        [{"write": "NOTES.md", "content": "1\n"}, {"sleep": 3}, {"say": "Noted."}],
+        [{"write": "NOTES.md", "content": "1\n"}, {"until": str(heard)}, {"say": "Noted."}],
         [{"sleep": 5}, {"permission": "echo docs > DOCS.md"}, {"say": "And the docs."}]]))
     bench.configure(f'[agents.claude]\ndriver = "claude"\n\n[agents.claude.environment]\n'
                     f'FAKE_CLAUDE_SCRIPT = "{script}"\n', "config/agents.toml")
@@ -30,6 +30,8 @@ async def test_what_is_said_during_the_last_answer_is_done_before_the_end(bench:
         await live.say('/add "Write a note"', "claude is on it")
         await live.until(lambda: bench.rows("SELECT 1 FROM sessions WHERE driver_session > ''"),
                          "it has begun")
-        await live.say("/say 1 and the docs", "Told claude.", "claude wants to use a tool")
+        await live.say("/say 1 and the docs", "Told claude.")
+        heard.touch()
+        await live.told("claude wants to use a tool")
         await live.say("/approve G-1", "TASK-001 is ready for you", "And the docs.", "DOCS.md")
     assert bench.rows("SELECT 1 FROM attempts WHERE exit_reason IS NULL"), "it ended by itself"
