@@ -46,7 +46,7 @@ leave_out() {
       case "$entry" in "160000 "*) ;; *) continue ;; esac
       path=${entry#*"$tab"}
       was "${one:-HEAD}" || { [ -n "$other" ] && was "$other"; } || named ||
-        printf "%s\0" "$path" | git update-index --force-remove -z --stdin
+        git -c core.fsmonitor=false update-index --force-remove -- "$path" </dev/null
     done' leave "$1" "$2"
 }
 tell_apart() {

@@ -30,6 +30,22 @@ git update-index --add --cacheinfo 160000,$(git rev-parse HEAD),sub
 printf '[submodule "sub"]\\n\\turl = ext::{program}\\n\\tactive = true\\n' >> .git/config
 printf '\\tupdate = !{program}\\n' >> .git/config
 """
+NESTED = """
+git init --quiet --template= named
+git init --quiet --template= own
+for one in named own; do
+  echo x > $one/x.txt
+  git -C $one add x.txt
+  git -C $one -c user.name=n -c user.email=e commit --quiet -m x
+  printf '[core]\\n\\tfsmonitor = {program}\\n\\tsshCommand = {program}\\n' >> $one/.git/config
+  mkdir $one/.git/hooks
+  for hook in pre-commit post-checkout post-index-change reference-transaction; do
+    cp {program} $one/.git/hooks/$hook
+  done
+done
+git add named
+printf '[submodule "named"]\\n\\tpath = named\\n\\turl = ./named\\n' >> .gitmodules
+"""
 COMMIT = """
 echo changed >> README.md
 printf '* filter=x diff=x merge=x\\n' > .gitattributes
@@ -100,7 +116,7 @@ class Play:
 def test_traps_spring_in_the_sandbox_and_never_on_the_bots_side(tmp_path: Path) -> None:
     play = Play(tmp_path)
     bench = play.bench
-    work = play.script(BARE, SUBMODULE, COMMIT, play.traps())
+    work = play.script(BARE, SUBMODULE, NESTED, COMMIT, play.traps())
     bench.up("/worktree new --agent shell --title beside", f'/add "Trap" --run "{work}"',
              "/show 1", "/diff 1", "/show 1 artifacts", "/worktrees", "/task 1", "/logs 1")
     session = bench.value("SELECT id FROM sessions")
@@ -114,6 +130,7 @@ def test_traps_spring_in_the_sandbox_and_never_on_the_bots_side(tmp_path: Path) 
     assert not play.sprung("bot"), play.marks.read_text()
     assert (bench.repo / "inner" / "config").exists(), "what was committed is merged, as files"
     assert (bench.repo / "left.txt").read_text() == "left over\n"
+    assert "own" not in bench.git("ls-tree", "--name-only", "main").split()
 
 
 @pytest.mark.parametrize("forgery", FORGED)
