@@ -55,12 +55,12 @@ async def test_at_80_percent_a_gate_opens_and_work_goes_on(bench: Bench) -> None
 
 
 async def test_from_the_gate_on_to_the_end_the_same_card_tells_it(bench: Bench) -> None:
-    shown = bench.folder / "shown"
-    play(bench, [{"use": 1700}, {"until": str(shown)}, {"use": 700}, {"costs": 2.4},
+    seen = bench.folder / "seen"
+    play(bench, [{"use": 1700}, {"until": str(seen)}, {"use": 700}, {"costs": 2.4},
                  {"sleep": 600}], DONE)
     async with bench.running() as live:
         await live.say(START, "1.70 of 2 USD spent (85%)")
-        shown.touch()
+        seen.touch()
         await live.told("⚠️ Budget of TASK-001 is used up: "
                         "2.40 of 2 USD spent. Work stops until G-1 is answered.")
         await stopped(bench, live)
