@@ -16,7 +16,7 @@ from core.errors import Broken, Unreachable
 from core.ports import Exit, Line, Order, Ran, Status
 from core.sandboxes import errands, output
 from core.sandboxes.attempt import Attempt
-from core.sandboxes.follower import Follower
+from core.sandboxes.follower import LASTING, Follower
 
 LOOK = 0.5
 """Seconds between two looks whether the way there is open."""
@@ -40,6 +40,7 @@ class Elsewhere(ABC, Generic[P, F]):
     """The Sandbox port but for what the engine has to be asked."""
 
     shares_folder = False
+    lasting = LASTING
 
     def __init__(self) -> None:
         self._followers: dict[Path, F] = {}
@@ -72,8 +73,15 @@ class Elsewhere(ABC, Generic[P, F]):
                 async with asyncio.timeout(LOOK):
                     await follower.done.wait()
                     return
-            if isinstance(follower.trouble, Unreachable) and not follower.done.is_set():
-                raise Unreachable(str(follower.trouble))
+            if (why := follower.away(self.lasting)) and not follower.done.is_set():
+                raise Unreachable(why)
+
+    async def status(self, folder: Path, handle: str) -> Status:
+        status = await self._status(folder, self._place(folder, handle))
+        follower = self._followers.get(folder)
+        if status.alive and follower is not None and (why := follower.away(self.lasting)):
+            raise Unreachable(why)  # as `ended` says
+        return status
 
     async def read(self, folder: Path, position: int, limit: int) -> Sequence[Line]:
         return await output.reading(Attempt(folder).output, position, limit)
@@ -108,9 +116,6 @@ class Elsewhere(ABC, Generic[P, F]):
     def missing(self, container: Mapping[str, Any]) -> str | None: ...
 
     @abstractmethod
-    async def status(self, folder: Path, handle: str) -> Status: ...
-
-    @abstractmethod
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit: ...
 
     @abstractmethod
@@ -120,6 +125,10 @@ class Elsewhere(ABC, Generic[P, F]):
     async def _begun(self, order: Order) -> P:
         """The place of what has started: now, or before. Nobody else asks for the same folder
         meanwhile."""
+
+    @abstractmethod
+    async def _status(self, folder: Path, place: P) -> Status:
+        """What the engine says of it; its end when all is home. Raises Unreachable."""
 
     @abstractmethod
     async def _found(self, folder: Path) -> P | None:

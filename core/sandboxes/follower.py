@@ -25,6 +25,8 @@ CATCH_UP = 5.0
 """Seconds for which what it said meanwhile may be on its way, once its log is followed again."""
 WITHOUT_FOLDER = 2.0
 """Seconds between two questions to an engine about what has lost its folder: it can't be heard."""
+LASTING = 30.0
+"""Seconds after which a trouble is told, whatever it is: nothing of the attempt comes home."""
 FAULTS = 3
 """Faults of ours in a row that what it says brings out: then nobody listens any more."""
 
@@ -63,6 +65,8 @@ class Follower(ABC):
         self._silence = Silence(self._afar)
         self.done = asyncio.Event()
         self.trouble: Broken | None = None
+        self._first = self._last = float("-inf")
+        self._why = ""
         self._end: Exit | None = None
         self._reasons: dict[str, str] = {}
         self._faults, self._fault, self._marked = 0, "", False
@@ -74,6 +78,18 @@ class Follower(ABC):
             async with asyncio.timeout(seconds):
                 await self.done.wait()
         return self._afar.attempt.end() or self._end
+
+    def away(self, lasting: float) -> str | None:
+        """Why nobody knows of it: what gives no answer now, or any trouble that has lasted so many
+        seconds and is not over."""
+        if isinstance(self.trouble, Unreachable):
+            return str(self.trouble)
+        lasts = self._last - self._first >= lasting and self._fails()
+        return self._why if lasts and not self.done.is_set() else None
+
+    def _fails(self) -> bool:
+        """Whether the last trouble was just now: the next one would be the same trouble."""
+        return time.monotonic() - self._last < 3 * LONGEST_PAUSE
 
     def wake(self) -> None:
         """What it could not reach answers again: try it now."""
@@ -106,10 +122,15 @@ class Follower(ABC):
                 self._end = await self._follow()
                 self.done.set()
             except Exception as error:
-                self.trouble = error if isinstance(error, Broken) else Broken(_words(error))
+                self._troubled(error if isinstance(error, Broken) else Broken(_words(error)))
                 if not isinstance(error, (Broken, OSError)):
                     log.exception("an attempt elsewhere can't be followed", folder=self._folder)
                 await self._rest(2.0, LONGEST_PAUSE)
+
+    def _troubled(self, error: Broken) -> None:
+        if not self._fails():
+            self._first = time.monotonic()
+        self.trouble, self._why, self._last = error, str(error), time.monotonic()
 
     async def _rest(self, factor: float, longest: float) -> None:
         """A pause; the next one is longer, unless something is heard meanwhile."""

@@ -114,6 +114,32 @@ async def test_a_cluster_that_refuses_to_tell_is_one_that_is_away(
     await asyncio.wait_for(sandbox.ended(folder, HANDLE), PATIENCE)
 
 
+@pytest.mark.parametrize("how", ["its log is refused", "it can't be kept here"])
+async def test_a_trouble_that_lasts_is_told_until_it_is_over(
+    cluster: Cluster, sandbox: KubernetesSandbox, folder: Path, how: str
+) -> None:
+    """Though the cluster answers; who waits and who asks hear the same. It can be ended all the
+    same."""
+    sandbox.lasting, kept = 0.5, folder / "output"
+    cluster.log, cluster.holds = [(time.time(), b"0 1 o hello\n")], 600.0
+    if how == "its log is refused":
+        cluster.refuses, words = {"log": 403}, "the cluster does not allow it: you may not"
+    else:
+        kept.mkdir()
+        words = "Is a directory"
+    for asked in (sandbox.ended, sandbox.status, sandbox.ended, sandbox.status):
+        with pytest.raises(Unreachable, match=words):
+            await asyncio.wait_for(asked(folder, HANDLE), PATIENCE)
+    stopping = asyncio.ensure_future(sandbox.stop(folder, HANDLE, force=True))
+    await until(lambda: cluster.deleted, "its Job is deleted")
+    assert not stopping.done()
+    cluster.refuses.clear()
+    if kept.is_dir():
+        kept.rmdir()
+    assert (await asyncio.wait_for(stopping, PATIENCE)).reason == "stopped"
+    assert texts(list(await sandbox.read(folder, 0, 1 << 20))) == ["hello"]
+
+
 async def test_a_way_that_can_t_be_read_any_more_says_nothing_about_what_runs(
     cluster: Cluster, sandbox: KubernetesSandbox, folder: Path
 ) -> None:

@@ -64,8 +64,7 @@ class DockerRemoteSandbox(Elsewhere[Place, Follower]):
             return str(error)
         return engine.problem(image, bool(container.get("pull")))
 
-    async def status(self, folder: Path, handle: str) -> Status:
-        place = place_of(folder, handle)
+    async def _status(self, folder: Path, place: Place) -> Status:
         if (over := await self._over(folder)) is not None:
             return over
         state = await self._containers.state(place)
@@ -76,7 +75,7 @@ class DockerRemoteSandbox(Elsewhere[Place, Follower]):
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
         place = place_of(folder, handle)
-        status = await self.status(folder, handle)
+        status = await self._status(folder, place)
         if status.end is not None:
             return status.end
         if not status.alive:

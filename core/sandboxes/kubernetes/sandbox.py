@@ -46,8 +46,7 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
             return "api.agents_url is not set: the address at which pods reach Bullpen"
         return None
 
-    async def status(self, folder: Path, handle: str) -> Status:
-        where = Handle.read(handle)
+    async def _status(self, folder: Path, where: Handle) -> Status:
         if (over := await self._over(folder)) is not None:
             return over
         async with self._open(where) as api:
@@ -59,7 +58,7 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
         where = Handle.read(handle)
-        status = await self.status(folder, handle)
+        status = await self._status(folder, where)
         if status.end is not None:
             return status.end
         follower = self._follower(folder, where)
