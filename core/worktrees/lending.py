@@ -6,7 +6,7 @@ from core.errors import Refused
 from core.house import House
 from core.model import Agent
 from core.views import WorktreeRow
-from core.worktrees import read_inspection
+from core.worktrees import nested, read_inspection
 from core.worktrees.removing import check_free, look_inside
 
 
@@ -18,6 +18,9 @@ async def check_lendable(house: House, row: WorktreeRow) -> None:
     said = read_inspection(ran.output).status.split("\n")
     if ran.end.status != 0:
         raise Refused(f"{row.path} can't be looked into: nobody can begin in it.")
+    apart, _ = nested.obstacle(said, (), house.redact)
+    if apart:
+        raise Refused(f"{row.path} holds {apart}: take that out of there first.")
     if any(line.strip() and not line.startswith(("stray ", "link ")) for line in said):
         raise Refused(f"{row.path} has work that is not committed: commit it there first.")
 

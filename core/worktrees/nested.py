@@ -20,14 +20,19 @@ _SHA = re.compile(r"[0-9a-f]{40}(?:[0-9a-f]{24})?")
 
 # Where there is no link at all, which is seen at once, nothing is gone through.
 _LINKS = r"""
-command -v find >/dev/null && command -v xargs >/dev/null || exit 1
+able() { command -v find >/dev/null && command -v xargs >/dev/null; }
 export LC_ALL=C GIT_LITERAL_PATHSPECS=1
 entries() { ! git ls-files -s | grep -q '^160000 ' || git ls-files -s -z; }
+tell_apart() {
+  git ls-files --others --exclude-standard -z | tr '\n\0' '?\n' |
+    sed -n 's|^\(.*\)/$|apart \1|p' | head -n 100
+}
 """
 LEAVE_OUT = (
     _LINKS
     + r"""
 leave_out() {
+  able || return 0
   entries | xargs -0 sh -c '
     one=$1 other=$2
     shift 2
@@ -49,10 +54,6 @@ leave_out() {
         git -c core.fsmonitor=false update-index --force-remove -- "$path" </dev/null
     done' leave "$1" "$2"
 }
-tell_apart() {
-  git ls-files --others --exclude-standard -z | tr '\n\0' '?\n' |
-    sed -n 's|^\(.*\)/$|apart \1|p' | head -n 100
-}
 """
 )
 """`leave_out ONE OTHER`: takes out of the index every link that neither of those commits has
@@ -70,6 +71,11 @@ pushed() {
     left=$(own rev-list -n 1 "$@" --branches --not --remotes) && [ -z "$left" ]
 }
 '
+if ! able; then
+  tell_apart
+  git ls-files -s | sed -n "s/^160000 \([0-9a-f]*\) 0$(printf "\t")\(.*\)/link \1 \2/p"
+  exit 0
+fi
 find . -path ./.git -prune -o -name .git -print0 | xargs -0 sh -c "$say"'
 for dir do
   path=${dir%/.git} path=${path#./} commit=none
@@ -99,7 +105,8 @@ done' look || exit 1
 )
 """Lines `apart NAME` (a repository that may hold what nobody else has), `link COMMIT NAME` (one
 that stands at the commit which the work names, and holds no other of its own) and `loose NAME`
-(files where a submodule belongs, which git doesn't look at)."""
+(files where a submodule belongs, which git doesn't look at). An image without find or xargs tells
+what git alone knows."""
 
 
 def told(output: str) -> list[str]:

@@ -88,6 +88,26 @@ def test_one_in_a_worktree_made_by_hand_is_not_given_up_either(bench: Bench) -> 
     assert saved(bench)
 
 
+def test_nobody_begins_in_a_worktree_that_holds_one(bench: Bench) -> None:
+    bench.up("/worktree new --agent shell --title mine")
+    folder = bench.data / "worktrees" / "shell-mine"
+    subprocess.run(["sh", "-c", MADE["left"]], cwd=folder, check=True)
+    bench.configure('[agents.maker]\ndriver = "command"\n'
+                    'options = { command = "true" }\n', "config/agents.toml")
+    ran = bench.up('/spawn any "Go on" --agent maker --worktree worktrees/shell-mine')
+    ran.said("shell-mine holds a repository of its own in app: take that out of there first.")
+
+
+def test_a_submodule_that_the_agent_adds_is_merged_and_its_own_commit_told(bench: Bench) -> None:
+    (bench.folder / "lib").mkdir()
+    subprocess.run(["sh", "-c", FIRST], cwd=bench.folder / "lib", check=True)
+    added = f"git -c protocol.file.allow=always submodule --quiet add {bench.folder}/lib lib"
+    ran = bench.up(f'/add "A library" --run "{agent(bench, added)}"', "/approve 1")
+    ran.said("lib, a submodule", "no part of the result: lib", "G-1", "TASK-001 done")
+    assert "160000" in bench.git("ls-tree", "main", "lib")
+    assert len(workspaces(bench)) == 1
+
+
 def test_one_whose_git_folder_is_taken_away_is_work_like_any_other(bench: Bench) -> None:
     """What somebody asks for who sees the card: the files become part of the result."""
     script = agent(bench, f"if test -e app; then rm -rf app/.git; else {MADE['committed']}; fi")

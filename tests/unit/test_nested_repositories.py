@@ -110,6 +110,22 @@ async def test_a_small_image_has_all_that_it_takes(tmp_path: Path, tools: str) -
     assert await lost(world, path) == "repositories of their own in app, tools/in"
 
 
+async def test_an_image_without_find_loses_nothing(tmp_path: Path) -> None:
+    (tmp_path / "box").mkdir()
+    for name in {"git", *PLAIN} - {"find", "xargs"}:
+        (tmp_path / "box" / name).symlink_to(str(shutil.which(name)))
+    path = str(tmp_path / "box")
+    world = await make_world(tmp_path / "world")
+    assert left_out(world, path) == []
+    assert await lost(world, path) is None
+    repository(world.workspace / "app")
+    run_git(world.workspace, "init", "--quiet", "tools/in")
+    assert left_out(world, path) == ["tools/in"]
+    change = await world.collect()
+    assert [*(await nested.unheld(world.bare, change.base, change.head)).values()] == ["app"]
+    assert await lost(world, path) == "repositories of their own in tools/in, app"
+
+
 async def test_a_submodule_that_gitmodules_names_stays_and_is_kept(tmp_path: Path) -> None:
     world = await make_world(tmp_path)
     repository(tmp_path / "lib")
