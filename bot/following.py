@@ -11,6 +11,7 @@ from core import views
 from core.commands.logs import line_words
 from core.commands.reply import Reply
 from core.live import Live
+from core.longlines import fitting
 from core.redaction import Redactor
 from core.store.database import Store
 from core.views import LogLine
@@ -103,5 +104,5 @@ class _Followed:
 
     def _say(self, text: str) -> None:
         if text.strip():
-            whole = views.fitting(text.rstrip("\n")).split("\n")
+            whole = fitting(text.rstrip("\n")).split("\n")
             self._of._show("\n".join(f"  {self._who} │ {line}" for line in whole))

@@ -23,7 +23,7 @@ MOST = 500
 _SHORTEST = 12
 """Characters of a value in a file that is taken for a secret: shorter ones are words."""
 _FLAGS = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
-_VALUE = re.compile(rf"""(?m)^(?:[^=:\n]*[=:])?+[ \t]*["']*(\S{{{_SHORTEST},}}?)["']*[ \t\r]*$""")
+_VALUE = re.compile(rf"""(?m)^(?:[^=:\n]*[=:])?+[ \t]*(\S{{{_SHORTEST},}})[ \t\r]*$""")
 """What stands behind the first `=` or `:`, or a line that is one word."""
 _SETTING = re.compile(
     rf"""(?m)^([^=:\n]*)[=:][ \t]*["',;]*([\w+/=.~:@%!-]{{{_SHORTEST},}}?)["',;]*[ \t\r]*$"""
@@ -78,7 +78,8 @@ def _values(text: str) -> Iterable[str]:
         return [text]
     with suppress(ValueError, RecursionError):
         return [value for _, value in _texts(json.loads(text)) if _secret(value)]
-    return (found[1] for found in _VALUE.finditer(text))
+    values = (found[1].strip("\"'") for found in _VALUE.finditer(text))
+    return (value for value in values if len(value) >= _SHORTEST)
 
 
 def _named(text: str) -> Iterable[str]:

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from core import views
+from core.longlines import first_part
 from core.model import AgentEventKind, Event
 from core.store.database import Store
 from core.store.logs import Written
@@ -217,7 +218,7 @@ def _lines(written: Written) -> tuple[LogLine, ...]:
             written.iteration,
             line.stream,
             event.kind.value,
-            event.text,
+            first_part(event.text),
             line.at,
             given_words(event.data, event.text) if event.kind is AgentEventKind.TOOL_CALL else "",
         )

@@ -14,6 +14,7 @@ from core.commands.options import COUNT
 from core.commands.reply import Attachment, Button, Reply
 from core.commands.showing import LONG
 from core.errors import Unclear
+from core.longlines import fitting
 from core.model import ACTIVE, Role, Task
 from core.store import deliveries, following, tasks
 from core.store.database import Tx
@@ -22,6 +23,8 @@ from core.views import LogLine
 _USAGE = "/logs 42 or SESSION [-n 50] [--follow]"
 _CONTEXT = 200
 """Lines before those that are shown: a secret may begin in them."""
+_MOST = 1 << 20
+"""Characters of the log that one answer is made of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,11 +99,21 @@ def _text(desk: Desk, lines: tuple[LogLine, ...], count: int) -> str:
     """The last of them, redacted as one text while they are whole; a secret that covers several
     lines leaves fewer of them."""
     said = views.Said()
-    lines = tuple(line for line in lines if said.anew(line, line.text))
+    lines = tuple(line for line in _newest(lines) if said.anew(line, line.text))
     said_of = [line_words(line, desk.house.redact) for line in lines]
     whole = desk.house.redact("\n".join(said_of)).split("\n")
     asked = sum(words.count("\n") + 1 for words in said_of[-count:])
-    return views.fitting("\n".join(whole[-asked:]))
+    return fitting("\n".join(whole[-asked:]))
+
+
+def _newest(lines: tuple[LogLine, ...]) -> tuple[LogLine, ...]:
+    """As many of the last as are no more than can be shown."""
+    room = _MOST
+    for number, line in enumerate(reversed(lines)):
+        room -= len(line.text) + len(line.given)
+        if room < 0:
+            return lines[len(lines) - max(number, 1) :]
+    return lines
 
 
 def line_words(line: LogLine, redact: Callable[[str], str]) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 import uuid
 from collections.abc import Collection, Mapping, Sequence
@@ -38,7 +37,7 @@ _PATIENT = {
 """It begins when Bullpen's tools are there, also on a busy machine; and a question may wait."""
 
 
-_LOGIN = re.compile(r"\s*·\s*Please run /login\b.*", re.DOTALL)
+_LOGIN = "· Please run /login"
 """What it advises to whom it thinks before it."""
 
 
@@ -136,7 +135,9 @@ class ClaudeDriver:
 
     def verdict(self, last: AgentEvent | None, end: Exit | None) -> Verdict:
         judged = by_result(last, end)
-        reason = _LOGIN.sub(": give it a key or a token (docs/agents.md)", judged.reason or "")
+        reason, advice, _ = (judged.reason or "").partition(_LOGIN)
+        if advice:
+            reason = f"{reason.rstrip()}: give it a key or a token (docs/agents.md)"
         return replace(judged, reason=reason or None)
 
 

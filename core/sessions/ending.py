@@ -5,6 +5,7 @@ from __future__ import annotations
 from core import queue
 from core.cards.words import headline, sentence
 from core.house import House
+from core.longlines import first_part
 from core.model import (
     ACTIVE,
     Attempt,
@@ -178,7 +179,7 @@ def _failed(
     tx: Tx, house: House, session_id: str, end: Exit, verdict: Verdict, tail: list[str]
 ) -> None:
     session = sessions.get(tx, session_id)
-    reason = verdict.reason or "it gave no reason"
+    reason = first_part(verdict.reason or "it gave no reason")
     outcome = _OUTCOMES.get(end.reason or "", SessionOutcome.FAILED)
     sessions.close_iteration(tx, session.id, IterationState.FAILED, reason)
     session = sessions.end(tx, session, outcome, reason)

@@ -6,6 +6,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 
+from core.longlines import first_part
 from core.model import AgentEvent, AgentEventKind
 
 PROGRESS = 3.0
@@ -36,7 +37,11 @@ class Newest:
         self.waits = False
 
     def remember(self, events: Sequence[AgentEvent]) -> None:
-        said = [event.text for event in events if event.kind in _WORTH and event.text.strip()]
+        said = [
+            first_part(event.text)
+            for event in events
+            if event.kind in _WORTH and event.text.strip()
+        ]
         if not said:
             return
         self._lines.extend(said)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from core.cards.words import duration
 from core.house import House
+from core.longlines import fitting
 from core.model import AgentEvent, Session
 from core.ports import Driver, Exit, Verdict
 from core.store import logs
@@ -31,7 +32,7 @@ async def last_words(house: House, session_id: str) -> list[str]:
     most = 4 * TAIL
     said = await house.store.logs.write(lambda tx: logs.tail(tx, session_id, most, own=True))
     whole = await asyncio.to_thread(house.redact, "\n".join(said))
-    return whole.splitlines()[-TAIL:]
+    return fitting(whole).splitlines()[-TAIL:]
 
 
 def judged(

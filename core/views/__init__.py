@@ -4,6 +4,7 @@ Plain functions of a read-only connection; none of them changes anything. Times 
 the epoch, money is in US dollars.
 """
 
+from core.longlines import fitting
 from core.planning.forecast import words as estimate
 from core.views.calls import SHOWN, given_words, in_short
 from core.views.crew import (
@@ -58,7 +59,6 @@ from core.views.lists import (
 from core.views.logs import (
     LogLine,
     Said,
-    fitting,
     heard_after,
     heard_from,
     last_log_seq,

@@ -11,14 +11,16 @@ MOST = 8192
 """Characters of a call's fields that are kept: twice what is shown at most, so that a secret is
 whole where it is looked for."""
 SHOWN = 4096
-_LARGE = 256 << 10
+LARGE = 256 << 10
+"""Bytes of a call that is read at all."""
+TOO_LARGE = "-"
 _SHORT = 160
 """Characters of them that stand beside a call in one line."""
 
 
 def given_of(data: str, title: str) -> str:
     """The fields in a tool call's row of the log."""
-    if len(data) > _LARGE:
+    if data == TOO_LARGE:
         return "· (what it was given is too long to be shown)"
     try:
         value = msgspec.json.decode(data) if data else None

@@ -7,16 +7,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.views.calls import given_of
+from core.longlines import READ, first_part
+from core.views.calls import LARGE, TOO_LARGE, given_of
 from core.views.reading import Db, one, packed
 
 _LINE = (
-    "seq, session_id, attempt, iteration, stream, kind, text, at,"
-    " CASE kind WHEN 'tool_call' THEN data ELSE '' END"
+    f"seq, session_id, attempt, iteration, stream, kind, substr(text, 1, {READ + 1}), at,"
+    f" CASE WHEN kind <> 'tool_call' THEN '' WHEN length(data) > {LARGE} THEN '{TOO_LARGE}'"
+    " ELSE data END"
 )
 
-LINE = 4000
-"""Characters that are shown of one line: nobody reads a longer one to its end."""
 _SILENT = {"usage", "finished", "tool_result"}
 """Kinds of lines that may have no words of their own."""
 
@@ -154,20 +154,12 @@ def last_log_seq(db: Db) -> int:
     return int(one(db, "SELECT max(seq) FROM logs.lines") or 0)
 
 
-def fitting(text: str) -> str:
-    """The text, which is redacted already, with the rest of very long lines left out."""
-    if len(text) <= LINE:
-        return text
-    return "\n".join(
-        line if len(line) <= LINE else f"{line[:LINE]}… [{len(line) - LINE:,} more characters]"
-        for line in text.split("\n")
-    )
-
-
 def _lines(rows: Any) -> tuple[LogLine, ...]:
     return tuple(_line(*row) for row in rows)
 
 
 def _line(*values: Any) -> LogLine:
     line, data = LogLine(*values[:-1]), values[-1]
+    if len(line.text) > READ:
+        line = replace(line, text=first_part(line.text))
     return replace(line, given=given_of(data, line.text)) if data else line

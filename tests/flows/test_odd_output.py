@@ -60,6 +60,6 @@ async def test_a_line_of_more_than_a_megabyte_is_read_as_the_one_that_it_is(benc
         assert [text for kind, text in said if kind == "tool_result"] == ["[image]"]
         assert not [text for kind, text in said if kind == "text" and "aGVsbG8" in text]
         await live.told("/reject G-1")
-        heard = await live.say("/logs 1", "[image]", "I saw it.", "more characters]")
+        heard = await live.say("/logs 1", "[image]", "I saw it.", "[the rest is left out]")
         assert len(heard) < 20_000
         await live.say("/kill 1", "TASK-001 killed")

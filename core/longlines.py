@@ -1,0 +1,30 @@
+"""How much is taken of what an agent says in one go: nobody reads a megabyte of it."""
+
+from __future__ import annotations
+
+READ = 20_000
+"""Characters of one row of the log that are read for people."""
+SHOWN = 4000
+"""Characters that are shown of one line: so far below that a secret in them is whole."""
+_MARK = "… [the rest is left out]"
+
+
+def first_part(text: str, most: int = READ) -> str:
+    """The beginning of what isn't redacted yet: whole lines or words, so that no secret is
+    divided."""
+    if len(text) <= most:
+        return text
+    part = text[:most]
+    end = part.rfind("\n", most // 2)
+    if end < 0:
+        end = part.rfind(" ", most // 2)
+    return (part if end < 0 else part[:end]) + _MARK
+
+
+def fitting(text: str) -> str:
+    """The text, redacted already, with the rest of each very long line left out."""
+    if len(text) <= SHOWN:
+        return text
+    lines = text.split("\n")
+    return "\n".join(f"{one[:SHOWN]}{_MARK}" if len(one) > SHOWN + len(_MARK) else one
+                     for one in lines)  # fmt: skip
