@@ -25,6 +25,8 @@ STREAMS = {b"o": "out", b"O": "out", b"e": "err", b"E": "err", b"m": "mark"}
 
 LONGEST = 4 << 20
 """Bytes that a record may have: a megabyte of text and its head, with much to spare."""
+_NO_RECORD = 64 << 10
+"""Bytes that are shown of what is longer: somebody else has written there."""
 
 DIGITS = 14
 """That a time in ms has until the year 5138; no launcher writes more."""
@@ -47,6 +49,8 @@ _SEQUENCES = re.compile(
 _WIDTH, _SPACES = 200, 20_000
 """Columns that the cursor may go over at once, and in one line: a program that has drawn the
 words beside each other has put no spaces between them."""
+_LOOKED_AT = 20_000
+"""Sequences of one line that are each looked at: where the cursor goes after that is no matter."""
 _LEFT = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
@@ -56,16 +60,20 @@ def clean(text: str) -> str:
 
     Of a line that was overwritten by carriage returns, the last version is what counts.
     """
-    room = _SPACES
+    room, last = _SPACES, 0
 
     def shown(found: re.Match[str]) -> str:
-        nonlocal room
+        nonlocal room, last
+        last = found.end()
         wide = min(_columns(found["act"], found["far"] or ""), room)
         room -= wide
         return " " * wide
 
-    text = _SEQUENCES.sub(shown, text).rstrip("\r").rpartition("\r")[2]
-    return _LEFT.sub("", text)
+    drawn, many = _SEQUENCES.subn(shown, text, _LOOKED_AT)
+    if many == _LOOKED_AT:
+        rest = text[last:]
+        drawn = drawn[: len(drawn) - len(rest)] + _SEQUENCES.sub("", rest)
+    return _LEFT.sub("", drawn.rstrip("\r").rpartition("\r")[2])
 
 
 def _columns(act: str | None, far: str) -> int:
@@ -120,9 +128,8 @@ def read(path: Path | str, position: int, limit: int, cap: int | None = None) ->
         while data and b"\n" not in data:
             more = os.pread(fd, _STEP, position + len(data))
             if len(data) > LONGEST:  # no record of the launcher's: somebody has written here
-                return [
-                    Line("out", 0, clean(data.decode("utf-8", "replace")), position + len(data))
-                ]
+                text = clean(data[:_NO_RECORD].decode("utf-8", "replace"))
+                return [Line("out", 0, text, position + len(data))]
             if not more:
                 break
             data += more

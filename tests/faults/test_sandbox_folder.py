@@ -268,6 +268,10 @@ def test_a_record_without_an_end_takes_no_more_than_its_share_of_memory(attempt:
         found, position = found + len(lines[0].text), lines[0].end
     assert position <= 3 * (output.LONGEST + (2 << 20))
     assert found == 0
+    attempt.output.write_bytes(b"x" * (5 << 20))
+    (line,) = output.read(attempt.output, 0, 1000)
+    assert len(line.text) < 100_000, "no launcher wrote that"
+    assert line.end > output.LONGEST
 
 
 async def test_a_claim_that_names_no_process_is_told(attempt: Attempt) -> None:

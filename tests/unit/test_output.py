@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,25 @@ def test_nothing_that_steers_a_terminal_is_left(text: str) -> None:
 def test_a_long_row_of_broken_sequences_is_cleaned_in_linear_time() -> None:
     assert clean("\x1b]" * 500_000) == ""
     assert clean("\x1b[" * 500_000 + "1" * 500_000) != "\x1b"
+
+
+@pytest.mark.parametrize("sequence", ["\x1b[", "\x1b]", "\x1b[9C", "\x9b0m", "\x1b[31m"])
+def test_sequences_without_end_are_not_each_looked_at(sequence: str) -> None:
+    """The bot does nothing else meanwhile."""
+    looked = 0
+
+    def count(frame: object, event: str, what: object) -> None:
+        nonlocal looked
+        looked += event == "call"
+
+    sys.setprofile(count)
+    try:
+        said = clean("\x1b[Cone" + sequence * 200_000 + "→two\x1b[31m.")
+    finally:
+        sys.setprofile(None)
+    assert looked < 50_000
+    assert (said.split()[0][:3], said[-4:]) == ("one", "two.")
+    assert len(said) < 30_000
 
 
 def test_a_cursor_that_goes_far_makes_no_endless_line() -> None:
