@@ -146,26 +146,33 @@ async def kill(desk: Desk, command: Command) -> Reply | Act:
         killed: list[Task] = []
         forced: list[Task] = []
         gone: list[str] = []
+        away: list[str] = []
         for task in _meant(tx, word):
             if task.state in _OVER and not open_of_task(tx, task.id):
                 raise Refused(f"{task.ref} is {task.state.value}: nothing of it runs.")
             (killed if acts.kill(tx, desk.house, task, desk.actor) else forced).append(task)
             gone += acts.without_mercy(tx, task, desk.actor) if sure else []
+            away += [s.id for s in open_of_task(tx, task.id) if s.unreachable_since is not None]
         return Reply(
-            " ".join(_said(killed, forced, gone)),
+            " ".join(_said(killed, forced, gone, away)),
             buttons=tuple(Button(f"Retry {task.id}", f"retry {task.id}") for task in killed[:3]),
         )
 
     return act
 
 
-def _said(killed: list[Task], forced: list[Task], gone: list[str]) -> list[str]:
+def _said(killed: list[Task], forced: list[Task], gone: list[str], away: list[str]) -> list[str]:
     said = [", ".join(task.ref for task in killed) + " killed."] if killed else []
     if forced:
         what = unmet.listed([task.ref for task in forced])
         said.append(f"What was being stopped of {what} is ended by force now.")
     if gone:
         said.append(f"{unmet.listed(gone)} counts as gone, on your word.")
+    said += [
+        f"{one} gives no answer, or can't be ended, and may run on: it is asked again. "
+        f"Where you know that it is gone: /kill {one} --sure"
+        for one in away
+    ]
     return said
 
 

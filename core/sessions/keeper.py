@@ -33,7 +33,7 @@ from core.sessions.ending import SHUT_DOWN, attempt_over
 from core.sessions.inputs import note
 from core.sessions.ordering import make_order
 from core.sessions.prompting import interruption
-from core.sessions.reach import Reach
+from core.sessions.reach import Reach, unproven
 from core.sessions.starting import prepare_workspace, reload
 from core.sessions.tailer import Tailer
 from core.sessions.unstarted import agent_gone, forget, order_anew
@@ -93,10 +93,11 @@ class Keeper:
     async def _turn(self) -> bool:
         """Do what the row asks for; False when it asks for nothing more."""
         session, held = await self._house.store.write(self._look)
-        if session.unreachable_since is not None:
+        ends = session.state is SessionState.TERMINATING or held
+        if session.unreachable_since is not None and not ends:
             await self._ask_again(session)
-        if session.state is SessionState.TERMINATING or held:
-            await self._stop()
+        if ends:
+            await self._stop(asks=session.unreachable_since is None)
         elif session.state is SessionState.STARTING:
             await self._start()
         elif session.state is SessionState.RUNNING:
@@ -259,9 +260,9 @@ class Keeper:
         said = await self._house.store.write(partial(inputs.words_of, attempt=attempt))
         return None if said else last
 
-    async def _stop(self) -> None:
+    async def _stop(self, asks: bool) -> None:
         """End what runs, prove that nothing is left, and only then call it terminated, or
-        suspended."""
+        suspended. `asks`: by its own means first."""
         attempt = await self._house.store.write(lambda tx: sessions.get_attempt(tx, self._id))
         if attempt.state is AttemptState.STARTING:
             await self._stop_unstarted(attempt)
@@ -270,7 +271,9 @@ class Keeper:
             await self._house.store.write(self._nothing_left)
             return
         tailer = await Tailer.at(self._house, self._id, self.poke)
-        end = await stopping.end(self._house, tailer, self._poked)
+        with unproven():
+            end = await stopping.end(self._house, tailer, self._poked, asks)
+        await self._reach.back()
         kill_point("after-exit")
         await self._settle(tailer, end)
 
@@ -279,7 +282,8 @@ class Keeper:
         folder = self._house.attempt_folder(session.id, attempt.number)
         handle = None
         if folder.exists():
-            handle = await self._house.sandboxes[session.sandbox].find(folder)
+            with unproven():
+                handle = await self._house.sandboxes[session.sandbox].find(folder)
         if handle is not None:
             await self._house.store.write(lambda tx: sessions.attempt_started(tx, attempt, handle))
             return

@@ -1,14 +1,19 @@
-"""An engine or a cluster that gives no answer: what runs there may run on. It is asked again,
-with growing pauses, and past the policy's time the session counts as lost, but not as ended."""
+"""An engine or a cluster that gives no answer, or won't end what it runs: that may run on. It is
+asked again, with growing pauses, and past the policy's time the session counts as lost, but not as
+ended."""
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
+from collections.abc import Iterator
 
 from core.cards.words import duration
+from core.errors import Broken, Unreachable
 from core.house import House
 from core.model import Session, SessionOutcome, SessionState, Severity
+from core.shortages import passing
 from core.store import sessions
 from core.store.database import Tx
 from core.waiting import woken
@@ -49,18 +54,42 @@ class Reach:
         away = time.monotonic() - (self._away or time.monotonic())
         if session.unreachable_since is None:
             tx.update("sessions", {"id": session.id}, unreachable_since=tx.now)
-            words = f"{session.id} can't be reached ({why}): it may go on, and is asked again"
-            sessions.tell(tx, session, "session.unreachable", words, Severity.WARNING)
+            sessions.tell(
+                tx, session, "session.unreachable", _words(session, why), Severity.WARNING
+            )
         elif session.state in _THERE and away >= self._house.policy.lost_after:
             _lose(tx, session, int(away * 1000))
 
     def _clear(self, tx: Tx) -> None:
         session = sessions.get(tx, self._id)
-        if session.unreachable_since is None:
+        if session.unreachable_since is None or session.state is SessionState.TERMINATED:
             return
         tx.update("sessions", {"id": session.id}, unreachable_since=None)
         words = f"{session.id} answers again"
         sessions.tell(tx, session, "session.reachable", words, Severity.WARNING)
+
+
+def _words(session: Session, why: str) -> str:
+    if session.state in _THERE:
+        return f"{session.id} can't be reached ({why}): it may go on, and is asked again"
+    return (
+        f"{session.id} can't be ended ({why}): it may go on, and is asked again; where you know "
+        f"that it is gone: /kill {session.id} --sure"
+    )
+
+
+@contextlib.contextmanager
+def unproven() -> Iterator[None]:
+    """What can't be proven to have ended may run on, whatever the reason: as where no answer
+    comes."""
+    try:
+        yield
+    except Unreachable:
+        raise
+    except Broken as error:
+        if passing(error):
+            raise
+        raise Unreachable(str(error)) from error
 
 
 def _lose(tx: Tx, session: Session, away: int) -> None:

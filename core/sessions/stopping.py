@@ -22,11 +22,11 @@ from core.waiting import left
 log = structlog.get_logger(__name__)
 
 
-async def end(house: House, tailer: Tailer, poked: asyncio.Event) -> Exit:
-    """Interrupt it, ask it to go, and give it its time, unless a person won't wait for it any
-    more. `poked` says that the session's row is to be looked at again."""
+async def end(house: House, tailer: Tailer, poked: asyncio.Event, asks: bool = True) -> Exit:
+    """Interrupt it (where one `asks`), have it go, and give it its time, unless a person won't wait
+    for it any more. `poked` says that the session's row is to be looked at again."""
     stop = partial(tailer.sandbox.stop, tailer.folder, tailer.handle)
-    if not await _is_forced(house, tailer):
+    if asks and not await _is_forced(house, tailer):
         try:
             await _interrupt(house, tailer, poked)
         except Unreachable:

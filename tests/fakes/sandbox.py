@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from core.errors import Unreachable
+from core.errors import Broken, Unreachable
 from core.ports import Exit, Line, Order, Ran, Status
 from core.sandboxes.host import HostSandbox
 
@@ -15,13 +15,15 @@ WHY = "the engine gives no answer"
 
 
 class CutOff:
-    """`name`: what it goes by. `asked` counts the calls that had no answer."""
+    """`name`: what it goes by. `asked` counts the calls that had no answer. `clings`: why it
+    won't end anything."""
 
     shares_folder = True
 
     def __init__(self, name: str = "host") -> None:
         self.name = name
         self.asked = 0
+        self.clings = ""
         self._inner = HostSandbox()
         self._cut = asyncio.Event()
 
@@ -75,6 +77,9 @@ class CutOff:
         await self._reach().note(folder, name, text)
 
     async def stop(self, folder: Path, handle: str, force: bool = False) -> Exit:
+        if self.clings:
+            self.asked += 1
+            raise Broken(self.clings)
         return await self._reach().stop(folder, handle, force)
 
     async def forget(self, folder: Path) -> None:

@@ -91,6 +91,7 @@ async def crew(tmp_path: Path) -> AsyncIterator[Crew]:
         working = asyncio.create_task(Orchestrator(home, 0.2).run())
         yield Crew(store, home, far, tmp_path)
         far.mend()
+        far.clings = ""
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
         for row in await store.read("SELECT session_id, number, handle FROM attempts "
@@ -241,3 +242,42 @@ async def test_cancel_and_done_work_meanwhile(crew: Crew, deed: Act) -> None:
     await crew.until(lambda: crew.is_(task, "terminated"), "its end is proven")
     assert (await crew.task(task)).state.value == {"cancel": "cancelled"}.get(deed, "done")
     assert len(await crew.store.read("SELECT 1 FROM sessions")) == 1
+
+
+async def kept_alive(crew: Crew) -> Task:
+    """A task whose process is to be ended, and can't be, though its engine answers."""
+    task = await crew.add("far", waits(crew.folder))
+    await crew.until(lambda: crew.is_(task, "running"), "it runs")
+    crew.far.clings = "you may not end it"
+    await crew.store.write(lambda tx: acts.kill(tx, crew.home, tasks.get(tx, task.id), ANN))
+
+    async def again() -> bool:
+        return crew.far.asked > 2
+
+    await crew.until(again, "it is tried again")
+    return task
+
+
+async def test_what_can_t_be_ended_is_told_once_and_when_it_is(crew: Crew) -> None:
+    task = await kept_alive(crew)
+    (words,) = [row["text"] for row in await crew.store.read(
+        "SELECT text FROM events WHERE type = 'session.unreachable'")]
+    assert "can't be ended (you may not end it)" in words and " --sure" in words
+    assert await crew.told() == ["session.unreachable"]
+    crew.far.clings = ""
+    await crew.until(lambda: crew.is_(task, "terminated"), "its end")
+    assert await crew.told() == ["session.unreachable", "session.reachable"]
+
+
+async def test_a_person_may_say_that_what_can_t_be_ended_is_gone(crew: Crew) -> None:
+    task = await kept_alive(crew)
+    (gone,) = await crew.store.write(
+        lambda tx: acts.without_mercy(tx, tasks.get(tx, task.id), ANN))
+    row = await crew.session(task)
+    assert (row["id"], row["state"]) == (gone, "terminated")
+    crew.far.clings = ""
+
+    async def over() -> bool:
+        return not await crew.store.read("SELECT 1 FROM attempts WHERE given_up = 1")
+
+    await crew.until(over, "its process is ended")

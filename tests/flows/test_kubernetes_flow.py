@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.flows import afar_bench
 from tests.flows.bench import PATIENCE, Bench
-from tests.k8s_ground import Ground, ground
+from tests.k8s_ground import TOKEN, Ground, ground
 
 pytestmark = pytest.mark.slow
 CREW = """
@@ -60,3 +61,28 @@ async def test_a_cluster_that_is_away_meanwhile_is_said_and_gone_on_with(
 
 async def test_one_that_has_lost_its_folder_is_killed(bench: Bench) -> None:
     await afar_bench.what_has_lost_its_folder_is_killed(bench, "attempt")
+
+
+async def test_a_token_that_is_over_is_said_and_the_way_out_named(
+    bench: Bench, cluster: Ground
+) -> None:
+    """What the cluster doesn't allow can't be ended; once it does again, that is."""
+    road, words = bench.folder / "road", Path(cluster.kubeconfig).read_text()
+    road.write_text(words)
+    bench.environment["KUBECONFIG"] = str(road)
+    async with bench.running(repo=None) as live:
+        await live.say("/add Work --run \"sh -c 'while echo at work; do sleep 1; done'\"")
+        await live.until(lambda: "at work" in bench.output(), "it works")
+        road.write_text(words.replace(TOKEN, "one-that-is-over"))
+        await live.say("/kill 1", "TASK-001 killed.")
+        await live.told("can't be ended (the cluster does not allow it: Unauthorized)")
+        await live.say("/kill 1", "may run on", "--sure")
+        await live.say("/sessions", "can't be reached")
+        road.write_text(words)
+        await live.told("answers again")
+        await live.until(
+            lambda: bench.value("SELECT state FROM sessions") == "terminated", "its end")
+    told = [row["type"] for row in bench.rows(
+        "SELECT type FROM events WHERE type LIKE 'session.%reachable' ORDER BY seq")]
+    assert told == ["session.unreachable", "session.reachable"]
+    assert bench.value("SELECT outcome FROM sessions") == "killed"
