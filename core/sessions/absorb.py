@@ -31,6 +31,8 @@ LEFT_OUT = "something that it said here can't be taken in, and is left out"
 WEIGHTY = frozenset({K.STARTED, K.PERMISSION_REQUEST, K.QUESTION, K.OUTCOME, K.LIMIT, K.FINISHED})
 """Events that go into state at once; the rest waits for the next flush."""
 _TAKEN = WEIGHTY | {K.USAGE}
+STATEFUL = _TAKEN | {K.TOOL_CALL, K.FILE_CHANGE}
+"""Events of which state keeps anything; all others are for the log."""
 
 
 def absorb(

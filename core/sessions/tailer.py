@@ -13,7 +13,7 @@ from core.errors import Broken, BullpenError, Unreachable
 from core.house import House
 from core.model import AgentEvent, AgentEventKind, Attempt, Iteration
 from core.ports import Driver, Line, Sandbox, Sized
-from core.sessions.absorb import WEIGHTY, absorb, tell
+from core.sessions.absorb import STATEFUL, WEIGHTY, absorb, tell
 from core.sessions.newest import Newest
 from core.sessions.pieces import Pieces
 from core.sessions.terminal import Terminal, terminal
@@ -24,6 +24,8 @@ from core.store import logs, sessions
 
 log = structlog.get_logger(__name__)
 K = AgentEventKind
+_HEARD = AgentEvent(K.TEXT, "")
+"""In the place of what tells state no more than that: a flood of it takes no room."""
 
 CHUNK = 1 << 20
 FLUSH = 1.0
@@ -199,7 +201,7 @@ class Tailer:
         said = [event for entry in kept for event in entry.events]
         if entries[0].line.end <= self._seen:
             said = [ev for entry in kept if entry.line.end > self._seen for ev in entry.events]
-        self._held.extend(said)
+        self._held.extend(event if event.kind in STATEFUL else _HEARD for event in said)
         self._pressing = self._pressing or any(event.kind in WEIGHTY for event in said)
         self._newest.remember(said)
 
