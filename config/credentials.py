@@ -17,10 +17,10 @@ SECRET_NAME = re.compile(
     re.IGNORECASE,
 )
 """Variables with such a name hold what nobody may see."""
-_IN_ADDRESS = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
+IN_ADDRESS = re.compile(r"://[^/\s:@]*:([^/\s@]+)@")
 """The password in an address, as databases and proxies have it."""
 _FIGURE_NAME = re.compile(r"(MAX|LIMIT|BUDGET|TIMEOUT|TTL|MS|COUNT)(_|$)|_TOKENS$", re.IGNORECASE)
-_SETTING = re.compile(r"\d{1,9}|on|off|true|false|yes|no|none|auto|default", re.IGNORECASE)
+SETTING = re.compile(r"\d{1,9}|on|off|true|false|yes|no|none|auto|default", re.IGNORECASE)
 """What is a figure or a switch, and stands in many a line that people must be able to read."""
 _LARGEST = 64 << 10
 
@@ -70,11 +70,11 @@ def secrets_of(agent: Agent) -> Iterator[str]:
     for name, value in agent.environment.items():
         if name in agent.credentials or (SECRET_NAME.search(name) and not _harmless(name, value)):
             yield value
-        for password in _IN_ADDRESS.findall(value):
+        for password in IN_ADDRESS.findall(value):
             yield from {password, unquote(password)}
 
 
 def _harmless(name: str, value: str) -> bool:
     """A setting of which nothing is told: `MAX_THINKING_TOKENS = "32000"`, `USE_AUTH = "true"`."""
-    setting = _SETTING.fullmatch(value.strip())
+    setting = SETTING.fullmatch(value.strip())
     return bool(setting) and (not value.strip().isdigit() or bool(_FIGURE_NAME.search(name)))

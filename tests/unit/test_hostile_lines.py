@@ -196,6 +196,11 @@ async def test_a_flood_of_requests_reaches_no_person_and_is_denied_at_once(
     assert len(marks) == 1
 
 
+def test_a_failure_of_blanks_without_end_is_judged_in_one_go() -> None:
+    last = AgentEvent(K.FINISHED, "", {"ok": False, "error": "It failed:" + " " * 900_000})
+    assert (ClaudeDriver().verdict(last, None).reason or "").startswith("It failed:")
+
+
 WORDS = ("type", "subtype", "message", "usage", "request", "result", "item", "error", "acp",
          "text", "content", "input", "id", "model", "questions", "options")
 KINDS = ("system", "assistant", "result", "control_request", "rate_limit_event", "init",

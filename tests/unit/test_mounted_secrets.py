@@ -76,6 +76,30 @@ def test_a_large_file_is_read_whole(tmp_path: Path) -> None:
     assert Mounted([agent(file)]).unread() == []
 
 
+@pytest.mark.parametrize("held, said, shown", [
+    ("machine git.test login una password zebra-9x\n", "una: zebra-9x", "una: [redacted]"),
+    ("https://una:s3cr3t@git.test\n", "s3cr3t for git.test", "[redacted] for git.test"),
+    ("[db]\npassword = blue42sky\n", "[db] blue42sky", "[db] [redacted]"),
+    ("db.test:5432:shop:una:Tr0ub4dor\n", "shop una Tr0ub4dor", "shop una [redacted]"),
+    ("user:\n  token: abc-123 # mine\n", "abc-123 mine", "[redacted] mine"),
+    ("//npm.test/:_authToken=npm_a1\n", "at npm.test npm_a1", "at npm.test [redacted]"),
+    ("export DB_PASSWORD='correct horse'\n", "a correct horse", "a [redacted]"),
+    ("Authorization: Bearer abc99\n", "Bearer abc99", "Bearer [redacted]"),
+    ('{"auths": {"x": {"auth": "dW5hOmh1bnRlcjI="}}}', "una:hunter2", "una:[redacted]"),
+    ('{"db": {"password": "blue42"}}', "blue42", "[redacted]"),
+    ("machine a.test login token password x-y-z\n", "password of a token", "password of a token"),
+    ("use_token = true\n", "that is true", "that is true"),
+])
+def test_secrets_are_known_in_the_files_in_which_programs_keep_them(
+        tmp_path: Path, held: str, said: str, shown: str) -> None:
+    (tmp_path / "held").write_text(held)
+    assert redactor(tmp_path / "held").text(said) == shown
+
+
+def _large(path: Path) -> None:
+    path.write_text("x y\n" * 100_000 + f"api_key = {OLD}\n")
+
+
 def _too_large(path: Path) -> None:
     path.write_text("x y\n" * (LARGEST // 4) + OLD)
 
@@ -89,6 +113,7 @@ def _too_many(path: Path) -> None:
 
 
 @pytest.mark.parametrize("write, why", [
+    (_large, "has more than 256 KiB: only what is named as a key is known of it"),
     (_too_large, "has more than 1 MiB"), (_no_text, "is no text"),
     (_too_many, "holds more than 500 values: only those named as keys are known"),
 ])
