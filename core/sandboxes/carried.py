@@ -135,11 +135,11 @@ def content(path: Path, roots: Sequence[Path]) -> tuple[bytes, int]:
                 for part in path.relative_to(root).parts[:-1]:
                     within = folders.enter_context(files.opened(part, within))
             fd = os.open(path if within is None else path.name, flags, dir_fd=within)
-            with open(fd, "rb") as file:
-                facts = os.fstat(fd)
-                if not stat.S_ISREG(facts.st_mode):
-                    raise Broken(f"{path} can't be read: it is no file")
-                data = file.read(MOST_FILE + 1)
+            folders.callback(os.close, fd)  # Python's own file does not, where it finds a folder
+            facts = os.fstat(fd)
+            if not stat.S_ISREG(facts.st_mode):
+                raise Broken(f"{path} can't be read: it is no file")
+            data = os.pread(fd, MOST_FILE + 1, 0)
     except OSError as error:
         raise Broken(f"{path} can't be read: {_WHY.get(error.errno, error.strerror)}") from error
     if len(data) > MOST_FILE:

@@ -123,9 +123,13 @@ def _text(path: Path) -> str:
         fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     except OSError:
         return ""
-    with open(fd, "rb") as file:
-        plain = stat.S_ISREG(os.fstat(fd).st_mode)
-        return file.read(_LARGEST).decode("utf-8", "replace") if plain else ""
+    try:
+        facts = os.fstat(fd)
+        if not stat.S_ISREG(facts.st_mode):
+            return ""
+        return os.pread(fd, min(facts.st_size, _LARGEST), 0).decode("utf-8", "replace")
+    finally:
+        os.close(fd)  # Python's own file does not, where it finds a folder
 
 
 async def _default(inner: Path) -> tuple[str, str]:

@@ -121,11 +121,13 @@ def _folder(path: Path | str, inside: int | None = None) -> Iterator[int]:
 
 def _read(name: str, folder: int, most: int) -> str:
     handle = os.open(name, _FILE, dir_fd=folder)
-    with os.fdopen(handle, "rb") as file:
+    try:
         about = os.fstat(handle)
         if not stat.S_ISREG(about.st_mode) or about.st_size > most:
             raise _odd(f"`{name}` in it is no ordinary file")
-        return file.read(most).decode("utf-8")
+        return os.pread(handle, about.st_size, 0).decode("utf-8")
+    finally:
+        os.close(handle)  # Python's own file does not, where it finds a folder
 
 
 def _reason(error: Exception) -> str:

@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from core.errors import Broken
 from core.ports import Exit
-from core.sandboxes import files
+from core.sandboxes import carried, exchange, files
 from core.sandboxes.attempt import Attempt
 from core.sandboxes.docker import DockerSandbox
 from core.sandboxes.host import HostSandbox
+from core.worktrees.reading import read_place
 from tests import docker_ground
 from tests.sandbox_bench import Bench, texts
 
@@ -62,6 +64,22 @@ def test_a_look_at_what_was_put_there_keeps_no_descriptor(
     open_before = len(os.listdir("/proc/self/fd"))
     for _ in range(20):
         attempt.end(), attempt.handle(), attempt.left(), attempt.grace()
+    assert len(os.listdir("/proc/self/fd")) == open_before
+
+
+@pytest.mark.parametrize("name", ["HEAD", "packed-refs", "config"])
+def test_nor_does_a_look_into_a_workspace(tmp_path: Path, name: str) -> None:
+    """Also on the way to a place elsewhere."""
+    inner = tmp_path / ".git"
+    (inner / name).mkdir(parents=True)
+    if name != "HEAD":
+        (inner / "HEAD").write_text("ref: refs/heads/main\n")
+    open_before = len(os.listdir("/proc/self/fd"))
+    for _ in range(20):
+        assert read_place(tmp_path)[1] == ""
+        assert exchange._text(inner / name) == ""
+        with pytest.raises(Broken, match="it is no file"):
+            carried.content(inner / name, [tmp_path])
     assert len(os.listdir("/proc/self/fd")) == open_before
 
 
