@@ -62,7 +62,7 @@ case $? in
 1) ;;
 *) exit 1 ;;
 esac
-git for-each-ref --no-merged=HEAD --format="stray %(refname)" refs/heads refs/stash
+git for-each-ref --no-merged=HEAD --format="stray %(refname)" refs/heads refs/stash refs/tags
 """
 # Beside an agent at work: takes no lock, refreshes no index. A name with a newline is two lies.
 _SURVEY = """
@@ -153,7 +153,9 @@ def _unsaved(lines: Sequence[str], apart: int, taken: bool) -> str | None:
     if hidden:
         return f"changes that git was told to pass over in {_count(len(hidden), 'file')}"
     if stray:
-        return f"commits on {_count(len(stray), 'other branch', 'other branches')}"
+        tags = any(line.startswith("stray refs/tags/") for line in stray)
+        one, many = ("tag", "branches or tags") if tags else ("branch", "branches")
+        return f"commits on {_count(len(stray), f'other {one}', f'other {many}')}"
     return None if taken else "commits that were not taken in yet"
 
 

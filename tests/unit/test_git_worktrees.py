@@ -289,6 +289,14 @@ async def test_inspection_tells_clean_dirty_and_stray(tmp_path: Path) -> None:
     commit(world.workspace, {"y": "y\n"})
     run_git(world.workspace, "checkout", "--quiet", BRANCH)
     assert reason(head) == "commits on 1 other branch"
+    run_git(world.workspace, "branch", "-q", "-m", "other", "elsewhere")
+    run_git(world.workspace, "tag", "kept", "elsewhere")
+    assert reason(head) == "commits on 2 other branches or tags"
+    run_git(world.workspace, "branch", "-q", "-D", "elsewhere")
+    assert reason(head) == "commits on 1 other tag"
+    run_git(world.workspace, "tag", "at", head)
+    run_git(world.workspace, "tag", "-d", "kept")
+    assert reason(head) is None
 
 
 def test_an_answer_that_makes_no_sense_keeps_the_folder() -> None:
