@@ -136,12 +136,12 @@ class Bench:
 async def after_an_answer_it_has_its_whole_idle_time(bench: Bench, **changes: object) -> None:
     """Whoever was asked took longer than that; the agent thinks before it speaks again."""
     order = bench.order("sh", "-c", "echo ready; read x; sleep 2; echo $x",
-                        idle_time=4.0, input_open=True, **changes)  # fmt: skip
+                        idle_time=6.0, input_open=True, **changes)  # fmt: skip
     handle = await bench.start(order)
     await bench.said(order, "ready")
     await bench.sandbox.note(order.folder, "waiting", "yes")
     done = asyncio.create_task(bench.sandbox.ended(order.folder, handle))
-    await asyncio.wait({done}, timeout=7.3)
+    await asyncio.wait({done}, timeout=9.3)
     await bench.sandbox.send(order.folder, 1, b"go\n")
     await bench.sandbox.note(order.folder, "waiting", "")
     await asyncio.wait_for(done, PATIENCE)
