@@ -35,7 +35,7 @@ REPLAYED = 256 << 10
 """Bytes of output before the log's position that are drawn again after a restart."""
 _STILL = 1.5
 """Seconds of silence after which all that is on the screen stands."""
-_SHARE, _BURST, _ENOUGH = 0.2, 1.0, 0.25
+_SHARE, _BURST, _ENOUGH = 0.2, 0.5, 0.25
 """Of a second, the seconds of computing that drawing may take; as much may be saved up; and so
 much must be there before it goes on after it was too much."""
 _LAST = 16 << 10
@@ -122,12 +122,16 @@ class Terminal:
     def _drawn_of(self, lines: Sequence[Line], now: float) -> list[Entry]:
         self._earn(now)
         found: list[Entry] = []
+        at_any_cost = True
         for line in lines:
             if line.stream == "out":
                 found += self._next(line)
             else:
-                found += [*self._rest(), Entry(line, (_text(line.text),))]
+                if at_any_cost or self._credit > 0:
+                    found += self._rest()
+                found.append(Entry(line, (_text(line.text),)))
                 self._drawn = self._told = line.end
+                at_any_cost = False  # many of them are no launcher's
         return found + self._look(lines[-1].at)
 
     def _rest(self) -> list[Entry]:

@@ -259,3 +259,16 @@ def test_of_a_flood_little_is_drawn_and_its_end_is_seen() -> None:
     assert words(found)[-1] == "The end of it."
     (left,) = [word for word in words(found) if "came too fast, and are left out" in word]
     assert int(left.split()[2]) > 150 * len(frame) // 2048, "more than half of it"
+
+
+def test_marks_in_a_flood_make_no_more_of_it_drawn() -> None:
+    frame = f"\x1b[2J{'x' * 60}\x1b[9999L" * 200 + "\n"
+    terminal, lines = Terminal(), list[Line]()
+    for line in records(*[frame] * 150, every=1):
+        lines += [line, Line("mark", line.at, "a mark", line.end + 1)]
+    terminal.take(lines)
+    terminal.take(records("\x1bc\r\nThe end of it.\r\n", begin=lines[-1].end))
+    found = words(terminal.rest())
+    assert found.count("a mark") == 150 and found[-1] == "The end of it."
+    left = [int(word.split()[2]) for word in found if "came too fast, and are left out" in word]
+    assert sum(left) > 150 * len(frame) // 2048, "more than half of it"
