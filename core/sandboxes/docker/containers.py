@@ -21,7 +21,8 @@ from core.sandboxes.docker.place import Place
 from core.sandboxes.docker.threads import Threads
 
 THREADS = 16
-_LOOK = 0.05
+_LOOK, _LATE = 0.05, 20
+"""Seconds between two looks; and how many of them a killed one's memory has to be told of."""
 _NEVER = "0001-01-01T00:00:00Z"
 
 
@@ -58,6 +59,15 @@ class Containers:
         engine = self.engine(place.engine)
         await self.sweep(engine)
         return await self._state(engine, place.name)
+
+    async def with_late_word(self, place: Place, state: dict[str, Any]) -> dict[str, Any]:
+        """The state of one that is dead: that memory was why, an engine may hear a moment later."""
+        for _ in range(_LATE):
+            if state.get("ExitCode") != 137 or state.get("OOMKilled"):
+                break
+            await asyncio.sleep(_LOOK)
+            state = await self.state(place) or state
+        return state
 
     async def runs(self, place: Place) -> bool:
         state = await self.state(place)

@@ -206,6 +206,8 @@ class DockerSandbox:
             if reason != "stopped":
                 return Status(alive=False)
             Attempt(folder).revoke()
+        if reason != "stopped":
+            state = await self._containers.with_late_word(place, state)
         if mirror := self._mirror(folder):
             await mirror.finish(self._containers.engine(place.engine))
             end = mirror.end(state["ExitCode"], bool(state.get("OOMKilled")))
