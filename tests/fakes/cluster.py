@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+import uuid
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,8 @@ class Cluster:
     in which its node saw it. As long as the pod runs, such a log is followed for `holds` seconds at
     once. `phase` is the pod's; empty: there is none; where `late` says so it comes after so many
     looks when the Job is deleted. `asked`: how often the Job was asked for, `heard`: how often its
-    log, `deleted`: whether the Job was."""
+    log, `deleted`: whether the Job was. `system`: the uid of its `kube-system`; None: that may not
+    be read. `made`: what was made there, by its name."""
 
     def __init__(self) -> None:
         self.answers, self.phase = True, "Running"
@@ -28,12 +30,18 @@ class Cluster:
         self.holds = 0.0
         self.asked = self.heard = 0
         self.deleted, self.late = False, 0
+        self.system: str | None = "cluster-1"
+        self.made: dict[str, dict[str, Any]] = {}
         self._runner: web.AppRunner | None = None
 
     async def open(self, folder: Path) -> str:
         """Begin, and write down the way there: the path of a kubeconfig."""
         app = web.Application(middlewares=[self._answer])
         jobs, core = "/apis/batch/v1/namespaces/default/jobs", "/api/v1/namespaces/default"
+        app.router.add_get("/api/v1/namespaces/kube-system", self._kube_system)
+        app.router.add_post(jobs, self._make)
+        app.router.add_post(f"{core}/secrets", self._make)
+        app.router.add_get(f"{core}/secrets/{{name}}", self._secret)
         app.router.add_get(f"{jobs}/{{name}}", self._job)
         app.router.add_delete(f"{jobs}/{{name}}", self._delete)
         app.router.add_get(f"{core}/pods", self._pods)
@@ -66,6 +74,24 @@ class Cluster:
             return web.json_response({"message": "you may not"}, status=status)
         answer: web.StreamResponse = await handler(request)
         return answer
+
+    async def _kube_system(self, request: web.Request) -> web.Response:
+        if self.system is None:
+            return web.json_response({"message": "namespaces is forbidden"}, status=403)
+        return web.json_response({"metadata": {"name": "kube-system", "uid": self.system}})
+
+    async def _make(self, request: web.Request) -> web.Response:
+        made = await request.json()
+        name = made["metadata"]["name"]
+        if name in self.made:
+            return web.json_response({"message": "it exists"}, status=409)
+        self.made[name] = {"metadata": {"name": name, "uid": str(uuid.uuid4())}, "status": {}}
+        return web.json_response(self.made[name], status=201)
+
+    async def _secret(self, request: web.Request) -> web.Response:
+        if (found := self.made.get(request.match_info["name"])) is None:
+            return web.json_response({"message": "there is no such Secret"}, status=404)
+        return web.json_response(found)
 
     async def _job(self, request: web.Request) -> web.Response:
         if self.deleted:

@@ -164,6 +164,51 @@ async def test_a_start_that_is_refused_fails_in_one_line(
     assert not isinstance(caught.value, Unreachable)
 
 
+@pytest.mark.parametrize("rights", ["all", "those in its namespace"])
+async def test_another_cluster_proves_no_end(
+    cluster: Cluster, sandbox: KubernetesSandbox, tmp_path: Path, rights: str
+) -> None:
+    """One at the same context, in which there is no such Job; also for a bot that was killed before
+    it knew whether that was made."""
+    cluster.system = "cluster-1" if rights == "all" else None
+    begun = order(tmp_path)
+    handle = await sandbox.start(begun)
+    assert (await sandbox.status(begun.folder, handle)).alive
+    there, made = cluster.system, dict(cluster.made)
+    assert ("bullpen-cluster" in made) is (rights != "all")
+
+    cluster.system, cluster.deleted, cluster.phase = there and "cluster-2", True, ""
+    cluster.made.clear()
+    for asked in (sandbox.ended, sandbox.status, sandbox.stop):
+        with pytest.raises(Unreachable, match="Another cluster answers"):
+            await asyncio.wait_for(asked(begun.folder, handle), PATIENCE)
+    (begun.folder / "handle.json").unlink()
+    with pytest.raises(Unreachable, match="Another cluster answers"):
+        await sandbox.find(begun.folder)
+    if rights != "all":
+        other = replace(order(tmp_path / "more"), folder=tmp_path / "a-third")
+        await sandbox.start(other)  # the other cluster has a name of its own by now
+        with pytest.raises(Unreachable, match="Another cluster answers"):
+            await sandbox.status(begun.folder, handle)
+
+    cluster.system, cluster.made = there, made
+    end = (await sandbox.status(begun.folder, handle)).end
+    assert end is not None
+    assert end.reason == "gone"
+
+
+async def test_what_was_started_before_clusters_were_told_apart_ends_as_it_did(
+    cluster: Cluster, sandbox: KubernetesSandbox, folder: Path
+) -> None:
+    old = json.dumps({"context": None, "job": "one", "namespace": "default"})
+    (folder / "handle.json").write_text(old)
+    assert (await sandbox.status(folder, old)).alive
+    cluster.deleted, cluster.phase = True, ""
+    end = (await sandbox.status(folder, old)).end
+    assert end is not None
+    assert end.reason == "gone"
+
+
 def order(base: Path) -> Order:
     """Another attempt."""
     new_repository(base / "code")

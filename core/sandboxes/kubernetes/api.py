@@ -101,7 +101,8 @@ class Cluster:
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """An open connection. Every call raises Unreachable, NotFound, Exists, Forbidden, or Broken."""
+    """An open connection; paths are within its namespace, or whole. Every call raises Unreachable,
+    NotFound, Exists, Forbidden, or Broken."""
 
     client: Any
     namespace: str
@@ -110,11 +111,15 @@ class Api:
         """What is there. Raises NotFound; Unreachable for any other refusal, after which nobody
         knows."""
         try:
-            return await self._call("GET", path, query)
+            return await self.read(path, **query)
         except NotFound:
             raise
         except Broken as error:
             raise Unreachable(str(error)) from error
+
+    async def read(self, path: str, **query: str) -> Json:
+        """The same, where a refusal is told as such."""
+        return await self._call("GET", path, query)
 
     async def create(self, path: str, body: Json) -> Json:
         return await self._call("POST", path, {}, body)
@@ -164,9 +169,10 @@ class Api:
             group = "/apis/batch/v1"
         elif path.startswith("networkpolicies"):
             group = "/apis/networking.k8s.io/v1"
+        whole = path if path.startswith("/") else f"{group}/namespaces/{self.namespace}/{path}"
         try:
             answer = await self.client.call_api(
-                f"{group}/namespaces/{self.namespace}/{path}",
+                whole,
                 method,
                 query_params=list(query.items()),
                 header_params={"Accept": "application/json, */*"},

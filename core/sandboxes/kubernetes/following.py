@@ -17,6 +17,7 @@ from core.sandboxes import follower
 from core.sandboxes.follower import FIRST_PAUSE, WITHOUT_FOLDER, meanwhile
 from core.sandboxes.kubernetes import pods as words
 from core.sandboxes.kubernetes.api import Api, Cluster, Forbidden, Json, NotFound
+from core.sandboxes.kubernetes.identity import same
 from core.sandboxes.mirror import Gap, Mirror
 
 PATIENCE = 600.0
@@ -28,17 +29,18 @@ STOPPING, GIVEN_UP, IDLE = "stopping", "given-up", "idle"
 
 @dataclass(frozen=True, slots=True)
 class Handle:
-    """Where an attempt's Job is to be found."""
+    """Where an attempt's Job is to be found; `cluster`: what identifies that, where it is known."""
 
     job: str
     namespace: str
     context: str | None = None
+    cluster: str | None = None
 
     @classmethod
     def read(cls, text: str) -> Handle:
         try:
             value = json.loads(text)
-            return cls(value["job"], value["namespace"], value["context"])
+            return cls(value["job"], value["namespace"], value["context"], value.get("cluster"))
         except (ValueError, KeyError, TypeError) as error:
             raise Broken(f"{text[:100]!r} is no handle of a Job") from error
 
@@ -64,16 +66,18 @@ class Seen:
         return job is None or "deletionTimestamp" in job["metadata"] or words.is_finished(job)
 
 
-async def look(api: Api, name: str) -> Seen:
-    """Raises Unreachable."""
+async def look(api: Api, where: Handle) -> Seen:
+    """Nothing is found only in its own cluster. Raises Unreachable."""
     job: Json | None = None
     with contextlib.suppress(NotFound):
-        job = await api.get(f"jobs/{name}")
+        job = await api.get(f"jobs/{where.job}")
     try:
-        found = await api.get("pods", labelSelector=f"job-name={name}")
-        return Seen(job, found["items"])
+        pods = (await api.get("pods", labelSelector=f"job-name={where.job}"))["items"]
     except (NotFound, KeyError) as error:
         raise Unreachable("what answers there is no cluster") from error
+    if job is None and not pods:
+        await same(api, where.cluster, where.job)
+    return Seen(job, pods)
 
 
 class Follower(follower.Follower):
@@ -94,7 +98,7 @@ class Follower(follower.Follower):
         """Its end, once all is home."""
         if (end := self._afar.attempt.end()) is not None:
             return end
-        seen = await look(api, self._handle.job)
+        seen = await look(api, self._handle)
         self.trouble = None
         self._made = self._made or bool(seen.pods)
         pod = words.worker(seen.pods)
@@ -104,7 +108,7 @@ class Follower(follower.Follower):
             lived = not seen.over
             if not await self._heeded(self._hear(api, pod, seen.over)):
                 return None
-            seen = await look(api, self._handle.job)
+            seen = await look(api, self._handle)
             pod = words.worker(seen.pods) or pod
             if seen.over and lived:
                 await self._heeded(self._hear(api, pod, True))
@@ -131,7 +135,7 @@ class Follower(follower.Follower):
             except Unreachable:
                 if over:
                     raise
-                await look(api, self._handle.job)
+                await look(api, self._handle)
                 return False
         return True
 

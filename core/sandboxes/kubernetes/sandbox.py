@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +23,7 @@ from core.sandboxes.elsewhere import Elsewhere
 from core.sandboxes.kubernetes import manifest
 from core.sandboxes.kubernetes.api import Api, Cluster, Exists, Json, NotFound
 from core.sandboxes.kubernetes.following import STOPPING, Follower, Handle, look
+from core.sandboxes.kubernetes.identity import identity, same
 
 _CLAIM = "kubernetes:"
 
@@ -50,7 +52,7 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
         if (over := await self._over(folder)) is not None:
             return over
         async with self._open(where) as api:
-            seen = await look(api, where.job)
+            seen = await look(api, where)
         self._answers(folder)
         if not seen.over:
             return Status(alive=True)
@@ -66,7 +68,7 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
         grace = 0.0 if force else _grace(folder)
         async with self._open(where) as api:
             await api.delete(f"jobs/{where.job}", "Foreground")
-            for pod in () if grace else (await look(api, where.job)).pods:
+            for pod in () if grace else (await look(api, where)).pods:
                 await api.delete(f"pods/{pod['metadata']['name']}", "Background", grace=1)
         return await self._stopped(follower, grace, f"the Job {where.job}", "look at its pods")
 
@@ -91,9 +93,10 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
         job = manifest.job(where.job, order, afar.rooms(), shown)
         secret = manifest.secret(where.job, order, afar.freight(), shown)
         files.write(order.folder / "job.json", json.dumps({"secret": secret}).encode())
-        if not attempt.take(_CLAIM + where.handle):
-            raise Broken(f"the attempt in {order.folder} was called off before it started")
         async with self._reach(where).open(starts=True) as api:
+            where = replace(where, cluster=await identity(api))
+            if not attempt.take(_CLAIM + where.handle):
+                raise Broken(f"the attempt in {order.folder} was called off before it started")
             try:
                 await self._create(api, where, order, job, secret)
             except Unreachable:
@@ -132,6 +135,7 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
             try:
                 job = await api.get(f"jobs/{where.job}")
             except NotFound:  # a request still on its way would find its lease refused
+                await same(api, where.cluster, where.job)
                 attempt.call_off()
                 return None
             await _add_secret(api, json.loads((folder / "job.json").read_bytes())["secret"], job)
