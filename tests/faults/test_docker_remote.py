@@ -14,7 +14,6 @@ import pytest
 
 from core.errors import Broken, Unreachable
 from core.model import Mount
-from core.ports import Order
 from core.sandboxes.attempt import Attempt
 from core.sandboxes.docker.stream import _unchunked
 from tests import remote_bench
@@ -83,9 +82,9 @@ async def test_an_engine_that_refuses_to_tell_is_one_that_is_away(bench: Afar) -
     bench.sshd.ssh.write_text(REFUSING % sys.executable)
     for asked in (bench.sandbox.ended, bench.sandbox.status, bench.sandbox.stop):
         with pytest.raises(Unreachable, match="the graph driver is broken"):
-            await asyncio.wait_for(_insisting(asked, order, handle), PATIENCE)
+            await asyncio.wait_for(_insisting(asked, order.folder, handle), PATIENCE)
     with pytest.raises(Broken, match="the graph driver is broken") as caught:
-        await bench.sandbox.start(bench.order("true"))
+        await asyncio.wait_for(_insisting(bench.sandbox.start, bench.order("true")), PATIENCE)
     assert not isinstance(caught.value, Unreachable)
     bench.sshd.ssh.write_text(way)
     bench.sshd.start()
@@ -94,11 +93,11 @@ async def test_an_engine_that_refuses_to_tell_is_one_that_is_away(bench: Afar) -
     assert texts(await bench.lines(order)) == [str(n) for n in range(1, 41)]
 
 
-async def _insisting(asked: Callable[..., Awaitable[object]], order: Order, handle: str) -> object:
+async def _insisting(asked: Callable[..., Awaitable[object]], *about: object) -> object:
     """Beyond the connections that have just broken."""
     while True:
         try:
-            return await asked(order.folder, handle)
+            return await asked(*about)
         except Unreachable as error:
             if not re.search("gives no answer|broken off|Connection", str(error)):
                 raise
