@@ -4,49 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
-from core.sandboxes.attempt import Attempt
 from core.sandboxes.kubernetes import KubernetesSandbox
-from core.sandboxes.kubernetes.following import Handle
+from tests.cluster_bench import HANDLE, WHOLE
 from tests.fakes.cluster import Cluster
 from tests.sandbox_bench import PATIENCE, texts, until
 
 pytestmark = pytest.mark.faults
-HANDLE = Handle("one", "default").handle
-FACTS = {"workspace": "", "branch": "", "log_cap": 1 << 20, "grace": 0.0, "idle_time": None,
-         "rooms": []}  # fmt: skip
-END = {"exit": {"status": 3, "signal": None, "reason": None, "error": None, "at": 5}}
-WHOLE = b"0 1 o hello\n12 1 o there\n= " + json.dumps(END).encode() + b"\n"
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
-    cluster = Cluster()
-    await cluster.open(tmp_path)
-    yield cluster
-    await cluster.close()
-
-
-@pytest.fixture
-async def sandbox(cluster: Cluster, tmp_path: Path) -> AsyncIterator[KubernetesSandbox]:
-    sandbox = KubernetesSandbox(lambda: "http://127.0.0.1:1", str(tmp_path / "kubeconfig"))
-    yield sandbox
-    await sandbox.close()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """An attempt that has been started."""
-    folder = tmp_path / "attempt"
-    folder.mkdir()
-    (folder / "afar.json").write_text(json.dumps(FACTS | {"workspace": str(tmp_path)}))
-    (folder / "handle.json").write_text(HANDLE)
-    assert Attempt(folder).take("kubernetes:" + HANDLE)
-    return folder
 
 
 def spoil(folder: Path, *names: str) -> None:

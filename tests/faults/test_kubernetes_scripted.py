@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,47 +14,12 @@ from core.errors import Broken, Unreachable
 from core.ports import Door, Order
 from core.sandboxes.attempt import Attempt
 from core.sandboxes.kubernetes import KubernetesSandbox
-from core.sandboxes.kubernetes.following import Handle
+from tests.cluster_bench import END, HANDLE, WHOLE, limited
 from tests.fakes.cluster import Cluster
 from tests.fakes.git_world import new_repository
 from tests.sandbox_bench import PATIENCE, Bench, lose, texts, until
 
 pytestmark = pytest.mark.faults
-HANDLE = Handle("one", "default").handle
-END = {"exit": {"status": 3, "signal": None, "reason": None, "error": None, "at": 5}}
-WHOLE = b"0 1 o hello\n12 1 o there\n= " + json.dumps(END).encode() + b"\n"
-
-
-@pytest.fixture
-async def cluster(tmp_path: Path) -> AsyncIterator[Cluster]:
-    cluster = Cluster()
-    await cluster.open(tmp_path)
-    yield cluster
-    await cluster.close()
-
-
-@pytest.fixture
-async def sandbox(cluster: Cluster, tmp_path: Path) -> AsyncIterator[KubernetesSandbox]:
-    sandbox = KubernetesSandbox(lambda: "http://127.0.0.1:1", str(tmp_path / "kubeconfig"))
-    yield sandbox
-    await sandbox.close()
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """An attempt that has been started."""
-    folder = tmp_path / "attempt"
-    folder.mkdir()
-    limited(folder, None)
-    (folder / "handle.json").write_text(HANDLE)
-    assert Attempt(folder).take("kubernetes:" + HANDLE)
-    return folder
-
-
-def limited(folder: Path, idle_time: float | None) -> None:
-    facts = {"workspace": str(folder.parent), "branch": "", "log_cap": 1 << 20, "grace": 0.0,
-             "idle_time": idle_time, "rooms": []}
-    (folder / "afar.json").write_text(json.dumps(facts))
 
 
 @pytest.mark.parametrize("how", ["fails", "breaks"])
