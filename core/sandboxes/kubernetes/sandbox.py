@@ -92,11 +92,14 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
         shown = await asyncio.to_thread(carried.shown, order)
         job = manifest.job(where.job, order, afar.rooms(), shown)
         secret = manifest.secret(where.job, order, afar.freight(), shown)
-        files.write(order.folder / "job.json", json.dumps({"secret": secret}).encode())
+        asked: Json = {"secret": secret}
+        files.write(order.folder / "job.json", json.dumps(asked).encode())
+        if not attempt.take(_CLAIM + where.handle):
+            raise Broken(f"the attempt in {order.folder} was called off before it started")
         async with self._reach(where).open(starts=True) as api:
             where = replace(where, cluster=await identity(api))
-            if not attempt.take(_CLAIM + where.handle):
-                raise Broken(f"the attempt in {order.folder} was called off before it started")
+            asked = {**asked, "cluster": where.cluster}
+            files.write(order.folder / "job.json", json.dumps(asked).encode())
             try:
                 await self._create(api, where, order, job, secret)
             except Unreachable:
@@ -131,6 +134,10 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
         if (known := _known(folder)) is not None:
             return known
         where = Handle.read((attempt.claim() or "").removeprefix(_CLAIM))
+        asked: Json = {}
+        with contextlib.suppress(FileNotFoundError):
+            asked = json.loads((folder / "job.json").read_bytes())
+        where = replace(where, cluster=asked.get("cluster"))  # none: it was asked for nothing yet
         async with self._open(where) as api:
             try:
                 job = await api.get(f"jobs/{where.job}")
@@ -138,7 +145,8 @@ class KubernetesSandbox(Elsewhere[Handle, Follower]):
                 await same(api, where.cluster, where.job)
                 attempt.call_off()
                 return None
-            await _add_secret(api, json.loads((folder / "job.json").read_bytes())["secret"], job)
+            if "secret" in asked:
+                await _add_secret(api, asked["secret"], job)
         files.write(folder / "handle.json", where.handle.encode())
         return where
 
