@@ -7,6 +7,17 @@ READ = 20_000
 SHOWN = 4000
 """Characters that are shown of one line: so far below that a secret in them is whole."""
 _MARK = "… [the rest is left out]"
+_BYTES = 4 * (READ + 1)
+COLUMN = (
+    f"CASE WHEN length(CAST(text AS BLOB)) <= {_BYTES} THEN text "
+    f"ELSE substr(CAST(text AS BLOB), 1, {_BYTES}) END"
+)
+"""A row's `text` as `read` takes it. SQLite would end a text at its first NUL."""
+
+
+def read(column: str | bytes) -> str:
+    """What stands in a row, as far as it is read for people."""
+    return first_part(column if isinstance(column, str) else column.decode("utf-8", "ignore"))
 
 
 def first_part(text: str, most: int = READ) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from core.longlines import READ, first_part
+from core.longlines import COLUMN, read
 from core.model import AgentEvent, AgentEventKind
 from core.ports import Line
 from core.store.tx import Tx
@@ -192,8 +192,8 @@ def _closing(tx: Tx, session_id: str, attempt: int) -> str:
 def tail(tx: Tx, session_id: str, count: int, *, own: bool = False) -> list[str]:
     """The last lines that people read, oldest first. `own`: the agent's, none of Bullpen's."""
     found = tx.all(
-        "SELECT substr(text, 1, ?) AS text FROM lines WHERE session_id = ? AND text <> '' "
+        f"SELECT {COLUMN} AS text FROM lines WHERE session_id = ? AND text <> '' "  # noqa: S608
         "AND NOT (? AND stream = 'mark') ORDER BY seq DESC LIMIT ?",
-        (READ + 1, session_id, own, count),
+        (session_id, own, count),
     )
-    return [first_part(row["text"]) for row in reversed(found)]
+    return [read(row["text"]) for row in reversed(found)]

@@ -7,12 +7,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from core.longlines import READ, first_part
+from core.longlines import COLUMN, read
 from core.views.calls import LARGE, TOO_LARGE, given_of
 from core.views.reading import Db, one, packed
 
 _LINE = (
-    f"seq, session_id, attempt, iteration, stream, kind, substr(text, 1, {READ + 1}), at,"
+    f"seq, session_id, attempt, iteration, stream, kind, {COLUMN}, at,"
     f" CASE WHEN kind <> 'tool_call' THEN '' WHEN length(data) > {LARGE} THEN '{TOO_LARGE}'"
     " ELSE data END"
 )
@@ -159,7 +159,6 @@ def _lines(rows: Any) -> tuple[LogLine, ...]:
 
 
 def _line(*values: Any) -> LogLine:
-    line, data = LogLine(*values[:-1]), values[-1]
-    if len(line.text) > READ:
-        line = replace(line, text=first_part(line.text))
+    *about, text, at, data = values
+    line = LogLine(*about, text=read(text), at=at)
     return replace(line, given=given_of(data, line.text)) if data else line

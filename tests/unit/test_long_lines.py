@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sqlite3
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.longlines import READ, SHOWN, first_part, fitting
+from core.longlines import COLUMN, READ, SHOWN, first_part, fitting, read
 from core.redaction import Redactor
 
 KEY = "a-key-that-nobody-may-see-12345"
@@ -38,3 +40,13 @@ def test_each_line_is_shown_as_far_as_it_is_read() -> None:
     first, long, last = fitting(text).split("\n")
     assert (first, last) == ("short", "last")
     assert long == "y" * SHOWN + "… [the rest is left out]"
+
+
+@pytest.mark.parametrize("text", [
+    "", "a\0b\x1b[31mred", "ü" * READ, "a\0" + "word " * READ, "€" * READ * 3, "𝄞 " * READ,
+    "x" * (4 * READ + 3), "x" * (4 * READ + 4), "x" * (4 * READ + 5)])
+def test_a_row_is_read_as_its_text_would_be(text: str) -> None:
+    db = sqlite3.connect(":memory:")
+    (found,) = db.execute(f"SELECT {COLUMN} FROM (SELECT ? AS text)", (text,)).fetchone()
+    db.close()
+    assert read(found) == first_part(text)
