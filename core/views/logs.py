@@ -159,6 +159,6 @@ def _lines(rows: Any) -> tuple[LogLine, ...]:
 
 
 def _line(*values: Any) -> LogLine:
-    *about, text, at, data = values
-    line = LogLine(*about, text=read(text), at=at)
+    line, data = LogLine(*values[:-1]), values[-1]
+    line = replace(line, text=read(line.text))
     return replace(line, given=given_of(data, line.text)) if data else line
