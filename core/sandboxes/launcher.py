@@ -45,6 +45,7 @@ TAIL = 64 << 10  # of each stream, kept past the log cap so that the ending can 
 CHUNK = 256 << 10
 SILENCE = 1.0  # after this many seconds an unfinished line is shown as a piece
 DRAIN = 0.3  # seconds for output still on its way when the main process has ended
+FAREWELL = 1.5  # seconds after an agent's end by SIGTERM in which the same may come to us
 GIVE_UP = 20.0  # seconds of killing after which what is left is reported
 LOOK = 1.0  # seconds between two looks at what the tree uses, where that is limited
 MOST_OPEN = 200_000  # open files of a tree with a memory limit
@@ -524,7 +525,10 @@ class Launcher:
         if self.reason:
             return self.childless or now >= self.kill_at + (self.end is None) * GIVE_UP
         drained = all(stream.fd < 0 for stream in self.streams)
-        return self.end is not None and (drained or now >= self.ended_at + DRAIN)
+        if self.end is None or not (drained or now >= self.ended_at + DRAIN):
+            return False
+        # A machine that is shut down tells everybody to end: the agent may hear it first.
+        return self.end[1] != signal.SIGTERM or now >= self.ended_at + FAREWELL
 
     def obey(self) -> None:
         """Do what signals and limits ask for."""
@@ -597,7 +601,8 @@ class Launcher:
         return total
 
     def stop(self, reason: str, force: bool = False) -> None:
-        if self.end is not None and self.reason is None:  # it has ended by itself
+        with_us = reason == "stopped" and self.end == (None, signal.SIGTERM)
+        if self.end is not None and self.reason is None and not with_us:  # it ended by itself
             return
         if self.reason is None:
             self.reason = reason

@@ -491,6 +491,29 @@ SETTABLE = sum(1 << (number - 1) for number in signal.valid_signals())
 may have left those ignored."""
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["with us", "alone"])
+async def test_a_machine_that_is_shut_down_may_tell_the_agent_before_its_launcher(
+    bench: Bench, told: bool
+) -> None:
+    seconds = some_seconds()
+    order = bench.order("sh", "-c", f"echo ready; exec sleep {seconds}")
+    handle = await bench.start(order)
+    await bench.said(order, "ready")
+
+    def agents() -> list[int]:
+        found = [(pid, Path(f"/proc/{pid}/cmdline").read_bytes()) for pid in others_with(seconds)]
+        return [pid for pid, words in found if words.startswith(b"sleep\0")]
+
+    await until(lambda: len(agents()) == 1, "it sleeps")
+    (agent,) = agents()
+    os.kill(agent, signal.SIGTERM)
+    await until(lambda: not lives(agent), "it is gone")
+    if told:
+        os.kill(identity(handle).pid, signal.SIGTERM)
+    end = await bench.end(order, handle)
+    assert (end.signal, end.reason) == (signal.SIGTERM, "stopped" if told else None)
+
+
 async def test_the_agent_starts_with_ordinary_signals_and_first_in_the_killer_s_line(
     bench: Bench,
 ) -> None:

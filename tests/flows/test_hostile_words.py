@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 
+from core.sessions.crowding import AT_ONCE
 from tests.flows.bench import Bench
 
 MOST = 2**53 - 1
@@ -47,7 +48,7 @@ async def test_figures_and_floods_hold_nobody_up(bench: Bench) -> None:
         await live.until(lambda: bench.value("SELECT tokens_in FROM sessions"), "it was heard")
         await live.say('/add "By hand" --run "true"', "TASK-002 is ready for you")
         await live.say("/cost", "tokens")
-        assert bench.value("SELECT count(*) FROM gates WHERE task_id = 1") == 5
+        assert bench.value("SELECT count(*) FROM gates WHERE task_id = 1") == AT_ONCE
         await live.say("/kill 1", "killed")
         await live.until(lambda: bench.value("SELECT state FROM sessions WHERE task_id = 1")
                          == "terminated", "it has ended")
