@@ -20,15 +20,15 @@ def read(column: str | bytes) -> str:
     return first_part(column if isinstance(column, str) else column.decode("utf-8", "ignore"))
 
 
-def first_part(text: str, most: int = READ) -> str:
+def first_part(text: str) -> str:
     """The beginning of what isn't redacted yet: whole lines or words, so that no secret is
     divided."""
-    if len(text) <= most:
+    if len(text) <= READ:
         return text
-    part = text[:most]
-    end = part.rfind("\n", most // 2)
+    part = text[:READ]
+    end = part.rfind("\n", READ // 2)
     if end < 0:
-        end = part.rfind(" ", most // 2)
+        end = part.rfind(" ", READ // 2)
     return (part if end < 0 else part[:end]) + _MARK
 
 
